@@ -1,0 +1,169 @@
+//! The manifest: what a connector declares of itself, as JSON.
+//!
+//! It is derived from the author's types, committed beside them, embedded in the library, and at run time it is the whole
+//! contract: the host lists, validates, draws forms, verifies webhooks and documents from the manifest alone, without
+//! running native code.
+//!
+//! It says *what is*, never how something is to be done: the protocols it names (OAuth, webhook signatures, pagination)
+//! are the host's to speak.
+
+mod auth;
+mod operation;
+mod webhook;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use schemars::JsonSchema;
+
+pub use self::{
+    auth::{Auth, AuthKind, Client, ClientAuth, Endpoint, Oauth2, Placement, Pkce, ScopeParameter},
+    operation::{
+        Action, Base, Effect, HostRule, Lookup, Paging, PagingStyle, RateClass, RateLimit, ScopeFamily, Scopes, Source,
+        Trigger,
+    },
+    webhook::{
+        Encoding, EventName, Handshake, HandshakeAnswer, HandshakeValue, HashAlgorithm, MessagePart, Revocation, Secret, SecretOwner,
+        Select, Signature, Test, Timestamp, TimestampUnit, Verify, Webhook,
+    },
+};
+use crate::{Problem, answers::Answers, schema};
+
+/// The only version of the manifest's form so far.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// How large a manifest may be, in bytes.
+pub const MAX_LEN: usize = 4 * 1024 * 1024;
+
+/// A JSON Schema (draft 2020-12), whose local references point into the `$defs` of the manifest it stands in.
+pub type Schema = Map<String, Value>;
+
+/// The capabilities of a host that a manifest may require, in the words of the verbs they open.
+pub const CAPABILITIES: &[&str] = &["http", "progress", "sleep"];
+
+/// What a connector declares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "Jackfield connector manifest")]
+pub struct Manifest {
+    /// Where the schema of this file lies, for editors.
+    #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The version of the manifest's form: 1.
+    pub manifest_version: u32,
+    /// The connector's id: lower-case letters, digits and hyphens. It stands in commands, addresses and file names.
+    pub id: String,
+    /// The name people know the provider by.
+    pub title: String,
+    /// The connector's own version, by semantic versioning: a change that breaks saved uses needs a new major version,
+    /// or a new minor one before 1.0.
+    pub version: String,
+    /// One sentence about what it connects.
+    pub description: String,
+    /// The provider's documentation, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docs: Option<String>,
+    /// The provider's colour, as `#rrggbb`, for a page that lists connectors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub color: Option<String>,
+    /// Capabilities of the host without which the connector cannot work. A host that lacks one refuses the connector.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<String>,
+    /// The hosts that requests may go to.
+    pub hosts: Vec<HostRule>,
+    /// The base addresses that requests are made against. The first one is the default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bases: Vec<Base>,
+    /// The ways to authorise a connection. The first one is the default.
+    pub auth: Vec<Auth>,
+    /// The families of scopes that the provider knows, of which a connection has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scope_families: Vec<ScopeFamily>,
+    /// The scopes of which a connection needs one set so that the account behind it can be named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub identify_scopes: Vec<Scopes>,
+    /// How the provider groups its rate limits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rates: Vec<RateClass>,
+    /// How answers are told apart.
+    #[serde(default, skip_serializing_if = "Answers::is_default")]
+    pub answers: Answers,
+    /// The webhooks the provider sends.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Webhook>,
+    /// The actions, in reading order.
+    pub actions: Vec<Action>,
+    /// The triggers, in reading order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub triggers: Vec<Trigger>,
+    /// The lists that fill pickers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookups: Vec<Lookup>,
+    /// The schemas that several of the schemas above refer to.
+    #[serde(rename = "$defs", default, skip_serializing_if = "Map::is_empty")]
+    pub defs: Map<String, Value>,
+}
+
+impl Manifest {
+    /// Reads a manifest and [checks](Self::check) it.
+    ///
+    /// # Errors
+    ///
+    /// One sentence about the first thing that is wrong, or about all of them.
+    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() > MAX_LEN {
+            return Err(format!("the manifest has {} bytes; the limit is {MAX_LEN}", bytes.len()));
+        }
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| format!("the manifest is not readable: {error}"))?;
+        let problems = manifest.check();
+        if problems.is_empty() {
+            return Ok(manifest);
+        }
+        let list: Vec<String> = problems.iter().map(|p| format!("{} {}", p.path, p.message)).collect();
+        Err(format!("the manifest contradicts itself: {}", list.join("; ")))
+    }
+
+    /// What a host has to be able to trust before it uses the manifest: names are names and unique, what is referred to
+    /// exists, no schema points outside, every field of an input is described. Empty if all is well.
+    #[must_use]
+    pub fn check(&self) -> Vec<Problem> {
+        crate::check::check(self)
+    }
+
+    /// The bytes to commit and to embed: indented, ending in a line feed, the same for the same declarations.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// The action of this name.
+    #[must_use]
+    pub fn action(&self, name: &str) -> Option<&Action> {
+        self.actions.iter().find(|action| action.name == name)
+    }
+
+    /// The trigger of this name.
+    #[must_use]
+    pub fn trigger(&self, name: &str) -> Option<&Trigger> {
+        self.triggers.iter().find(|trigger| trigger.name == name)
+    }
+
+    /// The auth variant of this name.
+    #[must_use]
+    pub fn auth(&self, name: &str) -> Option<&Auth> {
+        self.auth.iter().find(|auth| auth.name == name)
+    }
+
+    /// The base of this name.
+    #[must_use]
+    pub fn base(&self, name: &str) -> Option<&Base> {
+        self.bases.iter().find(|base| base.name == name)
+    }
+
+    /// A schema of this manifest made to stand alone: with the definitions it refers to, directly or not, and no others.
+    #[must_use]
+    pub fn standalone(&self, schema: &Schema) -> Value {
+        schema::with_defs(schema, &self.defs)
+    }
+}

@@ -1,0 +1,335 @@
+//! Checking a value against a schema of a manifest: all problems at once, each at its field, each in words that a person
+//! can act on.
+//!
+//! Formats are checked, patterns run in linear time, and nothing is ever fetched. No message repeats the value it is
+//! about, since that may be a secret.
+
+use jsonschema::{Draft, JsonType, PatternOptions, ValidationError, error::TypeKind, error::ValidationErrorKind};
+use serde_json::{Map, Value};
+
+use crate::{Problem, did_you_mean, schema::escape};
+
+/// A schema made ready to check many values.
+#[derive(Debug)]
+pub struct Validator {
+    schema: Value,
+    compiled: jsonschema::Validator,
+}
+
+impl Validator {
+    /// Makes a [standalone](crate::Manifest::standalone) schema ready.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a JSON Schema, or refers to something outside itself.
+    pub fn new(schema: Value) -> Result<Self, String> {
+        let compiled = jsonschema::options()
+            .with_draft(Draft::Draft202012)
+            .should_validate_formats(true)
+            .with_pattern_options(PatternOptions::regex())
+            .offline()
+            .build(&schema)
+            .map_err(|error| error.to_string())?;
+        Ok(Self { schema, compiled })
+    }
+
+    /// Everything that is wrong with a value; empty if nothing is.
+    #[must_use]
+    pub fn check(&self, value: &Value) -> Vec<Problem> {
+        let mut problems: Vec<Problem> = Vec::new();
+        for error in self.compiled.iter_errors(value) {
+            for problem in self.explain(&error) {
+                if !problems.iter().any(|known| known.path == problem.path && known.message == problem.message) {
+                    problems.push(problem);
+                }
+            }
+        }
+        problems
+    }
+
+    fn explain(&self, error: &ValidationError<'_>) -> Vec<Problem> {
+        let at = error.instance_path().to_string();
+        let keyword = error.kind().keyword();
+        let place = error.schema_path().to_string();
+        // `then` of an object that is only about other fields says nothing of its own.
+        let own = place.rsplit_once('/').map_or("", |(parent, _)| parent);
+        let schema = self.schema.pointer(own);
+        let when = self.condition(&place);
+        let problem = |path: String, message: String| Problem {
+            path,
+            message: format!("{message}{when}"),
+            keyword: Some(keyword.to_owned()),
+        };
+        let written = schema.and_then(|schema| schema.pointer("/x-ui/errors")?.get(keyword)?.as_str());
+        match error.kind() {
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                vec![problem(format!("{at}/{}", escape(name)), written.unwrap_or("is required").to_owned())]
+            }
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected
+                .iter()
+                .map(|name| {
+                    let known = schema.and_then(|s| s.get("properties")).and_then(Value::as_object);
+                    let meant = known.and_then(|known| did_you_mean(name, known.keys().map(String::as_str)));
+                    let hint = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+                    problem(format!("{at}/{}", escape(name)), format!("is not a field here{hint}"))
+                })
+                .collect(),
+            _ => vec![problem(at, written.map_or_else(|| phrase(error, schema), str::to_owned))],
+        }
+    }
+
+    /// ` when type is 8 (Recurring meeting with fixed time)`, if the place lies behind an `if`.
+    fn condition(&self, place: &str) -> String {
+        let mut words = Vec::new();
+        let mut from = 0;
+        while let Some((at, branch)) = ["/then/", "/else/"]
+            .iter()
+            .filter_map(|branch| place[from..].find(branch).map(|at| (from + at, *branch)))
+            .min_by_key(|(at, _)| *at)
+        {
+            if let Some(test) = self.schema.pointer(&format!("{}/if", &place[..at])) {
+                let fields = self.fields_around(&place[..at]);
+                if let Some(text) = describe(test, fields) {
+                    words.push(if branch == "/then/" { format!(" when {text}") } else { format!(" unless {text}") });
+                }
+            }
+            from = at + branch.len() - 1;
+        }
+        words.concat()
+    }
+
+    /// The properties of the nearest schema around a place.
+    fn fields_around(&self, place: &str) -> Option<&Map<String, Value>> {
+        let mut at = place;
+        loop {
+            let properties = self.schema.pointer(at).and_then(|schema| schema.get("properties"));
+            if let Some(properties) = properties.and_then(Value::as_object) {
+                return Some(properties);
+            }
+            at = at.rsplit_once('/')?.0;
+        }
+    }
+}
+
+/// What the test of an `if` says: `type is 8 (Recurring meeting with fixed time)`.
+fn describe(test: &Value, fields: Option<&Map<String, Value>>) -> Option<String> {
+    let name_of = |field: &str, value: &Value| match fields.and_then(|fields| choice_title(fields.get(field)?, value)) {
+        Some(title) => format!("{} ({title})", plain(value)),
+        None => plain(value),
+    };
+    let mut words = Vec::new();
+    if let Some(properties) = test.get("properties").and_then(Value::as_object) {
+        for (field, is) in properties {
+            if let Some(value) = is.get("const") {
+                words.push(format!("`{field}` is {}", name_of(field, value)));
+            } else if let Some(values) = is.get("enum").and_then(Value::as_array) {
+                let list: Vec<String> = values.iter().map(|value| name_of(field, value)).collect();
+                words.push(format!("`{field}` is {}", list.join(" or ")));
+            }
+        }
+    }
+    if words.is_empty() {
+        for field in test.get("required").and_then(Value::as_array)?.iter().filter_map(Value::as_str) {
+            words.push(format!("`{field}` is given"));
+        }
+    }
+    (!words.is_empty()).then(|| words.join(" and "))
+}
+
+/// The title of a value in a list of titled choices.
+fn choice_title<'a>(schema: &'a Value, value: &Value) -> Option<&'a str> {
+    let choices = schema.get("oneOf")?.as_array()?;
+    choices.iter().find(|choice| choice.get("const") == Some(value))?.get("title")?.as_str()
+}
+
+fn phrase(error: &ValidationError<'_>, schema: Option<&Value>) -> String {
+    let count = |limit: u64, what: &str| format!("{limit} {what}{}", if limit == 1 { "" } else { "s" });
+    match error.kind() {
+        ValidationErrorKind::Type { kind } => {
+            let types: Vec<&str> = match kind {
+                TypeKind::Single(one) => vec![type_word(*one)],
+                TypeKind::Multiple(many) => many.into_iter().map(type_word).collect(),
+            };
+            format!("must be {}", types.join(" or "))
+        }
+        ValidationErrorKind::Enum { options } => format!("must be one of {}", list(options.as_array())),
+        ValidationErrorKind::Constant { expected_value } => format!("must be {}", plain(expected_value)),
+        ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::AnyOf { .. } => choices(error, schema),
+        ValidationErrorKind::OneOfMultipleValid { .. } => "fits more than one of the forms it may have".to_owned(),
+        ValidationErrorKind::MaxLength { limit } => {
+            let has = error.instance().as_str().map_or(0, |text| text.chars().count());
+            format!("must be at most {} long; it has {has}", count(*limit, "character"))
+        }
+        ValidationErrorKind::MinLength { limit: 1 } => "must not be empty".to_owned(),
+        ValidationErrorKind::MinLength { limit } => format!("must be at least {} long", count(*limit, "character")),
+        ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
+        ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+        ValidationErrorKind::ExclusiveMaximum { limit } => format!("must be below {limit}"),
+        ValidationErrorKind::ExclusiveMinimum { limit } => format!("must be above {limit}"),
+        ValidationErrorKind::MultipleOf { multiple_of } => format!("must be a multiple of {multiple_of}"),
+        ValidationErrorKind::MaxItems { limit } => format!("must hold at most {}", count(*limit, "item")),
+        ValidationErrorKind::MinItems { limit } => format!("must hold at least {}", count(*limit, "item")),
+        ValidationErrorKind::UniqueItems => "must not hold the same item twice".to_owned(),
+        ValidationErrorKind::Pattern { pattern } => format!("must match the pattern `{pattern}`"),
+        ValidationErrorKind::Format { format } => format!("must be {}", format_word(format)),
+        ValidationErrorKind::FalseSchema => "is not allowed".to_owned(),
+        ValidationErrorKind::Not { schema } => match schema.get("required").and_then(Value::as_array) {
+            Some(fields) => format!("must not have {} together", list(Some(fields))),
+            None => "is not allowed".to_owned(),
+        },
+        // The library's own words name keywords, never the value.
+        other => format!("does not meet `{}`", other.keyword()),
+    }
+}
+
+/// The phrase for a value that fits no branch: the choices, if the branches are choices.
+fn choices(error: &ValidationError<'_>, schema: Option<&Value>) -> String {
+    let branches = schema.and_then(|schema| schema.get(error.kind().keyword())).and_then(Value::as_array);
+    let named: Option<Vec<String>> = branches.and_then(|branches| {
+        let name = |branch: &Value| {
+            let value = plain(branch.get("const")?);
+            Some(branch.get("title").and_then(Value::as_str).map_or(value.clone(), |title| format!("{value} ({title})")))
+        };
+        branches.iter().map(name).collect()
+    });
+    match named {
+        Some(named) => format!("must be one of {}", named.join(", ")),
+        None => "fits none of the forms it may have".to_owned(),
+    }
+}
+
+fn list(values: Option<&Vec<Value>>) -> String {
+    let words: Vec<String> = values.into_iter().flatten().map(plain).collect();
+    words.join(", ")
+}
+
+/// A value of the schema as a person writes it.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) if text.is_empty() => "(empty)".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn type_word(kind: JsonType) -> &'static str {
+    match kind {
+        JsonType::Array => "a list",
+        JsonType::Boolean => "true or false",
+        JsonType::Integer => "a whole number",
+        JsonType::Null => "null",
+        JsonType::Number => "a number",
+        JsonType::Object => "an object",
+        JsonType::String => "text",
+    }
+}
+
+fn format_word(format: &str) -> String {
+    match format {
+        "date" => "a date, like 2026-12-01".to_owned(),
+        "date-time" => "a date and time with its offset, like 2026-12-01T10:00:00Z".to_owned(),
+        "email" | "idn-email" => "an e-mail address".to_owned(),
+        "uri" | "url" | "iri" => "a web address".to_owned(),
+        other => format!("of the format `{other}`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn meeting() -> Validator {
+        Validator::new(json!({
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["topic"],
+            "properties": {
+                "topic": {"type": "string", "maxLength": 5},
+                "duration": {"type": "integer", "minimum": 1},
+                "type": {"oneOf": [
+                    {"const": 2, "title": "Scheduled meeting"},
+                    {"const": 8, "title": "Recurring meeting with fixed time"},
+                ]},
+                "audio": {"enum": ["both", "voip", ""]},
+                "when": {"type": "string", "format": "date-time"},
+                "code": {"type": "string", "pattern": "^[A-Z]+$", "x-ui": {"errors": {"pattern": "must be capitals"}}},
+                "recurrence": {"$ref": "#/$defs/Recurrence"},
+                "people": {"type": "array", "maxItems": 1, "items": {"type": "string", "minLength": 1}},
+                "id": {"type": ["string", "integer"]},
+            },
+            "allOf": [{
+                "if": {"properties": {"type": {"const": 8}}, "required": ["type"]},
+                "then": {"required": ["recurrence"]},
+                "else": {"properties": {"recurrence": false}},
+            }],
+            "$defs": {"Recurrence": {
+                "type": "object", "additionalProperties": false,
+                "properties": {"end_times": {"type": "integer"}, "end_date": {"type": "string"}},
+                "not": {"required": ["end_times", "end_date"]},
+            }},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn fault_89_every_problem_stands_at_its_field_in_words() {
+        for (input, expected) in [
+            (json!({"topic": "demo"}), vec![]),
+            (json!({}), vec!["/topic is required"]),
+            (json!({"topic": "demo!!"}), vec!["/topic must be at most 5 characters long; it has 6"]),
+            (json!({"topic": "x", "durations": 5}), vec!["/durations is not a field here; did you mean `duration`?"]),
+            (json!({"topic": "x", "zzz": 5}), vec!["/zzz is not a field here"]),
+            (json!({"topic": 7, "duration": "5"}), vec!["/topic must be text", "/duration must be a whole number"]),
+            (json!({"topic": "x", "duration": 0}), vec!["/duration must be at least 1"]),
+            (
+                json!({"topic": "x", "type": 3}),
+                vec!["/type must be one of 2 (Scheduled meeting), 8 (Recurring meeting with fixed time)"],
+            ),
+            (json!({"topic": "x", "audio": "none"}), vec!["/audio must be one of both, voip, (empty)"]),
+            (
+                json!({"topic": "x", "when": "tomorrow"}),
+                vec!["/when must be a date and time with its offset, like 2026-12-01T10:00:00Z"],
+            ),
+            (json!({"topic": "x", "code": "abc"}), vec!["/code must be capitals"]),
+            (
+                json!({"topic": "x", "type": 8}),
+                vec!["/recurrence is required when `type` is 8 (Recurring meeting with fixed time)"],
+            ),
+            (
+                json!({"topic": "x", "type": 2, "recurrence": {}}),
+                vec!["/recurrence is not allowed unless `type` is 8 (Recurring meeting with fixed time)"],
+            ),
+            (
+                json!({"topic": "x", "type": 8, "recurrence": {"end_times": 1, "end_date": "x"}}),
+                vec!["/recurrence must not have end_times, end_date together"],
+            ),
+            (
+                json!({"topic": "x", "type": 8, "recurrence": {"end_time": 1}}),
+                vec!["/recurrence/end_time is not a field here; did you mean `end_times`?"],
+            ),
+            (json!({"topic": "x", "people": ["a", ""]}), vec!["/people must hold at most 1 item", "/people/1 must not be empty"]),
+            (json!({"topic": "x", "id": 1.5}), vec!["/id must be a whole number or text"]),
+            (json!("text"), vec![" must be an object"]),
+        ] {
+            let found: Vec<String> =
+                meeting().check(&input).iter().map(|p| format!("{} {}", p.path, p.message)).collect();
+            assert_eq!(found, expected, "{input}");
+        }
+    }
+
+    #[test]
+    fn characters_are_counted_not_bytes() {
+        assert!(meeting().check(&json!({"topic": "ÄÖÜ週次"})).is_empty());
+    }
+
+    #[test]
+    fn fault_83_a_schema_that_points_outside_is_refused_and_nothing_is_fetched() {
+        for reference in ["http://127.0.0.1:9/x", "file:///etc/passwd", "other.json"] {
+            assert!(Validator::new(json!({"$ref": reference})).is_err(), "{reference}");
+        }
+    }
+}
