@@ -179,7 +179,10 @@ pub struct LoadError {
 impl std::fmt::Display for LoadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (theirs, ours) = (&self.library_version, env!("CARGO_PKG_VERSION"));
-        write!(f, "the library's interface (connector-abi {theirs}) does not fit this host's (connector-abi {ours})")
+        write!(
+            f,
+            "the library's interface (connector-abi {theirs}) does not fit this host's (connector-abi {ours})"
+        )
     }
 }
 

@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 use crate::{
     Manifest, Problem,
     manifest::{
-        AuthKind, Client, Endpoint, MANIFEST_VERSION, PagingStyle, Placement, Schema, Scopes, Select, Source, Verify,
+        AuthKind, Client, Endpoint, MANIFEST_VERSION, PagingStyle, Placement, Schema, Scopes, Select, Source,
+        Verify,
     },
     name::{is_connector_id, is_name},
     schema::{self, escape, local_name},
@@ -22,12 +23,31 @@ const MAX_DEPTH: usize = 24;
 const MAX_SCHEMAS: usize = 4000;
 
 /// The keywords of ours that a schema may hold (`x-` is where typos would go unnoticed).
-const EXTENSIONS: &[&str] = &["x-ui", "x-secret", "x-options", "x-dynamic-schema", "x-expr", "x-timezone-field"];
-const UI_MEMBERS: &[&str] =
-    &["widget", "order", "group", "placeholder", "visibility", "rows", "unit", "enumOrder", "errors"];
+const EXTENSIONS: &[&str] = &[
+    "x-ui",
+    "x-secret",
+    "x-options",
+    "x-dynamic-schema",
+    "x-expr",
+    "x-timezone-field",
+];
+const UI_MEMBERS: &[&str] = &[
+    "widget",
+    "order",
+    "group",
+    "placeholder",
+    "visibility",
+    "rows",
+    "unit",
+    "enumOrder",
+    "errors",
+];
 
 pub(crate) fn check(manifest: &Manifest) -> Vec<Problem> {
-    let mut checker = Checker { manifest, problems: Vec::new() };
+    let mut checker = Checker {
+        manifest,
+        problems: Vec::new(),
+    };
     checker.identity();
     checker.places();
     checker.auth();
@@ -51,21 +71,33 @@ impl<'a> Checker<'a> {
         let manifest = self.manifest;
         if manifest.manifest_version != MANIFEST_VERSION {
             let version = manifest.manifest_version;
-            self.problem("/manifest_version", format!("is {version}; this version knows {MANIFEST_VERSION}"));
+            self.problem(
+                "/manifest_version",
+                format!("is {version}; this version knows {MANIFEST_VERSION}"),
+            );
         }
         if !is_connector_id(&manifest.id) {
-            self.problem("/id", "must be lower-case letters, digits and hyphens, beginning with a letter");
+            self.problem(
+                "/id",
+                "must be lower-case letters, digits and hyphens, beginning with a letter",
+            );
         }
         if let Err(error) = semver::Version::parse(&manifest.version) {
             self.problem("/version", format!("is not a semantic version: {error}"));
         }
-        for (path, text) in [("/title", &manifest.title), ("/description", &manifest.description)] {
+        for (path, text) in [
+            ("/title", &manifest.title),
+            ("/description", &manifest.description),
+        ] {
             if text.trim().is_empty() {
                 self.problem(path, "must not be empty");
             }
         }
         if manifest.auth.is_empty() {
-            self.problem("/auth", "must name at least one way to authorise a connection (`none` is one)");
+            self.problem(
+                "/auth",
+                "must name at least one way to authorise a connection (`none` is one)",
+            );
         }
     }
 
@@ -75,7 +107,10 @@ impl<'a> Checker<'a> {
         for (index, name) in names.enumerate() {
             if !is_name(name) {
                 let rule = "must be lower-case letters, digits and underscores, beginning with a letter";
-                self.problem(format!("{path}/{index}/name"), format!("{rule}; it is `{}`", name.escape_debug()));
+                self.problem(
+                    format!("{path}/{index}/name"),
+                    format!("{rule}; it is `{}`", name.escape_debug()),
+                );
             } else if !seen.insert(name) {
                 self.problem(format!("{path}/{index}/name"), format!("`{name}` is there twice"));
             }
@@ -99,7 +134,10 @@ impl<'a> Checker<'a> {
             Err(error) => self.problem(path, error.to_string()),
             Ok(holes) => {
                 for hole in holes.into_iter().filter(|hole| !known(hole)) {
-                    self.problem(path.clone(), format!("`{{{hole}}}` is neither a parameter nor a kept token member"));
+                    self.problem(
+                        path.clone(),
+                        format!("`{{{hole}}}` is neither a parameter nor a kept token member"),
+                    );
                 }
             }
         }
@@ -110,7 +148,10 @@ impl<'a> Checker<'a> {
         let holes = self.known_holes();
         let known = |hole: &str| holes.contains(hole);
         self.names("/bases", manifest.bases.iter().map(|base| base.name.as_str()));
-        self.names("/scope_families", manifest.scope_families.iter().map(|family| family.name.as_str()));
+        self.names(
+            "/scope_families",
+            manifest.scope_families.iter().map(|family| family.name.as_str()),
+        );
         self.names("/rates", manifest.rates.iter().map(|rate| rate.name.as_str()));
         for (index, rule) in manifest.hosts.iter().enumerate() {
             let path = format!("/hosts/{index}/host");
@@ -147,9 +188,16 @@ impl<'a> Checker<'a> {
     fn scopes(&mut self, path: &str, scopes: &[Scopes]) {
         for (index, set) in scopes.iter().enumerate() {
             if let Some(family) = &set.family
-                && !self.manifest.scope_families.iter().any(|known| known.name == *family)
+                && !self
+                    .manifest
+                    .scope_families
+                    .iter()
+                    .any(|known| known.name == *family)
             {
-                self.problem(format!("{path}/{index}/family"), format!("`{family}` is not among `scope_families`"));
+                self.problem(
+                    format!("{path}/{index}/family"),
+                    format!("`{family}` is not among `scope_families`"),
+                );
             }
             if set.all.is_empty() {
                 self.problem(format!("{path}/{index}/all"), "must name at least one scope");
@@ -167,19 +215,30 @@ impl<'a> Checker<'a> {
             let mut known: HashSet<&str> = auth.parameter_names().collect();
             if let AuthKind::Oauth2(oauth) = &auth.kind {
                 known.insert("access_token");
-                let endpoints =
-                    [("authorize", &oauth.authorize), ("token", &Some(oauth.token.clone())), ("revoke", &oauth.revoke)];
+                let endpoints = [
+                    ("authorize", &oauth.authorize),
+                    ("token", &Some(oauth.token.clone())),
+                    ("revoke", &oauth.revoke),
+                ];
                 for (name, endpoint) in endpoints {
                     if let Some(Endpoint { base, .. }) = endpoint
                         && manifest.base(base).is_none()
                     {
-                        self.problem(format!("{path}/{name}/base"), format!("`{base}` is not among `bases`"));
+                        self.problem(
+                            format!("{path}/{name}/base"),
+                            format!("`{base}` is not among `bases`"),
+                        );
                     }
                 }
                 if oauth.grant == "authorization_code" && oauth.authorize.is_none() {
-                    self.problem(format!("{path}/authorize"), "is required for the grant `authorization_code`");
+                    self.problem(
+                        format!("{path}/authorize"),
+                        "is required for the grant `authorization_code`",
+                    );
                 }
-                if oauth.client == Client::Connection && !(known.contains("client_id") && secrets.contains("client_secret")) {
+                if oauth.client == Client::Connection
+                    && !(known.contains("client_id") && secrets.contains("client_secret"))
+                {
                     let message = "must have `client_id` and a secret `client_secret`, since the client is the connection's";
                     self.problem(format!("{path}/parameters"), message);
                 }
@@ -189,10 +248,16 @@ impl<'a> Checker<'a> {
                 }
             }
             if matches!(auth.kind, AuthKind::ApiKey {} | AuthKind::Basic {}) && secrets.is_empty() {
-                self.problem(format!("{path}/parameters"), "must have at least one field marked `x-secret`");
+                self.problem(
+                    format!("{path}/parameters"),
+                    "must have at least one field marked `x-secret`",
+                );
             }
             if !matches!(auth.kind, AuthKind::None {}) && auth.placement.is_empty() {
-                self.problem(format!("{path}/placement"), "must say where the credential goes on a request");
+                self.problem(
+                    format!("{path}/placement"),
+                    "must say where the credential goes on a request",
+                );
             }
             for (at, placement) in auth.placement.iter().enumerate() {
                 let path = format!("{path}/placement/{at}");
@@ -212,7 +277,10 @@ impl<'a> Checker<'a> {
 
     fn webhooks(&mut self) {
         let manifest = self.manifest;
-        self.names("/webhooks", manifest.webhooks.iter().map(|webhook| webhook.name.as_str()));
+        self.names(
+            "/webhooks",
+            manifest.webhooks.iter().map(|webhook| webhook.name.as_str()),
+        );
         for (index, webhook) in manifest.webhooks.iter().enumerate() {
             let path = format!("/webhooks/{index}");
             for (name, empty) in [
@@ -224,16 +292,28 @@ impl<'a> Checker<'a> {
                     self.problem(format!("{path}/{name}"), "must not be empty");
                 }
             }
-            if let Verify::Hmac { message, timestamp, .. } | Verify::Ed25519 { message, timestamp, .. } = &webhook.verify {
+            if let Verify::Hmac {
+                message, timestamp, ..
+            }
+            | Verify::Ed25519 {
+                message, timestamp, ..
+            } = &webhook.verify
+            {
                 use crate::manifest::MessagePart::{Body, Timestamp};
                 if !message.contains(&Body) {
                     self.problem(format!("{path}/verify/message"), "must cover the body");
                 }
                 if message.contains(&Timestamp) && timestamp.is_none() {
-                    self.problem(format!("{path}/verify/timestamp"), "is signed, so it must be said where it stands");
+                    self.problem(
+                        format!("{path}/verify/timestamp"),
+                        "is signed, so it must be said where it stands",
+                    );
                 }
                 if !message.contains(&Timestamp) && timestamp.is_some() {
-                    self.problem(format!("{path}/verify/message"), "must cover the timestamp, or anybody could renew it");
+                    self.problem(
+                        format!("{path}/verify/message"),
+                        "must cover the timestamp, or anybody could renew it",
+                    );
                 }
             }
             for (at, select) in webhook.distinct.iter().enumerate() {
@@ -243,7 +323,10 @@ impl<'a> Checker<'a> {
             }
             for (at, handshake) in webhook.handshakes.iter().enumerate() {
                 if handshake.when.is_empty() {
-                    self.problem(format!("{path}/handshakes/{at}/when"), "must say how the request is recognised");
+                    self.problem(
+                        format!("{path}/handshakes/{at}/when"),
+                        "must say how the request is recognised",
+                    );
                 }
             }
         }
@@ -251,15 +334,27 @@ impl<'a> Checker<'a> {
 
     fn pointer(&mut self, path: &str, pointer: &str) {
         if !(pointer.is_empty() || pointer.starts_with('/')) {
-            self.problem(path, format!("`{pointer}` is not a JSON pointer: it must be empty or begin with `/`"));
+            self.problem(
+                path,
+                format!("`{pointer}` is not a JSON pointer: it must be empty or begin with `/`"),
+            );
         }
     }
 
     fn operations(&mut self) {
         let manifest = self.manifest;
-        self.names("/actions", manifest.actions.iter().map(|action| action.name.as_str()));
-        self.names("/triggers", manifest.triggers.iter().map(|trigger| trigger.name.as_str()));
-        self.names("/lookups", manifest.lookups.iter().map(|lookup| lookup.name.as_str()));
+        self.names(
+            "/actions",
+            manifest.actions.iter().map(|action| action.name.as_str()),
+        );
+        self.names(
+            "/triggers",
+            manifest.triggers.iter().map(|trigger| trigger.name.as_str()),
+        );
+        self.names(
+            "/lookups",
+            manifest.lookups.iter().map(|lookup| lookup.name.as_str()),
+        );
         for (index, action) in manifest.actions.iter().enumerate() {
             let path = format!("/actions/{index}");
             self.described(&path, &action.title, &action.description);
@@ -278,11 +373,17 @@ impl<'a> Checker<'a> {
                     PagingStyle::Cursor { list, at, more, .. } => {
                         self.pointer(&format!("{path}/paging/list"), list);
                         self.pointer(&format!("{path}/paging/at"), at);
-                        self.pointer(&format!("{path}/paging/more"), more.as_deref().unwrap_or_default());
+                        self.pointer(
+                            &format!("{path}/paging/more"),
+                            more.as_deref().unwrap_or_default(),
+                        );
                     }
                     PagingStyle::Page { list, pages, .. } => {
                         self.pointer(&format!("{path}/paging/list"), list);
-                        self.pointer(&format!("{path}/paging/pages"), pages.as_deref().unwrap_or_default());
+                        self.pointer(
+                            &format!("{path}/paging/pages"),
+                            pages.as_deref().unwrap_or_default(),
+                        );
                     }
                     PagingStyle::Link {} => {}
                 }
@@ -295,7 +396,10 @@ impl<'a> Checker<'a> {
             match &trigger.source {
                 Source::AppWebhook { hook, .. } | Source::RegisteredWebhook { hook, .. } => {
                     if !manifest.webhooks.iter().any(|known| known.name == *hook) {
-                        self.problem(format!("{path}/source/hook"), format!("`{hook}` is not among `webhooks`"));
+                        self.problem(
+                            format!("{path}/source/hook"),
+                            format!("`{hook}` is not among `webhooks`"),
+                        );
                     }
                 }
                 Source::Poll { every_seconds: 0 } => {
@@ -351,12 +455,19 @@ impl<'a> Checker<'a> {
         let mut onward = Vec::new();
         let mut visitor = |members: &'a Map<String, Value>, at: &str| {
             // What stands behind a condition repeats fields that are described elsewhere.
-            let conditional = ["/if", "/then", "/else", "/not"].iter().any(|word| at.contains(word));
-            if let (false, Some(properties)) = (conditional, members.get("properties").and_then(Value::as_object)) {
+            let conditional = ["/if", "/then", "/else", "/not"]
+                .iter()
+                .any(|word| at.contains(word));
+            if let (false, Some(properties)) =
+                (conditional, members.get("properties").and_then(Value::as_object))
+            {
                 for (name, field) in properties {
                     let target = schema::resolve(field, &manifest.defs);
                     let described = [field, target].iter().any(|schema| {
-                        schema.get("description").and_then(Value::as_str).is_some_and(|text| !text.trim().is_empty())
+                        schema
+                            .get("description")
+                            .and_then(Value::as_str)
+                            .is_some_and(|text| !text.trim().is_empty())
                     });
                     if !described {
                         missing.push(format!("{at}/properties/{}", escape(name)));
@@ -394,7 +505,10 @@ impl<'a> Checker<'a> {
                 match keyword.as_str() {
                     "$ref" => match value.as_str().and_then(local_name) {
                         Some(name) if manifest.defs.contains_key(name) => {}
-                        _ => found.push((format!("{at}/$ref"), format!("{value} does not lead into `$defs`"))),
+                        _ => found.push((
+                            format!("{at}/$ref"),
+                            format!("{value} does not lead into `$defs`"),
+                        )),
                     },
                     "$dynamicRef" | "$recursiveRef" | "$id" | "$anchor" | "$dynamicAnchor" => {
                         found.push((format!("{at}/{keyword}"), "is not used in manifests".to_owned()));
@@ -414,7 +528,10 @@ impl<'a> Checker<'a> {
             }
         });
         if count > MAX_SCHEMAS {
-            found.push((path.to_owned(), format!("holds {count} schemas; the limit is {MAX_SCHEMAS}")));
+            found.push((
+                path.to_owned(),
+                format!("holds {count} schemas; the limit is {MAX_SCHEMAS}"),
+            ));
         }
         found.truncate(20);
         for (path, message) in found {

@@ -16,7 +16,12 @@ use crate::{
 /// manifest by name (`/actions/create_meeting/input/topic: …`). Empty if nothing does.
 #[must_use]
 pub fn breaking_changes(old: &Manifest, new: &Manifest) -> Vec<String> {
-    let mut compare = Compare { old, new, breaks: Vec::new(), seen: HashSet::new() };
+    let mut compare = Compare {
+        old,
+        new,
+        breaks: Vec::new(),
+        seen: HashSet::new(),
+    };
     compare.all();
     compare.breaks
 }
@@ -24,7 +29,10 @@ pub fn breaking_changes(old: &Manifest, new: &Manifest) -> Vec<String> {
 /// Whether the version of `new` admits that it breaks uses of `old`.
 #[must_use]
 pub fn version_says_so(old: &Manifest, new: &Manifest) -> bool {
-    let (Ok(old), Ok(new)) = (semver::Version::parse(&old.version), semver::Version::parse(&new.version)) else {
+    let (Ok(old), Ok(new)) = (
+        semver::Version::parse(&old.version),
+        semver::Version::parse(&new.version),
+    ) else {
         return false;
     };
     new.major > old.major || (old.major == 0 && new.major == 0 && new.minor > old.minor)
@@ -61,7 +69,12 @@ impl Compare<'_> {
             let path = format!("/auth/{}", before.name);
             match new.auth(&before.name) {
                 None => self.breaks(&path, "is gone"),
-                Some(after) => self.schemas(&format!("{path}/parameters"), &before.parameters, &after.parameters, Way::Given),
+                Some(after) => self.schemas(
+                    &format!("{path}/parameters"),
+                    &before.parameters,
+                    &after.parameters,
+                    Way::Given,
+                ),
             }
         }
         for before in &old.bases {
@@ -78,7 +91,9 @@ impl Compare<'_> {
             if before.effect != after.effect {
                 self.breaks(&format!("{path}/effect"), "is another one");
             }
-            if before.paging.as_ref().map(|paging| &paging.items) != after.paging.as_ref().map(|paging| &paging.items) {
+            if before.paging.as_ref().map(|paging| &paging.items)
+                != after.paging.as_ref().map(|paging| &paging.items)
+            {
                 self.breaks(&format!("{path}/paging/items"), "is another one");
             }
             self.scopes(&path, &before.scopes, &after.scopes);
@@ -95,7 +110,12 @@ impl Compare<'_> {
                 self.breaks(&format!("{path}/source"), "is of another kind");
             }
             self.scopes(&path, &before.scopes, &after.scopes);
-            self.schemas(&format!("{path}/parameters"), &before.parameters, &after.parameters, Way::Given);
+            self.schemas(
+                &format!("{path}/parameters"),
+                &before.parameters,
+                &after.parameters,
+                Way::Given,
+            );
             self.schemas(&format!("{path}/event"), &before.event, &after.event, Way::Got);
         }
         for before in &old.lookups {
@@ -110,12 +130,18 @@ impl Compare<'_> {
         if new.is_empty() {
             return;
         }
-        let suffices = |have: &[String]| new.iter().any(|set| set.all.iter().all(|scope| have.contains(scope)));
+        let suffices = |have: &[String]| {
+            new.iter()
+                .any(|set| set.all.iter().all(|scope| have.contains(scope)))
+        };
         if old.is_empty() {
             self.breaks(&format!("{path}/scopes"), "needs a scope now");
         }
         for set in old.iter().filter(|set| !suffices(&set.all)) {
-            self.breaks(&format!("{path}/scopes"), &format!("{} no longer suffices", set.all.join(" + ")));
+            self.breaks(
+                &format!("{path}/scopes"),
+                &format!("{} no longer suffices", set.all.join(" + ")),
+            );
         }
     }
 
@@ -124,7 +150,13 @@ impl Compare<'_> {
     }
 
     fn values(&mut self, path: &str, old: &Value, new: &Value, way: Way) {
-        let reference = |value: &Value| value.get("$ref").and_then(Value::as_str).and_then(local_name).map(str::to_owned);
+        let reference = |value: &Value| {
+            value
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(local_name)
+                .map(str::to_owned)
+        };
         if let (Some(a), Some(b)) = (reference(old), reference(new))
             && !self.seen.insert((a, b, way))
         {
@@ -135,7 +167,9 @@ impl Compare<'_> {
             (Value::Bool(true), Value::Object(new)) if way == Way::Given && !new.is_empty() => {
                 self.breaks(path, "accepted anything");
             }
-            (Value::Object(_) | Value::Bool(true), Value::Bool(false)) => self.breaks(path, "is no longer allowed"),
+            (Value::Object(_) | Value::Bool(true), Value::Bool(false)) => {
+                self.breaks(path, "is no longer allowed")
+            }
             _ => {}
         }
     }
@@ -146,7 +180,11 @@ impl Compare<'_> {
         self.bounds(path, old, new, way);
         self.required(path, old, new, way);
         let fields = |schema: &Map<String, Value>| {
-            schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
+            schema
+                .get("properties")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default()
         };
         let after = fields(new);
         for (name, field) in &fields(old) {
@@ -161,7 +199,11 @@ impl Compare<'_> {
         }
         if way == Way::Given {
             let rules = |schema: &Map<String, Value>| -> Vec<Value> {
-                let mut rules = schema.get("allOf").and_then(Value::as_array).cloned().unwrap_or_default();
+                let mut rules = schema
+                    .get("allOf")
+                    .and_then(Value::as_array)
+                    .cloned()
+                    .unwrap_or_default();
                 rules.extend(schema.get("not").cloned());
                 rules
             };
@@ -176,17 +218,31 @@ impl Compare<'_> {
         let types = |schema: &Map<String, Value>| -> Option<Vec<String>> {
             match schema.get("type")? {
                 Value::String(one) => Some(vec![one.clone()]),
-                Value::Array(many) => Some(many.iter().filter_map(Value::as_str).map(str::to_owned).collect()),
+                Value::Array(many) => {
+                    Some(many.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+                }
                 _ => None,
             }
         };
         let (old, new) = (types(old), types(new));
         // What must be covered, and by what, depends on which way the value travels.
         let (all, by) = if way == Way::Given { (old, new) } else { (new, old) };
-        let covers = |by: &[String], one: &String| by.contains(one) || (one == "integer" && by.iter().any(|t| t == "number"));
+        let covers = |by: &[String], one: &String| {
+            by.contains(one) || (one == "integer" && by.iter().any(|t| t == "number"))
+        };
         match (all, by) {
             (Some(all), Some(by)) if all.iter().any(|one| !covers(&by, one)) => {
-                self.breaks(path, &format!("is {} now", if way == Way::Given { by.join(" or ") } else { all.join(" or ") }));
+                self.breaks(
+                    path,
+                    &format!(
+                        "is {} now",
+                        if way == Way::Given {
+                            by.join(" or ")
+                        } else {
+                            all.join(" or ")
+                        }
+                    ),
+                );
             }
             (None, Some(_)) => self.breaks(path, "has a narrower type now"),
             _ => {}
@@ -199,7 +255,12 @@ impl Compare<'_> {
             if let Some(values) = schema.get("enum").and_then(Value::as_array) {
                 return Some(values.clone());
             }
-            schema.get("oneOf")?.as_array()?.iter().map(|branch| branch.get("const").cloned()).collect()
+            schema
+                .get("oneOf")?
+                .as_array()?
+                .iter()
+                .map(|branch| branch.get("const").cloned())
+                .collect()
         };
         if way == Way::Got {
             return;
@@ -227,9 +288,18 @@ impl Compare<'_> {
             ("minimum", false),
             ("minItems", false),
         ] {
-            let (before, after) = (old.get(keyword).and_then(Value::as_f64), new.get(keyword).and_then(Value::as_f64));
+            let (before, after) = (
+                old.get(keyword).and_then(Value::as_f64),
+                new.get(keyword).and_then(Value::as_f64),
+            );
             let tighter = match (before, after) {
-                (Some(before), Some(after)) => if upper { after < before } else { after > before },
+                (Some(before), Some(after)) => {
+                    if upper {
+                        after < before
+                    } else {
+                        after > before
+                    }
+                }
                 (None, Some(after)) => upper || after > 0.0,
                 _ => false,
             };
@@ -238,7 +308,10 @@ impl Compare<'_> {
             }
         }
         for keyword in ["pattern", "format", "const"] {
-            if new.get(keyword).is_some_and(|after| old.get(keyword) != Some(after)) {
+            if new
+                .get(keyword)
+                .is_some_and(|after| old.get(keyword) != Some(after))
+            {
                 self.breaks(path, &format!("has another `{keyword}`"));
             }
         }
@@ -247,7 +320,11 @@ impl Compare<'_> {
     fn required(&mut self, path: &str, old: &Map<String, Value>, new: &Map<String, Value>, way: Way) {
         let names = |schema: &Map<String, Value>| -> Vec<String> {
             let list = schema.get("required").and_then(Value::as_array);
-            list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+            list.into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .map(str::to_owned)
+                .collect()
         };
         let (old, new) = (names(old), names(new));
         let (from, to, what) = match way {
@@ -318,14 +395,20 @@ mod tests {
     #[test]
     fn what_widens_an_input_or_adds_to_an_output_breaks_nothing() {
         for (pointer, change) in [
-            ("/actions/0/input/properties/new", json!({"type": "string", "description": "New"})),
+            (
+                "/actions/0/input/properties/new",
+                json!({"type": "string", "description": "New"}),
+            ),
             ("/actions/0/input/properties/name/maxLength", json!(20)),
             ("/actions/0/input/required", json!([])),
             ("/$defs/Size/enum", json!(["s", "m", "l"])),
             ("/actions/0/output/properties/more", json!({"type": "string"})),
             ("/actions/0/output/required", json!(["id", "more"])),
             ("/actions/0/title", json!("Make it")),
-            ("/actions/0/scopes", json!([{"all": ["write"]}, {"all": ["admin"]}])),
+            (
+                "/actions/0/scopes",
+                json!([{"all": ["write"]}, {"all": ["admin"]}]),
+            ),
             ("/triggers/0/source/every_seconds", json!(30)),
         ] {
             assert_eq!(breaks(pointer, change), Vec::<String>::new(), "{pointer}");
@@ -338,19 +421,71 @@ mod tests {
             ("/actions", json!([]), "/actions/make: is gone"),
             ("/triggers/0/name", json!("done"), "/triggers/made: is gone"),
             ("/auth/0/name", json!("other"), "/auth/none: is gone"),
-            ("/actions/0/effect", json!("updates"), "/actions/make/effect: is another one"),
-            ("/actions/0/scopes", json!([{"all": ["write", "more"]}]), "/actions/make/scopes: write no longer suffices"),
-            ("/actions/0/input/required", json!(["name", "tags"]), "/actions/make/input/tags: is required now"),
-            ("/actions/0/input/properties/name/maxLength", json!(5), "/actions/make/input/name: has a tighter `maxLength`"),
-            ("/actions/0/input/properties/name/type", json!("integer"), "/actions/make/input/name: is integer now"),
-            ("/actions/0/input/properties/tags/items/type", json!("number"), "/actions/make/input/tags/items: is number now"),
-            ("/$defs/Size/enum", json!(["s"]), "/actions/make/input/size: can no longer be \"m\""),
-            ("/actions/0/input/allOf", json!([{"required": ["size"]}]), "/actions/make/input: has a rule that it did not have"),
-            ("/actions/0/input/properties", json!({"name": {"type": "string", "maxLength": 10}}), "/actions/make/input/size: is gone"),
-            ("/actions/0/output/required", json!([]), "/actions/make/output/id: is no longer always there"),
-            ("/actions/0/output/properties/id/type", json!(["string", "null"]), "/actions/make/output/id: is string or null now"),
-            ("/triggers/0/event/properties", json!({}), "/triggers/made/event/id: is gone"),
-            ("/triggers/0/source", json!({"kind": "registered_webhook", "hook": "x"}), "/triggers/made/source: is of another kind"),
+            (
+                "/actions/0/effect",
+                json!("updates"),
+                "/actions/make/effect: is another one",
+            ),
+            (
+                "/actions/0/scopes",
+                json!([{"all": ["write", "more"]}]),
+                "/actions/make/scopes: write no longer suffices",
+            ),
+            (
+                "/actions/0/input/required",
+                json!(["name", "tags"]),
+                "/actions/make/input/tags: is required now",
+            ),
+            (
+                "/actions/0/input/properties/name/maxLength",
+                json!(5),
+                "/actions/make/input/name: has a tighter `maxLength`",
+            ),
+            (
+                "/actions/0/input/properties/name/type",
+                json!("integer"),
+                "/actions/make/input/name: is integer now",
+            ),
+            (
+                "/actions/0/input/properties/tags/items/type",
+                json!("number"),
+                "/actions/make/input/tags/items: is number now",
+            ),
+            (
+                "/$defs/Size/enum",
+                json!(["s"]),
+                "/actions/make/input/size: can no longer be \"m\"",
+            ),
+            (
+                "/actions/0/input/allOf",
+                json!([{"required": ["size"]}]),
+                "/actions/make/input: has a rule that it did not have",
+            ),
+            (
+                "/actions/0/input/properties",
+                json!({"name": {"type": "string", "maxLength": 10}}),
+                "/actions/make/input/size: is gone",
+            ),
+            (
+                "/actions/0/output/required",
+                json!([]),
+                "/actions/make/output/id: is no longer always there",
+            ),
+            (
+                "/actions/0/output/properties/id/type",
+                json!(["string", "null"]),
+                "/actions/make/output/id: is string or null now",
+            ),
+            (
+                "/triggers/0/event/properties",
+                json!({}),
+                "/triggers/made/event/id: is gone",
+            ),
+            (
+                "/triggers/0/source",
+                json!({"kind": "registered_webhook", "hook": "x"}),
+                "/triggers/made/source: is of another kind",
+            ),
         ] {
             let found = breaks(pointer, change);
             assert!(found.contains(&expected.to_owned()), "{pointer}: {found:?}");
@@ -372,7 +507,11 @@ mod tests {
             ("0.1.0", "1.0.0", true),
             ("1.0.0", "0.9.0", false),
         ] {
-            assert_eq!(version_says_so(&version(old), &version(new)), says_so, "{old} -> {new}");
+            assert_eq!(
+                version_says_so(&version(old), &version(new)),
+                says_so,
+                "{old} -> {new}"
+            );
         }
     }
 }

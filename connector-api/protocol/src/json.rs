@@ -37,7 +37,11 @@ pub fn keep_digits(bytes: &[u8]) -> Cow<'_, [u8]> {
         match bytes[at] {
             b'"' => at = string_end(bytes, at + 1),
             b'-' | b'0'..=b'9' => {
-                let end = at + bytes[at..].iter().take_while(|byte| is_number_byte(**byte)).count();
+                let end = at
+                    + bytes[at..]
+                        .iter()
+                        .take_while(|byte| is_number_byte(**byte))
+                        .count();
                 if is_long_integer(&bytes[at..end]) {
                     out.extend_from_slice(&bytes[copied..at]);
                     out.push(b'"');
@@ -79,7 +83,8 @@ fn is_long_integer(literal: &[u8]) -> bool {
     if digits.len() < 19 || digits[0] == b'0' || !digits.iter().all(u8::is_ascii_digit) {
         return false;
     }
-    std::str::from_utf8(literal).is_ok_and(|text| text.parse::<i64>().is_err() && text.parse::<u64>().is_err())
+    std::str::from_utf8(literal)
+        .is_ok_and(|text| text.parse::<i64>().is_err() && text.parse::<u64>().is_err())
 }
 
 #[cfg(test)]
@@ -97,12 +102,22 @@ mod tests {
             ("[12345678901234567890123,1]", "[\"12345678901234567890123\",1]"),
             ("1234567890123456789012.5", "1234567890123456789012.5"),
             ("1e400", "1e400"),
-            (r#"{"12345678901234567890123":"12345678901234567890123"}"#, r#"{"12345678901234567890123":"12345678901234567890123"}"#),
-            (r#"["\"12345678901234567890123","\\",12345678901234567890123]"#, r#"["\"12345678901234567890123","\\","12345678901234567890123"]"#),
+            (
+                r#"{"12345678901234567890123":"12345678901234567890123"}"#,
+                r#"{"12345678901234567890123":"12345678901234567890123"}"#,
+            ),
+            (
+                r#"["\"12345678901234567890123","\\",12345678901234567890123]"#,
+                r#"["\"12345678901234567890123","\\","12345678901234567890123"]"#,
+            ),
             (r#""cut \"#, r#""cut \"#),
             ("", ""),
         ] {
-            assert_eq!(String::from_utf8_lossy(&keep_digits(given.as_bytes())), expected, "{given}");
+            assert_eq!(
+                String::from_utf8_lossy(&keep_digits(given.as_bytes())),
+                expected,
+                "{given}"
+            );
         }
     }
 }

@@ -11,19 +11,19 @@ mod auth;
 mod operation;
 mod webhook;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use schemars::JsonSchema;
 
 pub use self::{
-    auth::{Auth, AuthKind, Client, ClientAuth, Endpoint, Oauth2, Placement, Pkce, ScopeParameter},
+    auth::{Auth, AuthKind, Client, ClientAuth, Endpoint, Oauth2, Pkce, Placement, ScopeParameter},
     operation::{
-        Action, Base, Effect, HostRule, Lookup, Paging, PagingStyle, RateClass, RateLimit, ScopeFamily, Scopes, Source,
-        Trigger,
+        Action, Base, Effect, HostRule, Lookup, Paging, PagingStyle, RateClass, RateLimit, ScopeFamily,
+        Scopes, Source, Trigger,
     },
     webhook::{
-        Encoding, EventName, Handshake, HandshakeAnswer, HandshakeValue, HashAlgorithm, MessagePart, Revocation, Secret, SecretOwner,
-        Select, Signature, Test, Timestamp, TimestampUnit, Verify, Webhook,
+        Encoding, EventName, Handshake, HandshakeAnswer, HandshakeValue, HashAlgorithm, MessagePart,
+        Revocation, Secret, SecretOwner, Select, Signature, Test, Timestamp, TimestampUnit, Verify, Webhook,
     },
 };
 use crate::{Problem, answers::Answers, schema};
@@ -44,9 +44,6 @@ pub const CAPABILITIES: &[&str] = &["http", "progress", "sleep"];
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "Jackfield connector manifest")]
 pub struct Manifest {
-    /// Where the schema of this file lies, for editors.
-    #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
-    pub schema: Option<String>,
     /// The version of the manifest's form: 1.
     pub manifest_version: u32,
     /// The connector's id: lower-case letters, digits and hyphens. It stands in commands, addresses and file names.
@@ -110,15 +107,21 @@ impl Manifest {
     /// One sentence about the first thing that is wrong, or about all of them.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > MAX_LEN {
-            return Err(format!("the manifest has {} bytes; the limit is {MAX_LEN}", bytes.len()));
+            return Err(format!(
+                "the manifest has {} bytes; the limit is {MAX_LEN}",
+                bytes.len()
+            ));
         }
-        let manifest: Self =
-            serde_json::from_slice(bytes).map_err(|error| format!("the manifest is not readable: {error}"))?;
+        let manifest: Self = serde_json::from_slice(bytes)
+            .map_err(|error| format!("the manifest is not readable: {error}"))?;
         let problems = manifest.check();
         if problems.is_empty() {
             return Ok(manifest);
         }
-        let list: Vec<String> = problems.iter().map(|p| format!("{} {}", p.path, p.message)).collect();
+        let list: Vec<String> = problems
+            .iter()
+            .map(|p| format!("{} {}", p.path, p.message))
+            .collect();
         Err(format!("the manifest contradicts itself: {}", list.join("; ")))
     }
 

@@ -55,8 +55,13 @@ pub fn fill(path: &str, params: &BTreeMap<String, String>) -> Result<String, Pat
         match part {
             Part::Text(text) => filled.push_str(&text.replace("{{", "{").replace("}}", "}")),
             Part::Hole(name) => {
-                let value = params.get(name).ok_or_else(|| PathProblem::Missing { name: name.to_owned() })?;
-                let unfit = |why| PathProblem::Unfit { name: name.to_owned(), why };
+                let value = params.get(name).ok_or_else(|| PathProblem::Missing {
+                    name: name.to_owned(),
+                })?;
+                let unfit = |why| PathProblem::Unfit {
+                    name: name.to_owned(),
+                    why,
+                };
                 match value.as_str() {
                     "" => return Err(unfit("must not be empty")),
                     "." | ".." => return Err(unfit("must not be `.` or `..`")),
@@ -79,7 +84,9 @@ fn push_segment(path: &mut String, value: &str) {
         } else {
             path.push('%');
             for half in [byte >> 4, byte & 15] {
-                path.push(char::from_digit(u32::from(half), 16).map_or('0', |digit| digit.to_ascii_uppercase()));
+                path.push(
+                    char::from_digit(u32::from(half), 16).map_or('0', |digit| digit.to_ascii_uppercase()),
+                );
             }
         }
     }
@@ -120,8 +127,14 @@ mod tests {
             assert_eq!(fill_id(value).as_deref(), Ok(path), "{value:?}");
         }
         for value in ["", ".", "..", "a\r\nHost: x", "a\0", "\u{7f}", "\t"] {
-            assert!(matches!(fill_id(value), Err(PathProblem::Unfit { .. })), "{value:?}");
+            assert!(
+                matches!(fill_id(value), Err(PathProblem::Unfit { .. })),
+                "{value:?}"
+            );
         }
-        assert!(matches!(fill("/{other}", &BTreeMap::new()), Err(PathProblem::Missing { .. })));
+        assert!(matches!(
+            fill("/{other}", &BTreeMap::new()),
+            Err(PathProblem::Missing { .. })
+        ));
     }
 }

@@ -25,7 +25,11 @@ pub struct BadTemplate {
 
 impl fmt::Display for BadTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` is not a template: stray brace or empty name at byte {}", self.template, self.at)
+        write!(
+            f,
+            "`{}` is not a template: stray brace or empty name at byte {}",
+            self.template, self.at
+        )
     }
 }
 
@@ -37,7 +41,10 @@ impl std::error::Error for BadTemplate {}
 ///
 /// If a brace is not part of a hole and not doubled.
 pub fn parse(template: &str) -> Result<Vec<Part<'_>>, BadTemplate> {
-    let bad = |at| BadTemplate { template: template.to_owned(), at };
+    let bad = |at| BadTemplate {
+        template: template.to_owned(),
+        at,
+    };
     let mut parts = Vec::new();
     let (mut at, mut text) = (0, 0);
     let bytes = template.as_bytes();
@@ -92,7 +99,10 @@ pub fn holes(template: &str) -> Result<Vec<&str>, BadTemplate> {
 /// # Errors
 ///
 /// As [`parse`].
-pub fn fill(template: &str, mut value: impl FnMut(&str) -> Option<String>) -> Result<Option<String>, BadTemplate> {
+pub fn fill(
+    template: &str,
+    mut value: impl FnMut(&str) -> Option<String>,
+) -> Result<Option<String>, BadTemplate> {
     let mut filled = String::with_capacity(template.len());
     for part in parse(template)? {
         match part {

@@ -4,7 +4,9 @@
 //! Formats are checked, patterns run in linear time, and nothing is ever fetched. No message repeats the value it is
 //! about, since that may be a secret.
 
-use jsonschema::{Draft, JsonType, PatternOptions, ValidationError, error::TypeKind, error::ValidationErrorKind};
+use jsonschema::{
+    Draft, JsonType, PatternOptions, ValidationError, error::TypeKind, error::ValidationErrorKind,
+};
 use serde_json::{Map, Value};
 
 use crate::{Problem, did_you_mean, schema::escape};
@@ -39,7 +41,10 @@ impl Validator {
         let mut problems: Vec<Problem> = Vec::new();
         for error in self.compiled.iter_errors(value) {
             for problem in self.explain(&error) {
-                if !problems.iter().any(|known| known.path == problem.path && known.message == problem.message) {
+                if !problems
+                    .iter()
+                    .any(|known| known.path == problem.path && known.message == problem.message)
+                {
                     problems.push(problem);
                 }
             }
@@ -64,19 +69,30 @@ impl Validator {
         match error.kind() {
             ValidationErrorKind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
-                vec![problem(format!("{at}/{}", escape(name)), written.unwrap_or("is required").to_owned())]
+                vec![problem(
+                    format!("{at}/{}", escape(name)),
+                    written.unwrap_or("is required").to_owned(),
+                )]
             }
             ValidationErrorKind::AdditionalProperties { unexpected }
             | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected
                 .iter()
                 .map(|name| {
-                    let known = schema.and_then(|s| s.get("properties")).and_then(Value::as_object);
+                    let known = schema
+                        .and_then(|s| s.get("properties"))
+                        .and_then(Value::as_object);
                     let meant = known.and_then(|known| did_you_mean(name, known.keys().map(String::as_str)));
                     let hint = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
-                    problem(format!("{at}/{}", escape(name)), format!("is not a field here{hint}"))
+                    problem(
+                        format!("{at}/{}", escape(name)),
+                        format!("is not a field here{hint}"),
+                    )
                 })
                 .collect(),
-            _ => vec![problem(at, written.map_or_else(|| phrase(error, schema), str::to_owned))],
+            _ => vec![problem(
+                at,
+                written.map_or_else(|| phrase(error, schema), str::to_owned),
+            )],
         }
     }
 
@@ -92,7 +108,11 @@ impl Validator {
             if let Some(test) = self.schema.pointer(&format!("{}/if", &place[..at])) {
                 let fields = self.fields_around(&place[..at]);
                 if let Some(text) = describe(test, fields) {
-                    words.push(if branch == "/then/" { format!(" when {text}") } else { format!(" unless {text}") });
+                    words.push(if branch == "/then/" {
+                        format!(" when {text}")
+                    } else {
+                        format!(" unless {text}")
+                    });
                 }
             }
             from = at + branch.len() - 1;
@@ -104,7 +124,10 @@ impl Validator {
     fn fields_around(&self, place: &str) -> Option<&Map<String, Value>> {
         let mut at = place;
         loop {
-            let properties = self.schema.pointer(at).and_then(|schema| schema.get("properties"));
+            let properties = self
+                .schema
+                .pointer(at)
+                .and_then(|schema| schema.get("properties"));
             if let Some(properties) = properties.and_then(Value::as_object) {
                 return Some(properties);
             }
@@ -115,7 +138,9 @@ impl Validator {
 
 /// What the test of an `if` says: `type is 8 (Recurring meeting with fixed time)`.
 fn describe(test: &Value, fields: Option<&Map<String, Value>>) -> Option<String> {
-    let name_of = |field: &str, value: &Value| match fields.and_then(|fields| choice_title(fields.get(field)?, value)) {
+    let name_of = |field: &str, value: &Value| match fields
+        .and_then(|fields| choice_title(fields.get(field)?, value))
+    {
         Some(title) => format!("{} ({title})", plain(value)),
         None => plain(value),
     };
@@ -131,7 +156,12 @@ fn describe(test: &Value, fields: Option<&Map<String, Value>>) -> Option<String>
         }
     }
     if words.is_empty() {
-        for field in test.get("required").and_then(Value::as_array)?.iter().filter_map(Value::as_str) {
+        for field in test
+            .get("required")
+            .and_then(Value::as_array)?
+            .iter()
+            .filter_map(Value::as_str)
+        {
             words.push(format!("`{field}` is given"));
         }
     }
@@ -141,7 +171,11 @@ fn describe(test: &Value, fields: Option<&Map<String, Value>>) -> Option<String>
 /// The title of a value in a list of titled choices.
 fn choice_title<'a>(schema: &'a Value, value: &Value) -> Option<&'a str> {
     let choices = schema.get("oneOf")?.as_array()?;
-    choices.iter().find(|choice| choice.get("const") == Some(value))?.get("title")?.as_str()
+    choices
+        .iter()
+        .find(|choice| choice.get("const") == Some(value))?
+        .get("title")?
+        .as_str()
 }
 
 fn phrase(error: &ValidationError<'_>, schema: Option<&Value>) -> String {
@@ -156,14 +190,23 @@ fn phrase(error: &ValidationError<'_>, schema: Option<&Value>) -> String {
         }
         ValidationErrorKind::Enum { options } => format!("must be one of {}", list(options.as_array())),
         ValidationErrorKind::Constant { expected_value } => format!("must be {}", plain(expected_value)),
-        ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::AnyOf { .. } => choices(error, schema),
-        ValidationErrorKind::OneOfMultipleValid { .. } => "fits more than one of the forms it may have".to_owned(),
+        ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::AnyOf { .. } => {
+            choices(error, schema)
+        }
+        ValidationErrorKind::OneOfMultipleValid { .. } => {
+            "fits more than one of the forms it may have".to_owned()
+        }
         ValidationErrorKind::MaxLength { limit } => {
             let has = error.instance().as_str().map_or(0, |text| text.chars().count());
-            format!("must be at most {} long; it has {has}", count(*limit, "character"))
+            format!(
+                "must be at most {} long; it has {has}",
+                count(*limit, "character")
+            )
         }
         ValidationErrorKind::MinLength { limit: 1 } => "must not be empty".to_owned(),
-        ValidationErrorKind::MinLength { limit } => format!("must be at least {} long", count(*limit, "character")),
+        ValidationErrorKind::MinLength { limit } => {
+            format!("must be at least {} long", count(*limit, "character"))
+        }
         ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
         ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
         ValidationErrorKind::ExclusiveMaximum { limit } => format!("must be below {limit}"),
@@ -186,11 +229,18 @@ fn phrase(error: &ValidationError<'_>, schema: Option<&Value>) -> String {
 
 /// The phrase for a value that fits no branch: the choices, if the branches are choices.
 fn choices(error: &ValidationError<'_>, schema: Option<&Value>) -> String {
-    let branches = schema.and_then(|schema| schema.get(error.kind().keyword())).and_then(Value::as_array);
+    let branches = schema
+        .and_then(|schema| schema.get(error.kind().keyword()))
+        .and_then(Value::as_array);
     let named: Option<Vec<String>> = branches.and_then(|branches| {
         let name = |branch: &Value| {
             let value = plain(branch.get("const")?);
-            Some(branch.get("title").and_then(Value::as_str).map_or(value.clone(), |title| format!("{value} ({title})")))
+            Some(
+                branch
+                    .get("title")
+                    .and_then(Value::as_str)
+                    .map_or(value.clone(), |title| format!("{value} ({title})")),
+            )
         };
         branches.iter().map(name).collect()
     });
@@ -280,21 +330,39 @@ mod tests {
         for (input, expected) in [
             (json!({"topic": "demo"}), vec![]),
             (json!({}), vec!["/topic is required"]),
-            (json!({"topic": "demo!!"}), vec!["/topic must be at most 5 characters long; it has 6"]),
-            (json!({"topic": "x", "durations": 5}), vec!["/durations is not a field here; did you mean `duration`?"]),
+            (
+                json!({"topic": "demo!!"}),
+                vec!["/topic must be at most 5 characters long; it has 6"],
+            ),
+            (
+                json!({"topic": "x", "durations": 5}),
+                vec!["/durations is not a field here; did you mean `duration`?"],
+            ),
             (json!({"topic": "x", "zzz": 5}), vec!["/zzz is not a field here"]),
-            (json!({"topic": 7, "duration": "5"}), vec!["/topic must be text", "/duration must be a whole number"]),
-            (json!({"topic": "x", "duration": 0}), vec!["/duration must be at least 1"]),
+            (
+                json!({"topic": 7, "duration": "5"}),
+                vec!["/topic must be text", "/duration must be a whole number"],
+            ),
+            (
+                json!({"topic": "x", "duration": 0}),
+                vec!["/duration must be at least 1"],
+            ),
             (
                 json!({"topic": "x", "type": 3}),
                 vec!["/type must be one of 2 (Scheduled meeting), 8 (Recurring meeting with fixed time)"],
             ),
-            (json!({"topic": "x", "audio": "none"}), vec!["/audio must be one of both, voip, (empty)"]),
+            (
+                json!({"topic": "x", "audio": "none"}),
+                vec!["/audio must be one of both, voip, (empty)"],
+            ),
             (
                 json!({"topic": "x", "when": "tomorrow"}),
                 vec!["/when must be a date and time with its offset, like 2026-12-01T10:00:00Z"],
             ),
-            (json!({"topic": "x", "code": "abc"}), vec!["/code must be capitals"]),
+            (
+                json!({"topic": "x", "code": "abc"}),
+                vec!["/code must be capitals"],
+            ),
             (
                 json!({"topic": "x", "type": 8}),
                 vec!["/recurrence is required when `type` is 8 (Recurring meeting with fixed time)"],
@@ -311,12 +379,21 @@ mod tests {
                 json!({"topic": "x", "type": 8, "recurrence": {"end_time": 1}}),
                 vec!["/recurrence/end_time is not a field here; did you mean `end_times`?"],
             ),
-            (json!({"topic": "x", "people": ["a", ""]}), vec!["/people must hold at most 1 item", "/people/1 must not be empty"]),
-            (json!({"topic": "x", "id": 1.5}), vec!["/id must be a whole number or text"]),
+            (
+                json!({"topic": "x", "people": ["a", ""]}),
+                vec!["/people must hold at most 1 item", "/people/1 must not be empty"],
+            ),
+            (
+                json!({"topic": "x", "id": 1.5}),
+                vec!["/id must be a whole number or text"],
+            ),
             (json!("text"), vec![" must be an object"]),
         ] {
-            let found: Vec<String> =
-                meeting().check(&input).iter().map(|p| format!("{} {}", p.path, p.message)).collect();
+            let found: Vec<String> = meeting()
+                .check(&input)
+                .iter()
+                .map(|p| format!("{} {}", p.path, p.message))
+                .collect();
             assert_eq!(found, expected, "{input}");
         }
     }
