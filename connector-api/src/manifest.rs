@@ -89,9 +89,9 @@ fn derived(schema: Value, tidy: fn(&mut Map<String, Value>)) -> Derived {
         // `true` is a type that takes anything.
         _ => Map::new(),
     };
-    let description = members.shift_remove("description");
     members.shift_remove("title");
     tidy(&mut members);
+    let description = members.shift_remove("description");
     Derived {
         schema: members,
         description: description
@@ -159,6 +159,7 @@ fn rename_references(members: &mut Map<String, Value>, names: &[String]) {
 
 fn tidy_given(members: &mut Map<String, Value>) {
     walk(members, false, &mut |members, conditional| {
+        tidy_text(members);
         tidy_numbers(members);
         drop_null(members);
         if !conditional {
@@ -168,7 +169,46 @@ fn tidy_given(members: &mut Map<String, Value>) {
 }
 
 fn tidy_got(members: &mut Map<String, Value>) {
-    walk(members, false, &mut |members, _| tidy_numbers(members));
+    walk(members, false, &mut |members, _| {
+        tidy_text(members);
+        tidy_numbers(members);
+        drop_null_of_optional(members);
+    });
+}
+
+/// A doc comment is wrapped for whoever edits it; its paragraphs and lists are for whoever reads it.
+fn tidy_text(members: &mut Map<String, Value>) {
+    if let Some(Value::String(text)) = members.get_mut("description") {
+        *text = unwrap_lines(text);
+    }
+}
+
+fn unwrap_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines().map(str::trim) {
+        let item = line.starts_with("- ") || line.starts_with("* ");
+        match out.chars().last() {
+            None => {}
+            Some('\n') if line.is_empty() => continue,
+            Some('\n') => {}
+            Some(_) if line.is_empty() => out.push_str("\n\n"),
+            Some(_) if item => out.push('\n'),
+            Some(_) => out.push(' '),
+        }
+        out.push_str(line);
+    }
+    out.trim_end().to_owned()
+}
+
+/// What is left out when there is nothing is never `null`.
+fn drop_null_of_optional(members: &mut Map<String, Value>) {
+    let required = members.get("required").cloned().unwrap_or_default();
+    let is_required = |name: &str| required.as_array().is_some_and(|names| names.iter().any(|known| known == name));
+    for (name, field) in members.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+        if let (false, Value::Object(field)) = (is_required(name), field) {
+            drop_null(field);
+        }
+    }
 }
 
 /// Formats such as `uint32` name Rust types; the bounds beside them say what matters.
@@ -330,6 +370,12 @@ mod tests {
         async fn run(_: &Ctx, input: Outer) -> Result<Outer> {
             Ok(input)
         }
+    }
+
+    #[test]
+    fn a_wrapped_doc_comment_is_unwrapped_but_keeps_its_paragraphs_and_lists() {
+        let text = "One\ntwo.\n\n\nThree\n- a\n- b\n  more\n";
+        assert_eq!(unwrap_lines(text), "One two.\n\nThree\n- a\n- b more");
     }
 
     #[test]

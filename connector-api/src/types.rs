@@ -136,7 +136,7 @@ impl<T> Patch<T> {
     }
 }
 
-impl Patch<String> {
+impl<T: Serialize> Patch<T> {
     /// Serialises clearing as the empty text, for providers that clear a text that way:
     /// `#[serde(serialize_with = "Patch::clear_as_empty")]`.
     ///
@@ -145,7 +145,7 @@ impl Patch<String> {
     /// As the serialiser.
     pub fn clear_as_empty<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
-            Self::Set(text) => serializer.serialize_str(text),
+            Self::Set(value) => value.serialize(serializer),
             Self::Keep | Self::Clear => serializer.serialize_str(""),
         }
     }
@@ -234,13 +234,13 @@ pub fn choice_schema(doc: &[&str], kind: &str, choices: &[(Value, &str, &[&str])
 #[macro_export]
 macro_rules! choices {
     (
-        $(#[doc = $doc:literal])* $(#[derive($($derive:ident),*)])?
+        $(#[doc = $doc:literal])*
         $vis:vis enum $name:ident: $(&)?$kind:ident {
             $($(#[doc = $variant_doc:literal])* $variant:ident = $value:literal => $title:literal,)+
         }
     ) => {
         $(#[doc = $doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash $($(, $derive)*)?)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         $vis enum $name {
             $($(#[doc = $variant_doc])* #[doc = ""] #[doc = $title] $variant,)+
         }
