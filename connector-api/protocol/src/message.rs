@@ -30,6 +30,7 @@ use crate::answers::AnswerClass;
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Context {
     /// The id of the invocation, or of whatever else the call is made for.
+    #[serde(default)]
     pub id: String,
     /// How long the call may still take, in milliseconds.
     #[serde(default)]

@@ -7,9 +7,12 @@
 use jsonschema::{
     Draft, JsonType, PatternOptions, ValidationError, error::TypeKind, error::ValidationErrorKind,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::{Problem, did_you_mean, schema::escape};
+use crate::{
+    Problem, did_you_mean,
+    schema::{escape, resolve},
+};
 
 /// A schema made ready to check many values.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ impl Validator {
     pub fn check(&self, value: &Value) -> Vec<Problem> {
         let mut problems: Vec<Problem> = Vec::new();
         for error in self.compiled.iter_errors(value) {
-            for problem in self.explain(&error) {
+            for problem in self.explain(&error, value) {
                 if !problems
                     .iter()
                     .any(|known| known.path == problem.path && known.message == problem.message)
@@ -52,14 +55,14 @@ impl Validator {
         problems
     }
 
-    fn explain(&self, error: &ValidationError<'_>) -> Vec<Problem> {
+    fn explain(&self, error: &ValidationError<'_>, value: &Value) -> Vec<Problem> {
         let at = error.instance_path().to_string();
         let keyword = error.kind().keyword();
         let place = error.schema_path().to_string();
-        // `then` of an object that is only about other fields says nothing of its own.
-        let own = place.rsplit_once('/').map_or("", |(parent, _)| parent);
+        // The schema that holds the keyword; `propertyNames` is named by what it holds itself.
+        let own = place.rfind(&format!("/{keyword}")).map_or("", |end| &place[..end]);
         let schema = self.schema.pointer(own);
-        let when = self.condition(&place);
+        let when = self.condition(&place, value, &at);
         let problem = |path: String, message: String| Problem {
             path,
             message: format!("{message}{when}"),
@@ -97,85 +100,97 @@ impl Validator {
     }
 
     /// ` when type is 8 (Recurring meeting with fixed time)`, if the place lies behind an `if`.
-    fn condition(&self, place: &str) -> String {
+    fn condition(&self, place: &str, value: &Value, at: &str) -> String {
         let mut words = Vec::new();
         let mut from = 0;
-        while let Some((at, branch)) = ["/then/", "/else/"]
+        while let Some((found, branch)) = ["/then/", "/else/"]
             .iter()
             .filter_map(|branch| place[from..].find(branch).map(|at| (from + at, *branch)))
             .min_by_key(|(at, _)| *at)
         {
-            if let Some(test) = self.schema.pointer(&format!("{}/if", &place[..at])) {
-                let fields = self.fields_around(&place[..at]);
-                if let Some(text) = describe(test, fields) {
-                    words.push(if branch == "/then/" {
-                        format!(" when {text}")
-                    } else {
-                        format!(" unless {text}")
-                    });
-                }
+            let rule = &place[..found];
+            let at = ancestor(at, steps_down(&place[found + branch.len()..]));
+            if let Some(text) = self.schema.pointer(&format!("{rule}/if")).and_then(|test| {
+                let named = |field: &str, value: &Value| self.named(rule, field, value);
+                describe(test, &named, if branch == "/then/" { value.pointer(at) } else { None })
+            }) {
+                words.push(if branch == "/then/" { format!(" when {text}") } else { format!(" unless {text}") });
             }
-            from = at + branch.len() - 1;
+            from = found + branch.len() - 1;
         }
         words.concat()
     }
 
-    /// The properties of the nearest schema around a place.
-    fn fields_around(&self, place: &str) -> Option<&Map<String, Value>> {
-        let mut at = place;
-        loop {
-            let properties = self
-                .schema
-                .pointer(at)
-                .and_then(|schema| schema.get("properties"));
-            if let Some(properties) = properties.and_then(Value::as_object) {
-                return Some(properties);
+    /// A value of a field with its title, if the field is a choice: `8 (Recurring meeting with fixed time)`. The field is
+    /// one of the nearest schema around the rule.
+    fn named(&self, rule: &str, field: &str, value: &Value) -> String {
+        let mut at = rule;
+        let schema = loop {
+            let properties = self.schema.pointer(at).and_then(|schema| schema.get("properties"));
+            match (properties.and_then(|properties| properties.get(field)), at.rsplit_once('/')) {
+                (Some(schema), _) => break Some(schema),
+                (None, Some((parent, _))) => at = parent,
+                (None, None) => break None,
             }
-            at = at.rsplit_once('/')?.0;
-        }
+        };
+        let title = schema.and_then(|schema| {
+            let defs = self.schema.get("$defs").and_then(Value::as_object);
+            let schema = defs.map_or(schema, |defs| resolve(schema, defs));
+            let choices = schema.get("oneOf")?.as_array()?;
+            choices.iter().find(|choice| choice.get("const") == Some(value))?.get("title")?.as_str()
+        });
+        title.map_or_else(|| plain(value), |title| format!("{} ({title})", plain(value)))
     }
 }
 
-/// What the test of an `if` says: `type is 8 (Recurring meeting with fixed time)`.
-fn describe(test: &Value, fields: Option<&Map<String, Value>>) -> Option<String> {
-    let name_of = |field: &str, value: &Value| match fields
-        .and_then(|fields| choice_title(fields.get(field)?, value))
-    {
-        Some(title) => format!("{} ({title})", plain(value)),
-        None => plain(value),
-    };
+/// What the test of an `if` says: `type is 8 (Recurring meeting with fixed time)`. Of several values, where the test holds,
+/// only the one is said that is there.
+fn describe(
+    test: &Value,
+    named: &dyn Fn(&str, &Value) -> String,
+    holds: Option<&Value>,
+) -> Option<String> {
     let mut words = Vec::new();
-    if let Some(properties) = test.get("properties").and_then(Value::as_object) {
-        for (field, is) in properties {
-            if let Some(value) = is.get("const") {
-                words.push(format!("`{field}` is {}", name_of(field, value)));
-            } else if let Some(values) = is.get("enum").and_then(Value::as_array) {
-                let list: Vec<String> = values.iter().map(|value| name_of(field, value)).collect();
-                words.push(format!("`{field}` is {}", list.join(" or ")));
+    for (field, is) in test.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let values = match (is.get("const"), is.get("enum").and_then(Value::as_array)) {
+            (Some(value), _) => vec![value],
+            (None, Some(values)) => {
+                let given = holds.and_then(|object| object.get(field));
+                given.filter(|given| values.contains(given)).map_or(values.iter().collect(), |given| vec![given])
             }
-        }
+            (None, None) => continue,
+        };
+        let list: Vec<String> = values.into_iter().map(|value| named(field, value)).collect();
+        words.push(format!("`{field}` is {}", list.join(" or ")));
     }
     if words.is_empty() {
-        for field in test
-            .get("required")
-            .and_then(Value::as_array)?
-            .iter()
-            .filter_map(Value::as_str)
-        {
+        for field in test.get("required").and_then(Value::as_array)?.iter().filter_map(Value::as_str) {
             words.push(format!("`{field}` is given"));
         }
     }
     (!words.is_empty()).then(|| words.join(" and "))
 }
 
-/// The title of a value in a list of titled choices.
-fn choice_title<'a>(schema: &'a Value, value: &Value) -> Option<&'a str> {
-    let choices = schema.get("oneOf")?.as_array()?;
-    choices
-        .iter()
-        .find(|choice| choice.get("const") == Some(value))?
-        .get("title")?
-        .as_str()
+/// How many levels of the value a path through a schema goes down.
+fn steps_down(path: &str) -> usize {
+    let mut steps = path.split('/');
+    let mut down = 0;
+    while let Some(step) = steps.next() {
+        match step {
+            "properties" | "patternProperties" | "prefixItems" => {
+                // Without a name behind it, it is the keyword at fault and not a way down.
+                down += usize::from(steps.next().is_some());
+            }
+            "items" | "additionalProperties" if steps.clone().next().is_some() => down += 1,
+            _ => {}
+        }
+    }
+    down
+}
+
+/// A JSON pointer without its last steps.
+fn ancestor(pointer: &str, steps: usize) -> &str {
+    (0..steps).fold(pointer, |pointer, _| pointer.rsplit_once('/').map_or("", |(parent, _)| parent))
 }
 
 fn phrase(error: &ValidationError<'_>, schema: Option<&Value>) -> String {

@@ -185,7 +185,6 @@ impl JsonSchema for AlternativeHosts {
             "items": {"type": "string", "pattern": "^[^,; ]+$"},
             "pattern": "^([^,; ]+( *; *[^,; ]+)*)?$",
             "examples": ["anna@example.com;jill@example.com"],
-            "x-ui": {"errors": {"pattern": "must be separated by semicolons, not commas"}},
         })
     }
 }
@@ -573,7 +572,10 @@ struct CommonSettings {
     email_in_attendee_report: Option<bool>,
     /// Who else may start the meeting: e-mail addresses or user ids, as a list or separated by semicolons. Empty text clears them
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Hosts and invitees"}))]
+    #[schemars(extend("x-ui" = {
+        "group": "Hosts and invitees",
+        "errors": {"pattern": "must be separated by semicolons, not commas"}
+    }))]
     alternative_hosts: Option<AlternativeHosts>,
     /// Whether alternative hosts are told by e-mail
     #[serde(skip_serializing_if = "Option::is_none")]
