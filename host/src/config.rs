@@ -1,0 +1,218 @@
+//! What the operator decides about the machine: `jackfield.toml`, and the environment above it.
+//!
+//! figment stays inside this module. Secrets have no place here: the environment's values are typed by guess, and an error
+//! about one would repeat it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use connector_protocol::{Error, ErrorKind, Result, did_you_mean};
+use figment::{
+    Figment,
+    error::Kind,
+    providers::{Env, Format, Serialized, Toml},
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::home::Home;
+
+const PREFIX: &str = "JACKFIELD_";
+
+/// What separates section and key in a variable: `JACKFIELD_LIMITS__RETRIES`. A variable without it, such as
+/// `JACKFIELD_HOME`, is no key of the configuration.
+const SEPARATOR: &str = "__";
+
+/// The configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How much anything may take.
+    pub limits: Limits,
+    /// What is set for single integrations, by connector.
+    pub integrations: BTreeMap<String, Integration>,
+}
+
+/// How much anything may take.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// How long an action may take, in seconds, with everything it waits for.
+    pub deadline_seconds: u64,
+    /// How long the host waits at most for a provider that says when to come back, in seconds.
+    pub wait_seconds: u64,
+    /// How often a request is repeated that may be.
+    pub retries: u32,
+    /// How long making a connection to a provider may take, in seconds.
+    pub connect_seconds: u64,
+    /// How many bytes an answer may have, unpacked.
+    pub answer_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { deadline_seconds: 60, wait_seconds: 30, retries: 2, connect_seconds: 10, answer_bytes: 8 * 1024 * 1024 }
+    }
+}
+
+impl Limits {
+    /// How long an action may take.
+    #[must_use]
+    pub fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_seconds)
+    }
+}
+
+/// What is set for one integration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Integration {
+    /// Addresses that take the place of the connector's bases, each as a whole. Only these may be plain http, or lie on
+    /// this machine or in its network.
+    pub endpoints: BTreeMap<String, Url>,
+}
+
+impl Config {
+    /// Reads the configuration of a home: the defaults, then the file, then the environment.
+    ///
+    /// # Errors
+    ///
+    /// Names the file or the variable, and the key.
+    pub fn load(home: &Home) -> Result<Self> {
+        let figment = Figment::from(Serialized::defaults(Self::default()))
+            .merge(Toml::file_exact(home.config()))
+            .merge(Env::prefixed(PREFIX).filter(|key| key.as_str().contains(SEPARATOR)).split(SEPARATOR));
+        let config: Self = figment.extract().map_err(|error| explain(home, &error))?;
+        config.check(home)?;
+        Ok(config)
+    }
+
+    /// What is set for the integration of this connector.
+    #[must_use]
+    pub fn integration(&self, connector: &str) -> Integration {
+        self.integrations.get(connector).cloned().unwrap_or_default()
+    }
+
+    fn check(&self, home: &Home) -> Result<()> {
+        for (connector, integration) in &self.integrations {
+            for (base, url) in &integration.endpoints {
+                let key = format!("integrations.{connector}.endpoints.{base}");
+                let wrong = match url.scheme() {
+                    "http" | "https" if url.query().is_some() || url.fragment().is_some() => "must be an address without `?` and `#`",
+                    "http" | "https" if !url.username().is_empty() || url.password().is_some() => "must not hold a name or a password",
+                    "http" | "https" => continue,
+                    _ => "must begin with http:// or https://",
+                };
+                return Err(Error::new(ErrorKind::Config, format!("`{key}` {wrong}"))
+                    .hint(format!("change it in {}", home.config().display())));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An error of figment's in our words: which key, where it stands, what is wrong. Values are never repeated.
+fn explain(home: &Home, error: &figment::Error) -> Error {
+    let metadata = error.metadata.as_ref();
+    let from_file = metadata.and_then(|metadata| metadata.source.as_ref()).and_then(|source| source.file_path());
+    let place = match from_file {
+        Some(path) => path.display().to_string(),
+        None if metadata.is_some_and(|metadata| metadata.name.contains("environment")) => "the environment".to_owned(),
+        None => home.config().display().to_string(),
+    };
+    let key = if place == "the environment" {
+        format!("{PREFIX}{}", error.path.join(SEPARATOR).to_ascii_uppercase())
+    } else {
+        error.path.join(".")
+    };
+    let hint = format!("change it in {place}");
+    let (what, hint) = match &error.kind {
+        Kind::UnknownField(field, known) => {
+            let meant = did_you_mean(field, known.iter().copied());
+            let parent = error.path.split_last().map_or(String::new(), |(last, path)| {
+                if last == field { path.join(".") } else { error.path.join(".") }
+            });
+            let key = [parent.as_str(), field].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(".");
+            let hint = match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("there are {}", known.join(", ")),
+            };
+            return Error::new(ErrorKind::Config, format!("{place}: `{key}` is not a key")).hint(hint);
+        }
+        Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
+            let number = ["u32", "u64", "usize"].contains(&expected.as_str());
+            (format!("`{key}` must be {}", if number { "a whole number" } else { expected }), hint)
+        }
+        // A value that cannot be read, such as an address: its own words may hold it.
+        Kind::Message(_) if !error.path.is_empty() => (format!("`{key}` cannot be read"), hint),
+        // The file is not TOML: the words quote the line, and no secret is in it.
+        Kind::Message(text) => (format!("cannot be read: {}", text.lines().next().unwrap_or_default()), hint),
+        other => (format!("`{key}`: {}", other.to_string().split(',').next().unwrap_or_default()), hint),
+    };
+    Error::new(ErrorKind::Config, format!("{place}: {what}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn load(toml: &str) -> Result<Config> {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::locate(Some(dir.path().to_owned())).unwrap();
+        fs::write(home.config(), toml).unwrap();
+        Config::load(&home).map_err(|mut error| {
+            error.message = error.message.replace(&dir.path().display().to_string(), "HOME");
+            error.hint = error.hint.map(|hint| hint.replace(&dir.path().display().to_string(), "HOME"));
+            error
+        })
+    }
+
+    #[test]
+    fn fault_101_every_mistake_names_the_file_the_key_and_the_way_out() {
+        for (toml, message, hint) in [
+            ("[limit]\n", "HOME/jackfield.toml: `limit` is not a key", "did you mean `limits`?"),
+            (
+                "[limits]\ndeadline = 5\n",
+                "HOME/jackfield.toml: `limits.deadline` is not a key",
+                "there are deadline_seconds, wait_seconds, retries, connect_seconds, answer_bytes",
+            ),
+            (
+                "[limits]\nretries = \"many\"\n",
+                "HOME/jackfield.toml: `limits.retries` must be a whole number",
+                "change it in HOME/jackfield.toml",
+            ),
+            (
+                "[integrations.zoom.endpoint]\n",
+                "HOME/jackfield.toml: `integrations.zoom.endpoint` is not a key",
+                "did you mean `endpoints`?",
+            ),
+            (
+                "[integrations.zoom.endpoints]\napi = \"nonsense\"\n",
+                "HOME/jackfield.toml: `integrations.zoom.endpoints.api` cannot be read",
+                "change it in HOME/jackfield.toml",
+            ),
+            (
+                "[integrations.zoom.endpoints]\napi = \"ftp://example.com\"\n",
+                "`integrations.zoom.endpoints.api` must begin with http:// or https://",
+                "change it in HOME/jackfield.toml",
+            ),
+            (
+                "[integrations.zoom.endpoints]\napi = \"http://a:hunter2@127.0.0.1\"\n",
+                "`integrations.zoom.endpoints.api` must not hold a name or a password",
+                "change it in HOME/jackfield.toml",
+            ),
+            ("[limits\n", "HOME/jackfield.toml: cannot be read: TOML parse error at line 1, column 8", "change it in HOME/jackfield.toml"),
+        ] {
+            let error = load(toml).unwrap_err();
+            assert_eq!((error.message.as_str(), error.hint.as_deref()), (message, Some(hint)), "{toml}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let config = load("[limits]\nretries = 5\n").unwrap();
+        assert_eq!((config.limits.retries, config.limits.deadline_seconds), (5, 60));
+        assert!(config.integration("zoom").endpoints.is_empty());
+    }
+}

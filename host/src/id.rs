@@ -1,0 +1,44 @@
+//! Ids: a kind and a UUIDv7, so that they say what they name and sort by when they were made.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+/// The id of something that the host keeps or does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Id(String);
+
+impl Id {
+    /// A new id of an invocation: `inv_…`.
+    #[must_use]
+    pub fn invocation() -> Self {
+        Self::new("inv")
+    }
+
+    fn new(kind: &str) -> Self {
+        Self(format!("{kind}_{}", Uuid::now_v7().simple()))
+    }
+
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_say_their_kind_and_sort_by_time() {
+        let ids: Vec<Id> = (0..100).map(|_| Id::invocation()).collect();
+        assert!(ids.is_sorted() && ids[0].as_str().starts_with("inv_") && ids[0].as_str().len() == 36);
+    }
+}

@@ -1,0 +1,13 @@
+//! Connector libraries as files: finding them, reading what they declare, and saying what is wrong with those that cannot
+//! be used.
+//!
+//! Nothing here loads a library. Loading one runs code of it before anything can be checked, and a truncated file kills
+//! the process that loads it; the manifest and the probe are link sections, read as bytes.
+
+mod library;
+mod registry;
+
+pub use self::{
+    library::{Library, Refusal},
+    registry::Registry,
+};

@@ -1,0 +1,310 @@
+//! The worker's side: a process with one thread that loads one library and serves calls of it.
+//!
+//! It knows no provider, no credential, no project: what the connector asks of the host is passed on as bytes.
+//!
+//! What keeps it apart so far: an environment without anything in it, no open file but its socket and the library, no new
+//! privileges, no core dumps, and death with its parent. It can still open files and sockets of its own.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::net::UnixStream as StdStream,
+    },
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    process::ExitCode,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use connector_abi::{
+    CallFuture, ConnectorBox, HostServices, HostServices_TO, RootRef,
+    abi_stable::{
+        library::{AbiHeaderRef, LibHeader},
+        sabi_trait::prelude::TD_Opaque,
+        std_types::{RResult, RString, RVec},
+    },
+    async_ffi::FutureExt,
+    message,
+};
+use connector_protocol::{Error, ErrorKind};
+use rustix::{
+    process::{Resource, Rlimit, Signal},
+    thread::set_no_new_privs,
+};
+use tokio::{net::UnixStream, sync::oneshot};
+
+use super::{
+    frame::Kind,
+    link::{self, Incoming, Sender},
+    send_fd,
+};
+
+/// The name of the command that starts this side.
+pub const COMMAND: &str = "worker";
+
+/// How long a line of a connector's log may be, in bytes.
+const MAX_LINE: usize = 8 * 1024;
+
+/// Runs the worker until its host closes the socket. The host starts it; nobody else has a use for it.
+#[must_use]
+pub fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        // The host reads this line and puts it into its log.
+        Err(error) => {
+            let _ = io::Write::write_all(&mut io::stderr(), format!("{error}\n").as_bytes());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> io::Result<()> {
+    // Whatever happens to the host, no worker outlives it. It may be gone already.
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid().is_none_or(|parent| parent.is_init()) {
+        return Err(io::Error::other("this command is started by jackfield itself"));
+    }
+    let socket = take_socket()?;
+    let library = send_fd::receive(&socket)?;
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    rustix::process::setrlimit(Resource::Core, none)?;
+    set_no_new_privs(true)?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    runtime.block_on(async {
+        socket.set_nonblocking(true)?;
+        let (sender, receiver, transmit) = link::link(UnixStream::from_std(socket)?);
+        let transmit = tokio::spawn(transmit);
+        match load(&library) {
+            Ok(connector) => {
+                sender.send(Kind::Ready, 0, connector.manifest().into_vec());
+                serve_calls(Arc::new(connector), &sender, receiver).await;
+            }
+            Err(error) => {
+                sender.send(Kind::Refused, 0, serde_json::to_vec(&error)?);
+                // What is on its way has to get there before the socket is closed.
+                drop((sender, receiver));
+                let _ = transmit.await;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The socket is standard input, so that no other descriptor has to survive the start.
+fn take_socket() -> io::Result<StdStream> {
+    let socket = io::stdin().as_fd().try_clone_to_owned()?;
+    let null = std::fs::File::open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    Ok(socket.into())
+}
+
+/// Opens the library and makes its connector. From here on, code of the connector runs.
+#[allow(unsafe_code, reason = "opening a library and reading a symbol of it cannot be done otherwise")]
+fn load(library: &OwnedFd) -> Result<ConnectorBox, Error> {
+    use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+    let refuse = |text: String| Error::new(ErrorKind::PluginRefused, text);
+    let path = format!("/proc/self/fd/{}", library.as_raw_fd());
+    // SAFETY: opening a library runs its constructors, which may do anything that this process may; that is what this
+    // process is for. The file is sealed, so it cannot be cut short while it is mapped.
+    let opened = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    let opened = opened.map_err(|error| refuse(format!("cannot be loaded: {error}")))?;
+    // SAFETY: the symbol is a static of the type that its name stands for (`LibHeader`, which begins with an `AbiHeader`);
+    // that it really is one is what `upgrade` checks, by the magic bytes at its start.
+    let header = unsafe { opened.get::<AbiHeaderRef>(connector_abi::ROOT_SYMBOL.as_bytes()) };
+    let header = *header.map_err(|_| refuse(format!("has no symbol `{}`", connector_abi::ROOT_SYMBOL)))?;
+    // Its code and its statics are used until the process ends.
+    std::mem::forget(opened);
+    let header: &'static LibHeader = header
+        .upgrade()
+        .map_err(|error| refuse(format!("was built with another abi_stable: {}", first_line(&error.to_string()))))?;
+    let root: RootRef = connector_abi::load(header).map_err(|error| {
+        // Kilobytes of layout: for whoever looks for it.
+        let _ = io::Write::write_all(&mut io::stderr(), error.detail.as_bytes());
+        refuse(error.to_string())
+    })?;
+    match root.open()() {
+        RResult::ROk(connector) => Ok(connector),
+        RResult::RErr(message) => Err(read_error(&message)),
+    }
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+}
+
+fn read_error(message: &[u8]) -> Error {
+    message::decode(message)
+        .ok()
+        .and_then(|(head, _)| serde_json::from_slice(head).ok())
+        .unwrap_or_else(|| Error::new(ErrorKind::ConnectorFault, "the connector failed without saying how"))
+}
+
+/// Answers that calls wait for, by the id of what was asked.
+type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Vec<u8>, Vec<u8>>>>>>;
+
+async fn serve_calls(connector: Arc<ConnectorBox>, sender: &Sender, mut receiver: link::Receiver) {
+    let waiting: Waiting = Waiting::default();
+    let next_ask = Arc::new(AtomicU64::new(1));
+    let mut calls: HashMap<u64, oneshot::Sender<()>> = HashMap::new();
+    while let Ok(Incoming { kind, id, bytes }) = receiver.next().await {
+        match kind {
+            Kind::Call => {
+                calls.retain(|_, cancel| !cancel.is_closed());
+                let host = CallHost { call: id, sender: sender.clone(), waiting: waiting.clone(), next: next_ask.clone() };
+                let (cancel, cancelled) = oneshot::channel();
+                calls.insert(id, cancel);
+                tokio::spawn(run(connector.clone(), sender.clone(), id, bytes, host, cancelled));
+            }
+            // One that has answered is gone from the list, and its answer is on the way.
+            Kind::Cancel => drop(calls.remove(&id)),
+            Kind::Reply | Kind::ReplyFailure => {
+                let waiter = waiting.lock().ok().and_then(|mut waiting| waiting.remove(&id));
+                if let Some(waiter) = waiter {
+                    let _ = waiter.send(if kind == Kind::Reply { Ok(bytes) } else { Err(bytes) });
+                }
+            }
+            _ => break,
+        }
+    }
+}
+
+/// Runs one call to its end, or until the host drops it.
+async fn run(
+    connector: Arc<ConnectorBox>,
+    sender: Sender,
+    id: u64,
+    bytes: Vec<u8>,
+    host: CallHost,
+    cancelled: oneshot::Receiver<()>,
+) {
+    let answer = async {
+        let (family, op, message) = split_call(&bytes).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "the call is malformed")
+        })?;
+        let host = HostServices_TO::from_value(host, TD_Opaque);
+        let (op, message) = (RString::from(op), RVec::from(message));
+        let future = match family {
+            0 => connector.auth(op, message, host),
+            1 => connector.action(op, message, host),
+            2 => connector.trigger(op, message, host),
+            _ => return Err(Error::new(ErrorKind::Internal, "the call is of no family")),
+        };
+        Caught(future).await
+    };
+    tokio::select! {
+        biased;
+        answer = answer => match answer {
+            Ok(RResult::ROk(message)) => sender.send(Kind::Answer, id, message.into_vec()),
+            Ok(RResult::RErr(message)) => sender.send(Kind::Failure, id, message.into_vec()),
+            Err(error) => {
+                let head = serde_json::to_vec(&error).unwrap_or_default();
+                sender.send(Kind::Failure, id, message::encode(&head, &[]));
+            }
+        },
+        // The future has been dropped when this is sent.
+        _ = cancelled => sender.send(Kind::Ended, id, Vec::new()),
+    }
+}
+
+/// The other side's [`super::workers::join_call`].
+fn split_call(bytes: &[u8]) -> Option<(u8, &str, &[u8])> {
+    let (&[family, len], rest) = bytes.split_first_chunk::<2>()?;
+    let (op, message) = rest.split_at_checked(usize::from(len))?;
+    Some((family, std::str::from_utf8(op).ok()?, message))
+}
+
+/// A connector's future whose panics are errors. Its own glue catches them; one that was built without is caught here.
+struct Caught(CallFuture);
+
+impl Future for Caught {
+    type Output = Result<connector_abi::CallResult, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let inner = AssertUnwindSafe(&mut self.0);
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(inner.0).poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(payload) => {
+                std::mem::forget(payload);
+                Poll::Ready(Err(Error::new(ErrorKind::ConnectorPanicked, "the connector panicked")))
+            }
+        }
+    }
+}
+
+/// The host, as one call sees it: everything goes over the socket.
+struct CallHost {
+    call: u64,
+    sender: Sender,
+    waiting: Waiting,
+    next: Arc<AtomicU64>,
+}
+
+impl HostServices for CallHost {
+    fn call(&self, op: RString, message: RVec<u8>) -> CallFuture {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (waiter, answer) = oneshot::channel();
+        if let Ok(mut waiting) = self.waiting.lock() {
+            waiting.insert(id, waiter);
+        }
+        let op: String = op.chars().take(60).collect();
+        self.sender.send(Kind::Ask, id, join_ask(self.call, &op, &message));
+        let asked = Asked { id, sender: self.sender.clone(), waiting: self.waiting.clone() };
+        async move {
+            let answer = answer.await;
+            drop(asked);
+            match answer {
+                Ok(Ok(message)) => RResult::ROk(message.into()),
+                Ok(Err(message)) => RResult::RErr(message.into()),
+                Err(_) => {
+                    let error = Error::new(ErrorKind::CallEnded, "the call this belonged to has ended");
+                    RResult::RErr(message::encode(&serde_json::to_vec(&error).unwrap_or_default(), &[]).into())
+                }
+            }
+        }
+        .into_ffi()
+    }
+
+    fn log(&self, level: u8, line: RString) {
+        let mut bytes = vec![level];
+        let end = line.floor_char_boundary(MAX_LINE.min(line.len()));
+        bytes.extend_from_slice(&line.as_bytes()[..end]);
+        self.sender.send(Kind::Log, self.call, bytes);
+    }
+}
+
+/// Tells the host that nobody waits any more, if the answer has not come.
+struct Asked {
+    id: u64,
+    sender: Sender,
+    waiting: Waiting,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if self.waiting.lock().is_ok_and(|mut waiting| waiting.remove(&self.id).is_some()) {
+            self.sender.stop(Kind::Ask, self.id);
+            self.sender.send(Kind::Withdraw, self.id, Vec::new());
+        }
+    }
+}
+
+/// A request to the host: the call it belongs to, the verb, the message.
+fn join_ask(call: u64, op: &str, message: &[u8]) -> Vec<u8> {
+    let op = &op.as_bytes()[..op.len().min(255)];
+    let mut bytes = Vec::with_capacity(9 + op.len() + message.len());
+    bytes.extend_from_slice(&call.to_le_bytes());
+    bytes.push(u8::try_from(op.len()).unwrap_or_default());
+    bytes.extend_from_slice(op);
+    bytes.extend_from_slice(message);
+    bytes
+}

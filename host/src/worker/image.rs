@@ -1,0 +1,40 @@
+//! A library's bytes, kept where nobody can change them any more: in a sealed memory file. That is what workers load, so
+//! that overwriting the file in the plugins directory disturbs nothing that runs.
+
+use std::{
+    fs::File,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+};
+
+use connector_protocol::{Error, ErrorKind, Result};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+/// The sealed bytes of a library.
+#[derive(Debug)]
+pub(super) struct Image(OwnedFd);
+
+impl Image {
+    /// Copies the file.
+    pub(super) fn of(path: &Path) -> Result<Self> {
+        let failed = |what: &str, error: io::Error| {
+            Error::new(ErrorKind::PluginRefused, format!("{}: {what}: {error}", path.display()))
+        };
+        let mut file = File::open(path).map_err(|error| failed("cannot be read", error))?;
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        // An older kernel does not know the flag, and does not ask for it either.
+        let memory = memfd_create("connector", flags | MemfdFlags::EXEC)
+            .or_else(|_| memfd_create("connector", flags))
+            .map_err(|error| failed("this system gives no executable memory file", error.into()))?;
+        let mut copy = File::from(memory);
+        io::copy(&mut file, &mut copy).map_err(|error| failed("cannot be copied", error))?;
+        let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+        fcntl_add_seals(&copy, seals).map_err(|error| failed("cannot be sealed", error.into()))?;
+        Ok(Self(copy.into()))
+    }
+
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

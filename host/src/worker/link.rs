@@ -1,0 +1,292 @@
+//! Messages over the socket between host and worker, the same on both sides.
+//!
+//! Messages share the socket fairly: each in turn sends one chunk, and none sends more than the other side has made room
+//! for, so that a large body delays nobody. The order of messages is kept only where they fit into one frame.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+};
+
+use connector_abi::message::MAX_LEN;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc,
+};
+
+use super::frame::{self, Kind, MAX_PAYLOAD};
+
+/// How much of one message may be on its way before the other side has taken any of it.
+const WINDOW: usize = 4 * MAX_PAYLOAD;
+
+/// A preamble that a call or a request carries in front of its message counts too.
+const MAX_MESSAGE: usize = MAX_LEN + 1024;
+
+/// A message that has arrived whole.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) kind: Kind,
+    pub(crate) id: u64,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// The sending side: cheap to clone, never waits.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender(mpsc::UnboundedSender<Order>);
+
+#[derive(Debug)]
+enum Order {
+    Send(Kind, u64, Vec<u8>),
+    /// The other side has made room.
+    Room(Kind, u64, usize),
+    /// We have made room.
+    Taken(Kind, u64, usize),
+    /// What is left of this message need not be sent.
+    Drop(Kind, u64),
+}
+
+impl Sender {
+    /// Sends a message. If the other side is gone, nothing happens: its end is noticed by whoever reads.
+    pub(crate) fn send(&self, kind: Kind, id: u64, bytes: Vec<u8>) {
+        let _ = self.0.send(Order::Send(kind, id, bytes));
+    }
+
+    /// Stops sending a message that nobody wants any more. What has been sent of it is ended, so that the other side can
+    /// forget it.
+    pub(crate) fn stop(&self, kind: Kind, id: u64) {
+        let _ = self.0.send(Order::Drop(kind, id));
+    }
+}
+
+/// Makes both sides of a link out of a socket. The returned future sends; it must be driven, and ends with the socket or
+/// when every sender is gone.
+pub(crate) fn link(socket: UnixStream) -> (Sender, Receiver, impl Future<Output = io::Result<()>>) {
+    let (read, write) = socket.into_split();
+    let (orders, queue) = mpsc::unbounded_channel();
+    let sender = Sender(orders);
+    let receiver = Receiver { socket: read, buffer: Vec::new(), used: 0, partial: HashMap::new(), orders: sender.0.downgrade() };
+    (sender, receiver, transmit(write, queue))
+}
+
+/// A message on its way out.
+struct Outgoing {
+    kind: Kind,
+    id: u64,
+    bytes: Vec<u8>,
+    sent: usize,
+    room: usize,
+}
+
+async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver<Order>) -> io::Result<()> {
+    let mut waiting: VecDeque<Outgoing> = VecDeque::new();
+    let mut out = Vec::with_capacity(2 * MAX_PAYLOAD);
+    loop {
+        // With nothing that may be sent, wait for an order; otherwise only take those that are there.
+        let idle = !waiting.iter().any(|message| message.room > 0);
+        let first = if idle {
+            match queue.recv().await {
+                Some(order) => Some(order),
+                None => return socket.shutdown().await,
+            }
+        } else {
+            None
+        };
+        for order in first.into_iter().chain(std::iter::from_fn(|| queue.try_recv().ok())) {
+            match order {
+                // The common case: it fits into one frame and nothing is before it.
+                Order::Send(kind, id, bytes) if bytes.len() <= MAX_PAYLOAD => frame::write(&mut out, kind, true, id, &bytes),
+                Order::Send(kind, id, bytes) => waiting.push_back(Outgoing { kind, id, bytes, sent: 0, room: WINDOW }),
+                Order::Room(kind, id, room) => {
+                    if let Some(message) = waiting.iter_mut().find(|message| message.kind == kind && message.id == id) {
+                        message.room += room;
+                    }
+                }
+                Order::Taken(kind, id, len) => {
+                    let len = u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
+                    frame::write(&mut out, Kind::Credit, true, id, &[kind as u8, len[0], len[1], len[2], len[3]]);
+                }
+                Order::Drop(kind, id) => {
+                    if let Some(at) = waiting.iter().position(|message| message.kind == kind && message.id == id)
+                        && waiting.remove(at).is_some_and(|message| message.sent > 0)
+                    {
+                        frame::write(&mut out, kind, true, id, &[]);
+                    }
+                }
+            }
+        }
+        if let Some(at) = waiting.iter().position(|message| message.room > 0)
+            && let Some(mut message) = waiting.remove(at)
+        {
+            let len = (message.bytes.len() - message.sent).min(MAX_PAYLOAD).min(message.room);
+            let chunk = message.sent..message.sent + len;
+            let last = chunk.end == message.bytes.len();
+            frame::write(&mut out, message.kind, last, message.id, &message.bytes[chunk]);
+            message.sent += len;
+            message.room -= len;
+            if !last {
+                waiting.push_back(message);
+            }
+        }
+        socket.write_all(&out).await?;
+        out.clear();
+    }
+}
+
+/// The receiving side.
+pub(crate) struct Receiver {
+    socket: OwnedReadHalf,
+    buffer: Vec<u8>,
+    /// How much of the buffer has been taken.
+    used: usize,
+    partial: HashMap<(Kind, u64), Vec<u8>>,
+    /// Weak, so that a receiver that waits does not keep the sending side open.
+    orders: mpsc::WeakUnboundedSender<Order>,
+}
+
+/// Why nothing more arrives.
+#[derive(Debug)]
+pub(crate) enum Gone {
+    /// The other side has closed the socket, or it broke.
+    Closed,
+    /// What came is not our protocol, or a message was too long.
+    Violation(&'static str),
+}
+
+impl Receiver {
+    /// The next message.
+    pub(crate) async fn next(&mut self) -> Result<Incoming, Gone> {
+        loop {
+            match frame::read(&self.buffer[self.used..]) {
+                Err(frame::BadFrame) => return Err(Gone::Violation("bytes that are no frame")),
+                Ok(Some((frame, len))) => {
+                    let key = (frame.kind, frame.id);
+                    let whole = if frame.last && !self.partial.contains_key(&key) {
+                        Some(frame.payload.to_vec())
+                    } else {
+                        let message = self.partial.entry(key).or_default();
+                        if message.len() + frame.payload.len() > MAX_MESSAGE {
+                            return Err(Gone::Violation("a message over the limit"));
+                        }
+                        message.extend_from_slice(frame.payload);
+                        if frame.last { self.partial.remove(&key) } else { None }
+                    };
+                    if whole.is_none()
+                        && let Some(orders) = self.orders.upgrade()
+                    {
+                        let _ = orders.send(Order::Taken(key.0, key.1, frame.payload.len()));
+                    }
+                    self.used += len;
+                    match whole {
+                        Some(bytes) if key.0 == Kind::Credit => self.credit(key.1, &bytes)?,
+                        Some(bytes) => return Ok(Incoming { kind: key.0, id: key.1, bytes }),
+                        None => {}
+                    }
+                }
+                Ok(None) => self.fill().await?,
+            }
+        }
+    }
+
+    fn credit(&self, id: u64, bytes: &[u8]) -> Result<(), Gone> {
+        let &[kind, a, b, c, d] = bytes else { return Err(Gone::Violation("a credit that is none")) };
+        let kind = [Kind::Call, Kind::Answer, Kind::Failure, Kind::Ask, Kind::Reply, Kind::ReplyFailure, Kind::Ready, Kind::Refused]
+            .into_iter()
+            .find(|known| *known as u8 == kind)
+            .ok_or(Gone::Violation("a credit for nothing"))?;
+        let room = u32::from_le_bytes([a, b, c, d]) as usize;
+        // Never more than was sent, or a lying side could make us send everything at once; which only costs itself.
+        if let Some(orders) = self.orders.upgrade() {
+            let _ = orders.send(Order::Room(kind, id, room.min(WINDOW)));
+        }
+        Ok(())
+    }
+
+    async fn fill(&mut self) -> Result<(), Gone> {
+        self.buffer.drain(..self.used);
+        self.used = 0;
+        self.buffer.reserve(MAX_PAYLOAD);
+        match self.socket.read_buf(&mut self.buffer).await {
+            Ok(0) | Err(_) => Err(Gone::Closed),
+            Ok(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn pair() -> ((Sender, Receiver), (Sender, Receiver)) {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (sender_a, receiver_a, transmit_a) = link(a);
+        let (sender_b, receiver_b, transmit_b) = link(b);
+        tokio::spawn(transmit_a);
+        tokio::spawn(transmit_b);
+        ((sender_a, receiver_a), (sender_b, receiver_b))
+    }
+
+    #[tokio::test]
+    async fn a_large_message_does_not_hold_up_a_small_one() {
+        let ((sender, mut ours), (_other, mut receiver)) = pair();
+        // Our side has to read too, for the credit to come through.
+        tokio::spawn(async move { while ours.next().await.is_ok() {} });
+        let large: Vec<u8> = (0..MAX_LEN).map(|i| i as u8).collect();
+        sender.send(Kind::Call, 1, large.clone());
+        sender.send(Kind::Call, 2, b"small".to_vec());
+        let first = receiver.next().await.unwrap();
+        assert_eq!((first.id, first.bytes.as_slice()), (2, &b"small"[..]));
+        let second = receiver.next().await.unwrap();
+        assert!(second.id == 1 && second.bytes == large);
+    }
+
+    #[tokio::test]
+    async fn no_more_is_sent_than_there_is_room_for() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (sender, _receiver, transmit) = link(a);
+        tokio::spawn(transmit);
+        sender.send(Kind::Call, 1, vec![0; MAX_LEN]);
+        // Nobody gives credit: what arrives is one window and its headers.
+        let mut arrived = 0;
+        let mut buffer = vec![0; MAX_PAYLOAD];
+        let (mut read, _write) = b.into_split();
+        while let Ok(Ok(len)) = tokio::time::timeout(Duration::from_millis(100), read.read(&mut buffer)).await {
+            arrived += len;
+        }
+        assert_eq!(arrived, WINDOW + WINDOW / MAX_PAYLOAD * 16);
+    }
+
+    #[tokio::test]
+    async fn a_message_without_end_is_refused() {
+        let (a, mut b) = UnixStream::pair().unwrap();
+        let (_sender, mut receiver, _transmit) = link(a);
+        tokio::spawn(async move {
+            let mut chunk = Vec::new();
+            frame::write(&mut chunk, Kind::Answer, false, 1, &[0; MAX_PAYLOAD]);
+            while b.write_all(&chunk).await.is_ok() {}
+        });
+        assert!(matches!(receiver.next().await, Err(Gone::Violation("a message over the limit"))));
+    }
+
+    #[tokio::test]
+    async fn a_stopped_message_leaves_nothing_behind() {
+        let ((sender, _ours), (_other, mut receiver)) = pair();
+        sender.send(Kind::Call, 1, vec![7; MAX_LEN]);
+        tokio::task::yield_now().await;
+        sender.stop(Kind::Call, 1);
+        sender.send(Kind::Call, 2, b"next".to_vec());
+        loop {
+            let message = receiver.next().await.unwrap();
+            if message.id == 2 {
+                break;
+            }
+            assert!(message.bytes.len() < MAX_LEN);
+        }
+        assert!(receiver.partial.is_empty());
+    }
+}

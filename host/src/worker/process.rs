@@ -1,0 +1,393 @@
+//! One worker process, from its start to its end.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::{fd::OwnedFd, unix::net::UnixStream as StdStream, unix::process::{CommandExt, ExitStatusExt}},
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use connector_abi::message;
+use connector_protocol::{Error, ErrorKind, Result};
+use tokio::{io::AsyncReadExt, net::UnixStream, net::unix::pipe, sync::oneshot, task::JoinSet, time::timeout};
+
+use super::{
+    child::COMMAND,
+    frame::Kind,
+    image::Image,
+    link::{self, Gone, Incoming, Sender},
+    send_fd,
+    workers::Services,
+};
+use crate::plugins::Library;
+
+/// How long a worker may take to load its library.
+const START: Duration = Duration::from_secs(10);
+
+/// How many requests one call may have at the host at once.
+const MAX_ASKS: usize = 64;
+
+/// How much of what a worker writes to its standard error is kept, in bytes.
+const MAX_STDERR: usize = 64 * 1024;
+
+/// A running worker.
+pub(super) struct Process {
+    sender: Sender,
+    state: Arc<Mutex<State>>,
+    next: AtomicU64,
+}
+
+struct State {
+    connector: String,
+    child: Child,
+    calls: HashMap<u64, InFlight>,
+    /// Which call a request belongs to.
+    asks: HashMap<u64, u64>,
+    /// Why it is no longer running.
+    dead: Option<Error>,
+    /// Why we killed it, if we did.
+    killed_for: Option<&'static str>,
+}
+
+/// A call that has not been answered.
+struct InFlight {
+    answer: oneshot::Sender<Result<Vec<u8>>>,
+    services: Arc<dyn Services>,
+    /// What it has asked of the host. Ends with the call.
+    asks: HashMap<u64, tokio::task::AbortHandle>,
+    tasks: JoinSet<()>,
+}
+
+/// The call has ended because it was told to.
+pub(super) fn ended() -> Error {
+    Error::new(ErrorKind::CallEnded, "the call was stopped")
+}
+
+impl Process {
+    /// Starts a worker and waits until it has loaded the library.
+    pub(super) async fn start(program: &Path, library: &Library) -> Result<Arc<Self>> {
+        let connector = library.id().to_owned();
+        let image = Image::of(&library.path)?;
+        let failed = |error: io::Error| Error::new(ErrorKind::Internal, format!("cannot start a worker: {error}"));
+        let (ours, theirs) = StdStream::pair().map_err(failed)?;
+        let mut child = Command::new(program)
+            .arg(COMMAND)
+            .env_clear()
+            .current_dir("/")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            // A Ctrl-C in the terminal is for the host, which stops what has to be stopped.
+            .process_group(0)
+            .spawn()
+            .map_err(failed)?;
+        if let Some(stderr) = child.stderr.take() {
+            tokio::spawn(log_stderr(OwnedFd::from(stderr), connector.clone()));
+        }
+        let child = KillOnDrop(Some(child));
+        send_fd::send(&ours, image.as_fd()).map_err(failed)?;
+        ours.set_nonblocking(true).map_err(failed)?;
+        let (sender, mut receiver, transmit) = link::link(UnixStream::from_std(ours).map_err(failed)?);
+        tokio::spawn(transmit);
+
+        let refused = |text: &str| Error::new(ErrorKind::PluginRefused, format!("{}: {text}", library.path.display()));
+        match timeout(START, receiver.next()).await {
+            Err(_) => return Err(refused(&format!("did not load within {} s", START.as_secs()))),
+            Ok(Ok(Incoming { kind: Kind::Ready, bytes, .. })) if bytes == *library.manifest_bytes => {}
+            Ok(Ok(Incoming { kind: Kind::Ready, .. })) => {
+                return Err(refused("its manifest is not what its code declares")
+                    .hint("in the connector's crate: JACKFIELD_UPDATE=1 cargo test, then build it again"));
+            }
+            Ok(Ok(Incoming { kind: Kind::Refused, bytes, .. })) => {
+                let mut error: Error =
+                    serde_json::from_slice(&bytes).unwrap_or_else(|_| refused("was refused without a reason"));
+                error.message = format!("{}: {}", library.path.display(), error.message);
+                return Err(error);
+            }
+            Ok(Ok(_)) => return Err(refused("its worker does not speak our protocol")),
+            Ok(Err(_)) => {
+                let how = child.how_it_ended();
+                return Err(refused(&format!("its worker died while it was loaded ({how})")));
+            }
+        }
+        let state = Arc::new(Mutex::new(State {
+            connector,
+            child: child.keep()?,
+            calls: HashMap::new(),
+            asks: HashMap::new(),
+            dead: None,
+            killed_for: None,
+        }));
+        tokio::spawn(read(receiver, sender.clone(), state.clone()));
+        Ok(Arc::new(Self { sender, state, next: AtomicU64::new(1) }))
+    }
+
+    pub(super) fn is_dead(&self) -> bool {
+        lock(&self.state).dead.is_some()
+    }
+
+    /// Begins a call. The guard ends it when it is dropped.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        bytes: Vec<u8>,
+        services: Arc<dyn Services>,
+    ) -> Result<(Guard, oneshot::Receiver<Result<Vec<u8>>>)> {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let (answer, receiver) = oneshot::channel();
+        {
+            let mut state = lock(&self.state);
+            if let Some(error) = &state.dead {
+                return Err(error.clone());
+            }
+            let in_flight = InFlight { answer, services, asks: HashMap::new(), tasks: JoinSet::new() };
+            state.calls.insert(id, in_flight);
+        }
+        self.sender.send(Kind::Call, id, bytes);
+        Ok((Guard { process: self.clone(), id }, receiver))
+    }
+
+    /// Kills the worker. Whatever is in flight in it fails.
+    pub(super) fn kill(&self, why: &'static str) {
+        let mut state = lock(&self.state);
+        state.killed_for = Some(why);
+        let _ = state.child.kill();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let mut state = lock(&self.state);
+        let _ = state.child.kill();
+        let _ = state.child.wait();
+    }
+}
+
+/// A call that is running. Dropping it stops the call.
+pub(super) struct Guard {
+    process: Arc<Process>,
+    id: u64,
+}
+
+impl Guard {
+    /// Asks the worker to stop the call; the answer is `call_ended`, or one that was already on its way.
+    pub(super) fn cancel(&self) {
+        self.process.sender.stop(Kind::Call, self.id);
+        self.process.sender.send(Kind::Cancel, self.id, Vec::new());
+    }
+
+    pub(super) fn kill(&self, why: &'static str) {
+        self.process.kill(why);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if lock(&self.process.state).end(self.id).is_some() {
+            self.cancel();
+        }
+    }
+}
+
+impl State {
+    /// Forgets a call, and stops what it has asked of the host.
+    fn end(&mut self, id: u64) -> Option<InFlight> {
+        let call = self.calls.remove(&id)?;
+        for ask in call.asks.keys() {
+            self.asks.remove(ask);
+        }
+        Some(call)
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes what the worker says until it is gone.
+async fn read(mut receiver: link::Receiver, sender: Sender, state: Arc<Mutex<State>>) {
+    let gone = loop {
+        match receiver.next().await {
+            Ok(incoming) => {
+                if let Err(what) = take(incoming, &sender, &state) {
+                    break Gone::Violation(what);
+                }
+            }
+            Err(gone) => break gone,
+        }
+    };
+    let (connector, killed_for) = {
+        let mut state = lock(&state);
+        if let Gone::Violation(what) = gone {
+            state.killed_for = Some(what);
+            let _ = state.child.kill();
+        }
+        (state.connector.clone(), state.killed_for)
+    };
+    let status = wait_for_end(&state).await;
+    let how = match killed_for {
+        Some(why) => format!("it was killed: {why}"),
+        None => status.map_or_else(|| "its fate is unknown".to_owned(), how_ended),
+    };
+    tracing::warn!(connector, "a worker ended: {how}");
+    let error = Error::new(ErrorKind::ConnectorCrashed, format!("the connector's worker died ({how})"))
+        .hint("run it again: a new worker will be started");
+    let calls = {
+        let mut state = lock(&state);
+        state.dead = Some(error.clone());
+        state.asks.clear();
+        std::mem::take(&mut state.calls)
+    };
+    for call in calls.into_values() {
+        let _ = call.answer.send(Err(error.clone()));
+    }
+}
+
+/// Takes one message of the worker; an error if it makes no sense.
+fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Result<(), &'static str> {
+    let Incoming { kind, id, bytes } = incoming;
+    match kind {
+        Kind::Answer | Kind::Failure | Kind::Ended => {
+            if let Some(call) = lock(state).end(id) {
+                let answer = match kind {
+                    Kind::Answer => Ok(bytes),
+                    Kind::Failure => Err(read_failure(&bytes)),
+                    _ => Err(ended()),
+                };
+                let _ = call.answer.send(answer);
+            }
+        }
+        Kind::Ask => {
+            let (call, op, message) = split_ask(&bytes).ok_or("a request that makes no sense")?;
+            let mut guard = lock(state);
+            // One that came too late is answered by nobody: the call it was made for is gone, and its future with it.
+            if let Some(in_flight) = guard.calls.get_mut(&call) {
+                in_flight.asks.retain(|_, task| !task.is_finished());
+                if in_flight.asks.len() >= MAX_ASKS {
+                    reply(sender, id, Err(Error::new(ErrorKind::Blocked, format!("more than {MAX_ASKS} requests at once"))));
+                } else {
+                    let (services, op, message) = (in_flight.services.clone(), op.to_owned(), message.to_vec());
+                    let sender = sender.clone();
+                    let task = in_flight.tasks.spawn(async move {
+                        let answer = services.call(&op, message).await;
+                        reply(&sender, id, answer);
+                    });
+                    in_flight.asks.insert(id, task);
+                    guard.asks.insert(id, call);
+                }
+            }
+        }
+        Kind::Withdraw => {
+            let mut guard = lock(state);
+            if let Some(call) = guard.asks.remove(&id)
+                && let Some(task) = guard.calls.get_mut(&call).and_then(|call| call.asks.remove(&id))
+            {
+                task.abort();
+                sender.stop(Kind::Reply, id);
+            }
+        }
+        Kind::Log => {
+            let services = lock(state).calls.get(&id).map(|call| call.services.clone());
+            if let (Some(services), Some((level, line))) = (services, bytes.split_first()) {
+                services.log(*level, &String::from_utf8_lossy(line));
+            }
+        }
+        _ => return Err("a message that is not for the host"),
+    }
+    Ok(())
+}
+
+fn reply(sender: &Sender, id: u64, answer: Result<Vec<u8>>) {
+    match answer {
+        Ok(bytes) => sender.send(Kind::Reply, id, bytes),
+        Err(error) => {
+            let head = serde_json::to_vec(&error).unwrap_or_default();
+            sender.send(Kind::ReplyFailure, id, message::encode(&head, &[]));
+        }
+    }
+}
+
+/// The other side's `join_ask`.
+fn split_ask(bytes: &[u8]) -> Option<(u64, &str, &[u8])> {
+    let (call, rest) = bytes.split_first_chunk::<8>()?;
+    let (&len, rest) = rest.split_first()?;
+    let (op, message) = rest.split_at_checked(usize::from(len))?;
+    Some((u64::from_le_bytes(*call), std::str::from_utf8(op).ok()?, message))
+}
+
+fn read_failure(bytes: &[u8]) -> Error {
+    let error = message::decode(bytes).ok().and_then(|(head, _)| serde_json::from_slice(head).ok());
+    error.unwrap_or_else(|| Error::new(ErrorKind::ConnectorFault, "the connector failed in a way that cannot be read"))
+}
+
+/// Waits for a process whose socket has closed. It should be gone; if it is not, it is killed.
+async fn wait_for_end(state: &Mutex<State>) -> Option<ExitStatus> {
+    for _ in 0..100 {
+        if let Ok(Some(status)) = lock(state).child.try_wait() {
+            return Some(status);
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let mut state = lock(state);
+    let _ = state.child.kill();
+    state.child.wait().ok()
+}
+
+fn how_ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (_, Some(signal)) => format!("by signal {signal}"),
+        (Some(code), _) => format!("with exit code {code}"),
+        _ => "in an unknown way".to_owned(),
+    }
+}
+
+/// A child that is killed unless it is kept.
+struct KillOnDrop(Option<Child>);
+
+impl KillOnDrop {
+    fn keep(mut self) -> Result<Child> {
+        self.0.take().ok_or_else(|| Error::new(ErrorKind::Internal, "the worker is gone"))
+    }
+
+    fn how_it_ended(mut self) -> String {
+        // Its socket is closed, so this does not last.
+        let status = self.0.take().and_then(|mut child| {
+            std::thread::sleep(Duration::from_millis(20));
+            let _ = child.kill();
+            child.wait().ok()
+        });
+        status.map_or_else(|| "in an unknown way".to_owned(), how_ended)
+    }
+}
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Puts what a worker writes to its standard error into the log, up to a limit; the rest is read and dropped, so that it
+/// never blocks.
+async fn log_stderr(stderr: OwnedFd, connector: String) {
+    let Ok(mut pipe) = pipe::Receiver::from_owned_fd(stderr) else { return };
+    let mut buffer = vec![0; 4096];
+    let mut left = MAX_STDERR;
+    while let Ok(len) = pipe.read(&mut buffer).await {
+        if len == 0 {
+            return;
+        }
+        let shown = len.min(left);
+        left -= shown;
+        for line in String::from_utf8_lossy(&buffer[..shown]).lines() {
+            tracing::debug!(connector, "worker: {}", line.escape_debug());
+        }
+    }
+}
