@@ -619,8 +619,7 @@ impl Stage {
         };
         let (head, body) = frame::decode(message).map_err(|error| stop(error.to_string()))?;
         let request: HttpRequest = serde_json::from_slice(head).map_err(|error| stop(error.to_string()))?;
-        let path = path::fill(&request.path, &request.params)
-            .map_err(|problem| Error::invalid_input("", problem.to_string()))?;
+        let path = path::fill(&request.path, &request.params)?;
         let next = self
             .exchange
             .lock()

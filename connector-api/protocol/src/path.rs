@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crate::template::{self, BadTemplate, Part};
+use crate::{
+    Error, ErrorKind,
+    template::{self, BadTemplate, Part},
+};
 
 /// Why a path cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,16 @@ impl fmt::Display for PathProblem {
 }
 
 impl std::error::Error for PathProblem {}
+
+impl From<PathProblem> for Error {
+    /// A value that cannot stand in a path is the input's fault; connectors name their path parameters as their inputs.
+    fn from(problem: PathProblem) -> Self {
+        match &problem {
+            PathProblem::Unfit { name, .. } => Self::invalid_input(format!("/{name}"), problem.to_string()),
+            _ => Self::new(ErrorKind::ConnectorFault, problem.to_string()),
+        }
+    }
+}
 
 /// Fills a path template; each parameter becomes part of one segment, percent-encoded.
 ///

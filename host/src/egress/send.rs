@@ -1,0 +1,408 @@
+//! Sending a request: how often it is tried, how long it is waited for, and what is taken of the answer.
+//!
+//! A request is repeated only where that cannot do harm: it never left this machine, or sending it twice does no more than
+//! sending it once, or the provider said that it did nothing. Of anything else whose fate is unknown, the answer is
+//! `ambiguous`.
+
+use std::{
+    io,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use connector_protocol::{
+    Error, ErrorKind, Result,
+    answers::{AnswerClass, Seen, Verdict},
+    message::{HttpAnswer, HttpRequest},
+};
+use jiff::Timestamp;
+use reqwest::{
+    Client, Response, StatusCode,
+    header::{CONTENT_ENCODING, HeaderMap, LOCATION},
+    redirect,
+};
+use serde_json::Value;
+
+use super::{
+    Prepared, Target,
+    address::{Forbidden, Guarded},
+};
+use crate::config::Limits;
+
+/// How many redirects are followed.
+const MAX_REDIRECTS: usize = 5;
+
+/// How much of an answer's headers is passed on, in bytes.
+const MAX_HEADERS: usize = 64 * 1024;
+
+/// What is known of the requests of one call while they are on their way.
+#[derive(Debug, Default)]
+pub struct Flight {
+    unanswered: AtomicUsize,
+    attempts: AtomicUsize,
+}
+
+impl Flight {
+    /// Whether a request is on its way whose effect would not be known if the call ended now.
+    #[must_use]
+    pub fn is_ambiguous(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many requests were sent, repetitions included.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::Relaxed)
+    }
+}
+
+/// A request that cannot be repeated is on its way. It stays so if the future is dropped before an answer is here.
+struct OnItsWay<'a>(Option<&'a Flight>);
+
+impl<'a> OnItsWay<'a> {
+    fn new(flight: &'a Flight, request: &Prepared) -> Self {
+        flight.attempts.fetch_add(1, Ordering::Relaxed);
+        if request.repeatable {
+            return Self(None);
+        }
+        flight.unanswered.fetch_add(1, Ordering::Relaxed);
+        Self(Some(flight))
+    }
+
+    fn is_known(self) {
+        if let Some(flight) = self.0 {
+            flight.unanswered.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The HTTP clients of a host: connections are kept and used again, by whatever call.
+pub struct Egress {
+    limits: Limits,
+    /// For what connectors ask for: public machines over TLS.
+    public: OnceLock<Client>,
+    /// For machines that the operator has named.
+    operator: OnceLock<Client>,
+}
+
+/// What came back.
+struct Received {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+/// What did not come back.
+struct Lost {
+    error: Error,
+    /// Whether the provider may have got the request.
+    sent: bool,
+    /// Whether another try could go better.
+    passing: bool,
+}
+
+impl Egress {
+    /// Clients within these limits. None is made before it is needed.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self { limits, public: OnceLock::new(), operator: OnceLock::new() }
+    }
+
+    fn client(&self, by_operator: bool) -> Result<&Client> {
+        let place = if by_operator { &self.operator } else { &self.public };
+        if let Some(client) = place.get() {
+            return Ok(client);
+        }
+        // No proxy of the environment, no cookie, no referrer: nothing that nobody has asked for.
+        let mut builder = Client::builder()
+            .no_proxy()
+            .referer(false)
+            .redirect(redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(self.limits.connect_seconds))
+            .user_agent(concat!("jackfield/", env!("CARGO_PKG_VERSION")));
+        if !by_operator {
+            builder = builder.https_only(true).dns_resolver(Arc::new(Guarded::system()));
+        }
+        let client = builder
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("no HTTP client can be made: {}", reason(&error))))?;
+        Ok(place.get_or_init(|| client))
+    }
+
+    /// Sends a connector's request, and says what the answer means.
+    ///
+    /// # Errors
+    ///
+    /// If it may not be sent, or if no answer came: `network` and `timeout` if nothing was done at the provider,
+    /// `ambiguous` if nobody knows.
+    pub async fn send(
+        &self,
+        target: &Target,
+        request: HttpRequest,
+        body: Vec<u8>,
+        deadline: Instant,
+        flight: &Flight,
+    ) -> Result<(HttpAnswer, Vec<u8>)> {
+        let request = target.prepare(request, body)?;
+        let mut delays = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(10))
+            .with_max_times(self.limits.retries as usize)
+            .with_jitter()
+            .build();
+        loop {
+            let way = OnItsWay::new(flight, &request);
+            let begun = Instant::now();
+            let outcome = self.follow(target, &request, deadline).await;
+            let ms = begun.elapsed().as_millis();
+            let (method, path) = (request.method.as_str(), request.template.as_str());
+            match outcome {
+                Ok(received) => {
+                    way.is_known();
+                    let (verdict, answer) = classify(target, &request, &received);
+                    tracing::debug!(method, path, status = answer.status, class = ?verdict.class, ms, "answered");
+                    let wait = self.wait_for(&request, &verdict, &mut delays);
+                    match wait.filter(|wait| fits(*wait, deadline)) {
+                        Some(wait) => tokio::time::sleep(wait).await,
+                        None => return Ok((answer, received.body)),
+                    }
+                }
+                Err(lost) => {
+                    tracing::debug!(method, path, ms, sent = lost.sent, "no answer: {}", lost.error);
+                    if !lost.sent || request.repeatable {
+                        way.is_known();
+                    }
+                    let again = lost.passing && (!lost.sent || request.repeatable);
+                    let wait = if again { delays.next() } else { None };
+                    match wait.filter(|wait| fits(*wait, deadline)) {
+                        Some(wait) => tokio::time::sleep(wait).await,
+                        None => return Err(explain(target, &request, lost)),
+                    }
+                }
+            }
+        }
+    }
+
+    /// How long to wait before a request is repeated; `None` if it is not.
+    fn wait_for(
+        &self,
+        request: &Prepared,
+        verdict: &Verdict,
+        delays: &mut impl Iterator<Item = Duration>,
+    ) -> Option<Duration> {
+        let may = match verdict.class {
+            // Refused before anything was done.
+            AnswerClass::RateLimited => true,
+            AnswerClass::Unavailable => request.repeatable,
+            _ => false,
+        };
+        let delay = if may { delays.next()? } else { return None };
+        let asked = verdict.retry_at.map(|at| {
+            let wait = at.duration_since(Timestamp::now());
+            Duration::try_from(wait).unwrap_or_default()
+        });
+        let wait = asked.unwrap_or(delay).max(Duration::from_millis(50));
+        (wait <= Duration::from_secs(self.limits.wait_seconds)).then_some(wait)
+    }
+
+    /// Sends a request, and follows where a read is sent on to.
+    async fn follow(&self, target: &Target, request: &Prepared, deadline: Instant) -> Result<Received, Lost> {
+        let received = self.once(request, deadline).await?;
+        if !request.method.is_safe() || !is_redirect(received.status) {
+            return Ok(received);
+        }
+        let mut request = request.clone();
+        let mut received = received;
+        for _ in 0..MAX_REDIRECTS {
+            let location = received.headers.get(LOCATION).and_then(|location| location.to_str().ok());
+            let (true, Some(location)) = (is_redirect(received.status), location) else { return Ok(received) };
+            let blocked = |error: Error| Lost { error, sent: false, passing: false };
+            let next = request.url.join(location).map_err(|_| {
+                blocked(Error::new(ErrorKind::UnexpectedAnswer, "was sent on to an address that is none"))
+            })?;
+            let place = target.check(next).map_err(|mut error| {
+                error.message = format!("{} sent the request on, and {}", target.manifest.title, error.message);
+                blocked(error)
+            })?;
+            if place.url.origin() != request.url.origin() {
+                // Another machine gets neither the credential nor what the connector had for the first one.
+                request.headers.retain_accept();
+            }
+            request.url = place.url;
+            request.by_operator = place.by_operator;
+            received = self.once(&request, deadline).await?;
+        }
+        Err(Lost {
+            error: Error::new(ErrorKind::UnexpectedAnswer, format!("was sent on more than {MAX_REDIRECTS} times")),
+            sent: true,
+            passing: false,
+        })
+    }
+
+    async fn once(&self, request: &Prepared, deadline: Instant) -> Result<Received, Lost> {
+        let before = |error| Lost { error, sent: false, passing: false };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(before(Error::new(ErrorKind::Timeout, "there was no time left to send a request")));
+        }
+        let response = self
+            .client(request.by_operator)
+            .map_err(before)?
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .body(request.body.clone())
+            .timeout(left)
+            .send()
+            .await
+            .map_err(|error| lost(&error))?;
+        self.receive(response).await
+    }
+
+    /// Takes the answer's body, unpacked, up to the limit.
+    async fn receive(&self, mut response: Response) -> Result<Received, Lost> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        // What the client has unpacked has lost this header.
+        if let Some(encoding) = headers.get(CONTENT_ENCODING) {
+            let encoding = String::from_utf8_lossy(encoding.as_bytes()).escape_debug().take(30).collect::<String>();
+            let text = format!("sent an answer in the encoding `{encoding}`, which was not asked for");
+            return Err(Lost { error: Error::new(ErrorKind::UnexpectedAnswer, text), sent: true, passing: false });
+        }
+        let most = self.limits.answer_bytes;
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if body.len() + chunk.len() > most => {
+                    let text = format!("sent an answer of more than {most} bytes");
+                    let hint = "ask for less, or raise `limits.answer_bytes`";
+                    let error = Error::new(ErrorKind::UnexpectedAnswer, text).hint(hint);
+                    return Err(Lost { error, sent: true, passing: false });
+                }
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => return Ok(Received { status, headers, body }),
+                // The status says that nothing was done, whatever else it would have said.
+                Err(_) if status.is_client_error() => return Ok(Received { status, headers, body: Vec::new() }),
+                Err(error) => {
+                    let mut lost = lost(&error);
+                    lost.sent = true;
+                    return Err(lost);
+                }
+            }
+        }
+    }
+}
+
+trait RetainAccept {
+    fn retain_accept(&mut self);
+}
+
+impl RetainAccept for HeaderMap {
+    fn retain_accept(&mut self) {
+        let accept = self.remove(reqwest::header::ACCEPT);
+        self.clear();
+        if let Some(accept) = accept {
+            self.insert(reqwest::header::ACCEPT, accept);
+        }
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn fits(wait: Duration, deadline: Instant) -> bool {
+    Instant::now() + wait < deadline
+}
+
+fn classify(target: &Target, request: &Prepared, received: &Received) -> (Verdict, HttpAnswer) {
+    let status = received.status.as_u16();
+    let header = |name: &str| {
+        let value = received.headers.get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    // Only answers that might be refusals are looked into; an answer of success is parsed once, by the connector.
+    let answers = &target.manifest.answers;
+    let look = !received.status.is_success() || answers.rules.iter().any(|rule| rule.status.is_empty() || rule.status.contains(&status));
+    let body: Option<Value> = if look { connector_protocol::json::read(&received.body).ok() } else { None };
+    let seen = Seen { method: request.method.as_str(), status, header: &header, body: body.as_ref() };
+    let verdict = answers.classify(&seen, Timestamp::now());
+    let mut room = MAX_HEADERS;
+    let mut headers = Vec::new();
+    for (name, value) in &received.headers {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        room = room.saturating_sub(name.as_str().len() + value.len());
+        if room > 0 && name != reqwest::header::SET_COOKIE {
+            headers.push((name.as_str().to_owned(), value));
+        }
+    }
+    (verdict, HttpAnswer { status, class: verdict.class, headers, retry_at: verdict.retry_at })
+}
+
+/// What an error of the client means: whether the provider may have got the request, and whether it may go better.
+fn lost(error: &reqwest::Error) -> Lost {
+    let chain = || causes(error);
+    if let Some(forbidden) = chain().find_map(|error| error.downcast_ref::<Forbidden>()) {
+        return Lost { error: Error::new(ErrorKind::Blocked, forbidden.to_string()), sent: false, passing: false };
+    }
+    if error.is_builder() {
+        return Lost { error: Error::new(ErrorKind::Blocked, reason(error)), sent: false, passing: false };
+    }
+    if error.is_connect() {
+        // What TLS says comes as invalid data. A certificate does not get better by waiting.
+        let tls = chain().filter_map(|error| error.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::InvalidData);
+        let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
+        return Lost { error: Error::new(kind, reason(error)), sent: false, passing: !tls };
+    }
+    let kind = if error.is_timeout() {
+        ErrorKind::Timeout
+    } else if error.is_decode() {
+        ErrorKind::UnexpectedAnswer
+    } else {
+        ErrorKind::Network
+    };
+    // The deadline is over; anything else may pass.
+    Lost { error: Error::new(kind, reason(error)), sent: true, passing: !error.is_timeout() }
+}
+
+/// An error and what it was caused by, outermost first.
+fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    let first: &(dyn std::error::Error + 'static) = error;
+    std::iter::successors(Some(first), |error| error.source())
+}
+
+/// The innermost words of an error: the outer ones repeat the address, which may hold a secret.
+fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    let innermost = causes(error).skip(1).last();
+    innermost.map_or_else(|| "the request failed".to_owned(), |error| error.to_string())
+}
+
+/// The error of a request that was not answered, in the words of whoever asked for it.
+fn explain(target: &Target, request: &Prepared, lost: Lost) -> Error {
+    let who = &target.manifest.title;
+    let host = request.url.host_str().unwrap_or_default();
+    let Lost { error, sent, .. } = lost;
+    if error.kind == ErrorKind::Blocked {
+        return error;
+    }
+    if sent && !request.repeatable {
+        let text = format!("nobody knows whether {who} did it: {}", error.message);
+        return Error::new(ErrorKind::Ambiguous, text).hint("look at the provider before you run it again");
+    }
+    let text = match error.kind {
+        ErrorKind::UnexpectedAnswer => format!("{who} {}", error.message),
+        ErrorKind::Timeout => format!("{who} ({host}) did not answer in time"),
+        _ if sent => format!("{who} ({host}) broke off: {}", error.message),
+        _ => format!("{who} ({host}) cannot be reached: {}", error.message),
+    };
+    let explained = Error::new(error.kind, text);
+    match error.hint {
+        Some(hint) => explained.hint(hint),
+        None => explained,
+    }
+}
