@@ -26,22 +26,37 @@ impl std::fmt::Display for Misfit {
 /// Reads JSON, every digit of an integer kept. Nothing at all reads as `null`.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Misfit> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let bytes = if bytes.trim_ascii().is_empty() { b"null" } else { bytes };
-    let not_json = || Misfit { path: String::new(), expected: String::new() };
+    let bytes = if bytes.trim_ascii().is_empty() {
+        b"null"
+    } else {
+        bytes
+    };
+    let not_json = || Misfit {
+        path: String::new(),
+        expected: String::new(),
+    };
     // A reader that skips a member does not look at its bytes; JSON in another encoding is not JSON.
     std::str::from_utf8(bytes).map_err(|_| not_json())?;
     let bytes = keep_digits(bytes);
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
     let read = serde_path_to_error::deserialize(&mut deserializer);
-    let value = read.map_err(|error| if error.inner().is_data() { blame::<T>(&bytes, &error) } else { not_json() })?;
+    let value = read.map_err(|error| {
+        if error.inner().is_data() {
+            blame::<T>(&bytes, &error)
+        } else {
+            not_json()
+        }
+    })?;
     deserializer.end().map_err(|_| not_json())?;
     Ok(value)
 }
 
 /// Reads a value that was JSON already.
 fn try_value<T: DeserializeOwned>(value: &Value) -> Result<T, Misfit> {
-    serde_path_to_error::deserialize(value)
-        .map_err(|error| Misfit { path: pointer(error.path()), expected: expectation(&error.inner().to_string()) })
+    serde_path_to_error::deserialize(value).map_err(|error| Misfit {
+        path: pointer(error.path()),
+        expected: expectation(&error.inner().to_string()),
+    })
 }
 
 /// How often [`blame`] may try.
@@ -50,8 +65,13 @@ const MOST_TRIES: usize = 300;
 /// Which field is at fault. Serde loses the way inside a flattened struct, so there the members are left out one after the
 /// other: the one without which there is another error, or none, is to blame.
 fn blame<T: DeserializeOwned>(bytes: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -> Misfit {
-    let mut misfit = Misfit { path: pointer(error.path()), expected: expectation(&error.inner().to_string()) };
-    let Ok(mut whole) = serde_json::from_slice::<Value>(bytes) else { return misfit };
+    let mut misfit = Misfit {
+        path: pointer(error.path()),
+        expected: expectation(&error.inner().to_string()),
+    };
+    let Ok(mut whole) = serde_json::from_slice::<Value>(bytes) else {
+        return misfit;
+    };
     let missing = misfit.expected.starts_with("missing field");
     let mut tries = 0;
     'deeper: while !missing && let Some(Value::Object(members)) = whole.pointer(&misfit.path).cloned() {
@@ -60,8 +80,11 @@ fn blame<T: DeserializeOwned>(bytes: &[u8], error: &serde_path_to_error::Error<s
             if tries > MOST_TRIES {
                 break 'deeper;
             }
-            let without: Map<String, Value> =
-                members.iter().filter(|(other, _)| *other != name).map(|(n, v)| (n.clone(), v.clone())).collect();
+            let without: Map<String, Value> = members
+                .iter()
+                .filter(|(other, _)| *other != name)
+                .map(|(n, v)| (n.clone(), v.clone()))
+                .collect();
             if let Some(place) = whole.pointer_mut(&misfit.path) {
                 *place = Value::Object(without);
             }
@@ -95,7 +118,10 @@ fn pointer(path: &Path) -> String {
 fn expectation(text: &str) -> String {
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     // The last one is a connector's own sentence.
-    if ["missing field", "duplicate field", "expected "].iter().any(|start| text.starts_with(start)) {
+    if ["missing field", "duplicate field", "expected "]
+        .iter()
+        .any(|start| text.starts_with(start))
+    {
         return text.to_owned();
     }
     match text.rsplit_once(", expected ") {
@@ -149,13 +175,23 @@ mod tests {
     fn the_field_is_found_inside_a_flattened_struct() {
         for (json, expected) in [
             (r#"{"size": "big"}"#, "`/size`: expected u8"),
-            (r#"{"size": 1, "deep": {"id": "x", "list": []}}"#, "`/deep/id`: expected u32"),
+            (
+                r#"{"size": 1, "deep": {"id": "x", "list": []}}"#,
+                "`/deep/id`: expected u32",
+            ),
             (r#"{"deep": null}"#, "missing field `size`"),
         ] {
-            assert_eq!(read::<Must>(json.as_bytes()).unwrap_err().to_string(), expected, "{json}");
+            assert_eq!(
+                read::<Must>(json.as_bytes()).unwrap_err().to_string(),
+                expected,
+                "{json}"
+            );
         }
         let list = r#"{"things": [{"name": "a"}, {"name": 1}]}"#;
-        assert_eq!(read::<Flat>(list.as_bytes()).unwrap_err().to_string(), "`/things/1/name`: expected a string");
+        assert_eq!(
+            read::<Flat>(list.as_bytes()).unwrap_err().to_string(),
+            "`/things/1/name`: expected a string"
+        );
     }
 
     #[test]

@@ -203,8 +203,17 @@ fn unwrap_lines(text: &str) -> String {
 /// What is left out when there is nothing is never `null`.
 fn drop_null_of_optional(members: &mut Map<String, Value>) {
     let required = members.get("required").cloned().unwrap_or_default();
-    let is_required = |name: &str| required.as_array().is_some_and(|names| names.iter().any(|known| known == name));
-    for (name, field) in members.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
+    let is_required = |name: &str| {
+        required
+            .as_array()
+            .is_some_and(|names| names.iter().any(|known| known == name))
+    };
+    for (name, field) in members
+        .get_mut("properties")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flatten()
+    {
         if let (false, Value::Object(field)) = (is_required(name), field) {
             drop_null(field);
         }

@@ -299,8 +299,20 @@ impl<T> Emit<T> {
 
     /// The same, with another event in it.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Emit<U> {
-        let Self { event, key, route, occurred_at, enrich } = self;
-        Emit { event: change(event), key, route, occurred_at, enrich }
+        let Self {
+            event,
+            key,
+            route,
+            occurred_at,
+            enrich,
+        } = self;
+        Emit {
+            event: change(event),
+            key,
+            route,
+            occurred_at,
+            enrich,
+        }
     }
 
     /// The client id of the app it was sent for.

@@ -17,4 +17,4 @@ pub mod plugins;
 pub mod redact;
 pub mod worker;
 
-pub use connector_protocol::{Error, ErrorKind, Manifest, Result};
+pub use connector_protocol::{Error, ErrorKind, Manifest, Problem, Result};

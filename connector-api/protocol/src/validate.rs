@@ -60,7 +60,9 @@ impl Validator {
         let keyword = error.kind().keyword();
         let place = error.schema_path().to_string();
         // The schema that holds the keyword; `propertyNames` is named by what it holds itself.
-        let own = place.rfind(&format!("/{keyword}")).map_or("", |end| &place[..end]);
+        let own = place
+            .rfind(&format!("/{keyword}"))
+            .map_or("", |end| &place[..end]);
         let schema = self.schema.pointer(own);
         let when = self.condition(&place, value, &at);
         let problem = |path: String, message: String| Problem {
@@ -112,9 +114,21 @@ impl Validator {
             let at = ancestor(at, steps_down(&place[found + branch.len()..]));
             if let Some(text) = self.schema.pointer(&format!("{rule}/if")).and_then(|test| {
                 let named = |field: &str, value: &Value| self.named(rule, field, value);
-                describe(test, &named, if branch == "/then/" { value.pointer(at) } else { None })
+                describe(
+                    test,
+                    &named,
+                    if branch == "/then/" {
+                        value.pointer(at)
+                    } else {
+                        None
+                    },
+                )
             }) {
-                words.push(if branch == "/then/" { format!(" when {text}") } else { format!(" unless {text}") });
+                words.push(if branch == "/then/" {
+                    format!(" when {text}")
+                } else {
+                    format!(" unless {text}")
+                });
             }
             from = found + branch.len() - 1;
         }
@@ -126,8 +140,14 @@ impl Validator {
     fn named(&self, rule: &str, field: &str, value: &Value) -> String {
         let mut at = rule;
         let schema = loop {
-            let properties = self.schema.pointer(at).and_then(|schema| schema.get("properties"));
-            match (properties.and_then(|properties| properties.get(field)), at.rsplit_once('/')) {
+            let properties = self
+                .schema
+                .pointer(at)
+                .and_then(|schema| schema.get("properties"));
+            match (
+                properties.and_then(|properties| properties.get(field)),
+                at.rsplit_once('/'),
+            ) {
                 (Some(schema), _) => break Some(schema),
                 (None, Some((parent, _))) => at = parent,
                 (None, None) => break None,
@@ -137,7 +157,11 @@ impl Validator {
             let defs = self.schema.get("$defs").and_then(Value::as_object);
             let schema = defs.map_or(schema, |defs| resolve(schema, defs));
             let choices = schema.get("oneOf")?.as_array()?;
-            choices.iter().find(|choice| choice.get("const") == Some(value))?.get("title")?.as_str()
+            choices
+                .iter()
+                .find(|choice| choice.get("const") == Some(value))?
+                .get("title")?
+                .as_str()
         });
         title.map_or_else(|| plain(value), |title| format!("{} ({title})", plain(value)))
     }
@@ -145,18 +169,21 @@ impl Validator {
 
 /// What the test of an `if` says: `type is 8 (Recurring meeting with fixed time)`. Of several values, where the test holds,
 /// only the one is said that is there.
-fn describe(
-    test: &Value,
-    named: &dyn Fn(&str, &Value) -> String,
-    holds: Option<&Value>,
-) -> Option<String> {
+fn describe(test: &Value, named: &dyn Fn(&str, &Value) -> String, holds: Option<&Value>) -> Option<String> {
     let mut words = Vec::new();
-    for (field, is) in test.get("properties").and_then(Value::as_object).into_iter().flatten() {
+    for (field, is) in test
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
         let values = match (is.get("const"), is.get("enum").and_then(Value::as_array)) {
             (Some(value), _) => vec![value],
             (None, Some(values)) => {
                 let given = holds.and_then(|object| object.get(field));
-                given.filter(|given| values.contains(given)).map_or(values.iter().collect(), |given| vec![given])
+                given
+                    .filter(|given| values.contains(given))
+                    .map_or(values.iter().collect(), |given| vec![given])
             }
             (None, None) => continue,
         };
@@ -164,7 +191,12 @@ fn describe(
         words.push(format!("`{field}` is {}", list.join(" or ")));
     }
     if words.is_empty() {
-        for field in test.get("required").and_then(Value::as_array)?.iter().filter_map(Value::as_str) {
+        for field in test
+            .get("required")
+            .and_then(Value::as_array)?
+            .iter()
+            .filter_map(Value::as_str)
+        {
             words.push(format!("`{field}` is given"));
         }
     }
@@ -190,7 +222,9 @@ fn steps_down(path: &str) -> usize {
 
 /// A JSON pointer without its last steps.
 fn ancestor(pointer: &str, steps: usize) -> &str {
-    (0..steps).fold(pointer, |pointer, _| pointer.rsplit_once('/').map_or("", |(parent, _)| parent))
+    (0..steps).fold(pointer, |pointer, _| {
+        pointer.rsplit_once('/').map_or("", |(parent, _)| parent)
+    })
 }
 
 fn phrase(error: &ValidationError<'_>, schema: Option<&Value>) -> String {

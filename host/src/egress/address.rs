@@ -116,7 +116,10 @@ impl Guarded {
         Self { lookup, forbidden }
     }
 
-    async fn resolve(self, name: String) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
+    async fn resolve(
+        self,
+        name: String,
+    ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
         let found = (self.lookup)(name.clone()).await?;
         let what = found.iter().find_map(|address| (self.forbidden)(*address));
         let allowed: Vec<SocketAddr> = found
@@ -155,12 +158,48 @@ mod tests {
         // As hosts of a URL: decimal, hexadecimal, octal, short, full-width, circled, with a trailing dot, and IPv4 inside
         // IPv6 in each of its forms.
         for host in [
-            "127.0.0.1", "2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.1", "127.0.0.1.", "１２７.0.0.1",
-            "①②⑦.⓪.⓪.①", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "100.64.0.1", "169.254.169.254",
-            "192.0.0.192", "198.18.0.1", "224.0.0.1", "255.255.255.255", "[::1]", "[::]", "[::ffff:127.0.0.1]",
-            "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:a9fe:a9fe]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b::10.0.0.1]",
-            "[64:ff9b:1::1]", "[2002:7f00:1::]", "[2002:a00:1::]", "[2001::1]", "[fc00::1]", "[fd12:3456::1]", "[fe80::1]",
-            "[fec0::1]", "[ff02::1]", "[2001:db8::1]", "[3fff::1]", "[100::1]", "[5f00::1]", "[4000::1]",
+            "127.0.0.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "0177.0.0.1",
+            "127.1",
+            "127.0.0.1.",
+            "１２７.0.0.1",
+            "①②⑦.⓪.⓪.①",
+            "0.0.0.0",
+            "10.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "100.64.0.1",
+            "169.254.169.254",
+            "192.0.0.192",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "[::1]",
+            "[::]",
+            "[::ffff:127.0.0.1]",
+            "[::ffff:7f00:1]",
+            "[0:0:0:0:0:ffff:a9fe:a9fe]",
+            "[::127.0.0.1]",
+            "[64:ff9b::7f00:1]",
+            "[64:ff9b::10.0.0.1]",
+            "[64:ff9b:1::1]",
+            "[2002:7f00:1::]",
+            "[2002:a00:1::]",
+            "[2001::1]",
+            "[fc00::1]",
+            "[fd12:3456::1]",
+            "[fe80::1]",
+            "[fec0::1]",
+            "[ff02::1]",
+            "[2001:db8::1]",
+            "[3fff::1]",
+            "[100::1]",
+            "[5f00::1]",
+            "[4000::1]",
         ] {
             let address = match Host::parse(host).unwrap_or_else(|error| panic!("{host}: {error}")) {
                 Host::Ipv4(address) => IpAddr::V4(address),
@@ -174,8 +213,19 @@ mod tests {
     #[test]
     fn public_addresses_may_be_reached() {
         for address in [
-            "1.1.1.1", "8.8.8.8", "172.15.0.1", "172.32.0.1", "100.63.0.1", "100.128.0.1", "192.0.1.1", "223.255.255.255",
-            "2606:4700::1111", "2a00:1450::1", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1", "2002:101:101::1",
+            "1.1.1.1",
+            "8.8.8.8",
+            "172.15.0.1",
+            "172.32.0.1",
+            "100.63.0.1",
+            "100.128.0.1",
+            "192.0.1.1",
+            "223.255.255.255",
+            "2606:4700::1111",
+            "2a00:1450::1",
+            "::ffff:1.1.1.1",
+            "64:ff9b::1.1.1.1",
+            "2002:101:101::1",
         ] {
             assert_eq!(forbidden(address.parse().unwrap()), None, "{address}");
         }
@@ -197,8 +247,14 @@ mod tests {
         let (guarded, _) = stub(vec![vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()]]);
         let error = guarded.resolve("inside.example.com".into()).await.unwrap_err();
         assert_eq!(error.to_string(), "`inside.example.com` leads to this machine");
-        let (guarded, _) = stub(vec![vec!["10.0.0.1".parse().unwrap(), "1.1.1.1".parse().unwrap()]]);
-        assert_eq!(guarded.resolve("mixed.example.com".into()).await.unwrap(), ["1.1.1.1:0".parse().unwrap()]);
+        let (guarded, _) = stub(vec![vec![
+            "10.0.0.1".parse().unwrap(),
+            "1.1.1.1".parse().unwrap(),
+        ]]);
+        assert_eq!(
+            guarded.resolve("mixed.example.com".into()).await.unwrap(),
+            ["1.1.1.1:0".parse().unwrap()]
+        );
     }
 
     /// Two servers on one port, of which one stands for a public machine and the other for an inner one. The name server
@@ -208,7 +264,10 @@ mod tests {
         async fn serve(listener: TcpListener, text: &'static str) {
             while let Ok((mut socket, _)) = listener.accept().await {
                 let _ = socket.read(&mut [0; 4096]).await;
-                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}", text.len());
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+                    text.len()
+                );
                 let _ = socket.write_all(answer.as_bytes()).await;
             }
         }
@@ -217,14 +276,31 @@ mod tests {
         let inner = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         tokio::spawn(serve(outer, "public"));
         tokio::spawn(serve(inner, "inner"));
-        let (mut guarded, asked) = stub(vec![vec!["127.0.0.2".parse().unwrap()], vec!["127.0.0.1".parse().unwrap()]]);
+        let (mut guarded, asked) = stub(vec![
+            vec!["127.0.0.2".parse().unwrap()],
+            vec!["127.0.0.1".parse().unwrap()],
+        ]);
         guarded.forbidden = |address| (address == IpAddr::from([127, 0, 0, 1])).then_some("this machine");
-        let client = reqwest::Client::builder().no_proxy().dns_resolver(guarded).build().unwrap();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .dns_resolver(guarded)
+            .build()
+            .unwrap();
         let url = format!("http://rebinding.example.com:{port}/");
-        assert_eq!(client.get(&url).send().await.unwrap().text().await.unwrap(), "public");
-        assert_eq!(asked.load(Ordering::SeqCst), 1, "looked up once: what was checked was dialled");
+        assert_eq!(
+            client.get(&url).send().await.unwrap().text().await.unwrap(),
+            "public"
+        );
+        assert_eq!(
+            asked.load(Ordering::SeqCst),
+            1,
+            "looked up once: what was checked was dialled"
+        );
         let error = client.get(&url).send().await.unwrap_err();
         let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-        assert!(chain.into_iter().any(|error| error.is::<Forbidden>()), "the second answer is refused: {error:?}");
+        assert!(
+            chain.into_iter().any(|error| error.is::<Forbidden>()),
+            "the second answer is refused: {error:?}"
+        );
     }
 }

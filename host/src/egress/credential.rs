@@ -52,7 +52,12 @@ impl Credential {
                 }
             }
         };
-        Ok(Self { auth: auth.name.clone(), parameters, secrets: [(name, token)].into(), token_members: BTreeMap::new() })
+        Ok(Self {
+            auth: auth.name.clone(),
+            parameters,
+            secrets: [(name, token)].into(),
+            token_members: BTreeMap::new(),
+        })
     }
 
     /// The value of a hole in the template of an address: parameters and kept members, never a secret.
@@ -68,7 +73,9 @@ impl Credential {
 
     /// Adds the secrets to what is masked.
     pub fn redact(&self, redactor: &mut Redactor) {
-        self.secrets.values().for_each(|secret| redactor.add(secret.expose_secret()));
+        self.secrets
+            .values()
+            .for_each(|secret| redactor.add(secret.expose_secret()));
     }
 
     /// Puts the secrets where the manifest says.
@@ -94,7 +101,10 @@ impl Credential {
     fn fill(&self, value: &str) -> Result<String> {
         let mut missing = None;
         let filled = template::fill(value, |hole| {
-            let secret = self.secrets.get(hole).map(|secret| secret.expose_secret().to_owned());
+            let secret = self
+                .secrets
+                .get(hole)
+                .map(|secret| secret.expose_secret().to_owned());
             let value = secret.or_else(|| self.public_value(hole));
             if value.is_none() {
                 missing = Some(hole.to_owned());
@@ -110,12 +120,18 @@ impl Credential {
 }
 
 fn no_credential(missing: &str) -> Error {
-    Error::new(ErrorKind::Unauthorized, format!("the connection has no `{missing}`"))
+    Error::new(
+        ErrorKind::Unauthorized,
+        format!("the connection has no `{missing}`"),
+    )
 }
 
 fn unusable() -> Error {
-    Error::new(ErrorKind::Unauthorized, "the credential cannot be sent: it holds characters that a header may not")
-        .hint("look for a line break that was pasted with it")
+    Error::new(
+        ErrorKind::Unauthorized,
+        "the credential cannot be sent: it holds characters that a header may not",
+    )
+    .hint("look for a line break that was pasted with it")
 }
 
 fn secret_header(value: &str) -> Result<HeaderValue> {

@@ -56,7 +56,12 @@ impl Target {
         let method = Method::from_bytes(request.method.as_bytes())
             .ok()
             .filter(|method| *method != Method::CONNECT && *method != Method::TRACE)
-            .ok_or_else(|| Error::new(ErrorKind::Blocked, "the connector's method is not one that is sent"))?;
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::Blocked,
+                    "the connector's method is not one that is sent",
+                )
+            })?;
         let mut url = place.url;
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
@@ -71,17 +76,35 @@ impl Target {
             self.credential.place(auth, &mut url, &mut headers)?;
         }
         if url.as_str().len() > MAX_URL {
-            return Err(Error::new(ErrorKind::Blocked, format!("the address of the request is longer than {MAX_URL} bytes")));
+            return Err(Error::new(
+                ErrorKind::Blocked,
+                format!("the address of the request is longer than {MAX_URL} bytes"),
+            ));
         }
         let repeatable = request.idempotent || method.is_safe();
-        let template = if request.path.starts_with('/') { request.path } else { "(an address)".to_owned() };
-        Ok(Prepared { method, url, headers, body, by_operator: place.by_operator, repeatable, template })
+        let template = if request.path.starts_with('/') {
+            request.path
+        } else {
+            "(an address)".to_owned()
+        };
+        Ok(Prepared {
+            method,
+            url,
+            headers,
+            body,
+            by_operator: place.by_operator,
+            repeatable,
+            template,
+        })
     }
 
     fn header(&self, headers: &mut HeaderMap, name: &str, value: &str) -> Result<()> {
         let unfit = || {
             let name: String = name.escape_debug().take(60).collect();
-            Error::new(ErrorKind::InvalidInput, format!("the header `{name}` cannot be sent: it holds a character that a header may not"))
+            Error::new(
+                ErrorKind::InvalidInput,
+                format!("the header `{name}` cannot be sent: it holds a character that a header may not"),
+            )
         };
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit())?;
         let value = HeaderValue::from_str(value).map_err(|_| unfit())?;
@@ -89,7 +112,10 @@ impl Target {
             matches!(placement, connector_protocol::manifest::Placement::Header { name: placed, .. } if name.as_str().eq_ignore_ascii_case(placed))
         });
         if placed || NOT_THE_CONNECTORS.contains(&name.as_str()) {
-            return Err(Error::new(ErrorKind::Blocked, format!("the header `{name}` is not the connector's to set")));
+            return Err(Error::new(
+                ErrorKind::Blocked,
+                format!("the header `{name}` is not the connector's to set"),
+            ));
         }
         headers.insert(name, value);
         Ok(())
@@ -106,8 +132,14 @@ impl Prepared {
             .map(|(name, value)| {
                 let text = if value.is_sensitive() {
                     // The scheme helps; what stands behind it is the secret.
-                    let scheme = value.to_str().ok().and_then(|text| text.split_once(' ')).map(|(scheme, _)| scheme);
-                    scheme.map_or(crate::redact::MASK.to_owned(), |scheme| format!("{scheme} {}", crate::redact::MASK))
+                    let scheme = value
+                        .to_str()
+                        .ok()
+                        .and_then(|text| text.split_once(' '))
+                        .map(|(scheme, _)| scheme);
+                    scheme.map_or(crate::redact::MASK.to_owned(), |scheme| {
+                        format!("{scheme} {}", crate::redact::MASK)
+                    })
                 } else {
                     redactor.text(&String::from_utf8_lossy(value.as_bytes()))
                 };

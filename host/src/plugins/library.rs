@@ -45,7 +45,12 @@ pub struct Refusal {
 
 impl Refusal {
     pub(super) fn new(path: &Path, reason: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), id: None, reason: reason.into(), hint: None }
+        Self {
+            path: path.to_owned(),
+            id: None,
+            reason: reason.into(),
+            hint: None,
+        }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -85,23 +90,39 @@ impl Library {
             return Err(refuse("is not a regular file".to_owned()));
         }
         if kind.len() > MAX_LEN {
-            return Err(refuse(format!("has {} bytes; the limit is {MAX_LEN}", kind.len())));
+            return Err(refuse(format!(
+                "has {} bytes; the limit is {MAX_LEN}",
+                kind.len()
+            )));
         }
         let file = File::open(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
         let cache = ReadCache::new(file);
-        let object = object::File::parse(&cache).map_err(|_| refuse("is not a library, or is cut short".to_owned()))?;
+        let object = object::File::parse(&cache)
+            .map_err(|_| refuse("is not a library, or is cut short".to_owned()))?;
         if object.format() != BinaryFormat::Elf || object.kind() != ObjectKind::Dynamic {
-            return Err(refuse(format!("is not a shared ELF library ({:?} {:?})", object.format(), object.kind())));
+            return Err(refuse(format!(
+                "is not a shared ELF library ({:?} {:?})",
+                object.format(),
+                object.kind()
+            )));
         }
         let ours = host_architecture();
         if object.architecture() != ours {
-            return Err(refuse(format!("is built for {:?}, this machine is {ours:?}", object.architecture()))
-                .hint("build it for this machine"));
+            return Err(refuse(format!(
+                "is built for {:?}, this machine is {ours:?}",
+                object.architecture()
+            ))
+            .hint("build it for this machine"));
         }
         let section = |name: &str, most: u64| -> Result<Option<Vec<u8>>, Refusal> {
-            let Some(section) = object.section_by_name(name) else { return Ok(None) };
+            let Some(section) = object.section_by_name(name) else {
+                return Ok(None);
+            };
             if section.size() > most {
-                return Err(refuse(format!("its section {name} has {} bytes; the limit is {most}", section.size())));
+                return Err(refuse(format!(
+                    "its section {name} has {} bytes; the limit is {most}",
+                    section.size()
+                )));
             }
             let data = section.data().map_err(|_| refuse("is cut short".to_owned()))?;
             Ok(Some(data.to_vec()))
@@ -113,21 +134,37 @@ impl Library {
         let probe = section(PROBE_SECTION, 4096)?.ok_or_else(not_ours)?;
         let probe = Probe::read(&probe).map_err(|error| refuse(error.to_string()))?;
         if probe.abi != ABI_VERSION {
-            return Err(refuse(format!("is built for ABI {}, this host speaks ABI {ABI_VERSION}", probe.abi)).hint(rebuild()));
+            return Err(refuse(format!(
+                "is built for ABI {}, this host speaks ABI {ABI_VERSION}",
+                probe.abi
+            ))
+            .hint(rebuild()));
         }
         if probe.panic != PanicStrategy::Unwind {
-            return Err(refuse("is built with `panic = \"abort\"`: one panic would end its worker".to_owned())
-                .hint("build it with `panic = \"unwind\"`, which is the default"));
+            return Err(refuse(
+                "is built with `panic = \"abort\"`: one panic would end its worker".to_owned(),
+            )
+            .hint("build it with `panic = \"unwind\"`, which is the default"));
         }
         let manifest_bytes = section(MANIFEST_SECTION, manifest::MAX_LEN as u64)?.ok_or_else(not_ours)?;
         let manifest = Manifest::read(&manifest_bytes).map_err(refuse)?;
-        if let Some(missing) = manifest.requires.iter().find(|name| !manifest::CAPABILITIES.contains(&name.as_str())) {
+        if let Some(missing) = manifest
+            .requires
+            .iter()
+            .find(|name| !manifest::CAPABILITIES.contains(&name.as_str()))
+        {
             let missing = missing.escape_debug();
-            let mut refusal = refuse(format!("needs `{missing}`, which this host does not offer")).hint("use a newer Jackfield");
+            let mut refusal = refuse(format!("needs `{missing}`, which this host does not offer"))
+                .hint("use a newer Jackfield");
             refusal.id = Some(manifest.id);
             return Err(refusal);
         }
-        Ok(Self { path: path.to_owned(), manifest: Arc::new(manifest), manifest_bytes: manifest_bytes.into(), probe })
+        Ok(Self {
+            path: path.to_owned(),
+            manifest: Arc::new(manifest),
+            manifest_bytes: manifest_bytes.into(),
+            probe,
+        })
     }
 
     /// The connector's id.

@@ -73,11 +73,16 @@ fn serve() -> io::Result<()> {
     }
     let socket = take_socket()?;
     let library = send_fd::receive(&socket)?;
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
     rustix::process::setrlimit(Resource::Core, none)?;
     set_no_new_privs(true)?;
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
     runtime.block_on(async {
         socket.set_nonblocking(true)?;
         let (sender, receiver, transmit) = link::link(UnixStream::from_std(socket)?);
@@ -107,7 +112,10 @@ fn take_socket() -> io::Result<StdStream> {
 }
 
 /// Opens the library and makes its connector. From here on, code of the connector runs.
-#[allow(unsafe_code, reason = "opening a library and reading a symbol of it cannot be done otherwise")]
+#[allow(
+    unsafe_code,
+    reason = "opening a library and reading a symbol of it cannot be done otherwise"
+)]
 fn load(library: &OwnedFd) -> Result<ConnectorBox, Error> {
     use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
@@ -123,9 +131,12 @@ fn load(library: &OwnedFd) -> Result<ConnectorBox, Error> {
     let header = *header.map_err(|_| refuse(format!("has no symbol `{}`", connector_abi::ROOT_SYMBOL)))?;
     // Its code and its statics are used until the process ends.
     std::mem::forget(opened);
-    let header: &'static LibHeader = header
-        .upgrade()
-        .map_err(|error| refuse(format!("was built with another abi_stable: {}", first_line(&error.to_string()))))?;
+    let header: &'static LibHeader = header.upgrade().map_err(|error| {
+        refuse(format!(
+            "was built with another abi_stable: {}",
+            first_line(&error.to_string())
+        ))
+    })?;
     let root: RootRef = connector_abi::load(header).map_err(|error| {
         // Kilobytes of layout: for whoever looks for it.
         let _ = io::Write::write_all(&mut io::stderr(), error.detail.as_bytes());
@@ -138,14 +149,26 @@ fn load(library: &OwnedFd) -> Result<ConnectorBox, Error> {
 }
 
 fn first_line(text: &str) -> &str {
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
+    text.lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
 }
 
 fn read_error(message: &[u8]) -> Error {
     message::decode(message)
         .ok()
         .and_then(|(head, _)| serde_json::from_slice(head).ok())
-        .unwrap_or_else(|| Error::new(ErrorKind::ConnectorFault, "the connector failed without saying how"))
+        .unwrap_or_else(|| {
+            Error::new(
+                ErrorKind::ConnectorFault,
+                "the connector failed without saying how",
+            )
+        })
+}
+
+fn write_error(error: &Error) -> Vec<u8> {
+    message::encode(&serde_json::to_vec(error).unwrap_or_default(), &[])
 }
 
 /// Answers that calls wait for, by the id of what was asked.
@@ -159,7 +182,12 @@ async fn serve_calls(connector: Arc<ConnectorBox>, sender: &Sender, mut receiver
         match kind {
             Kind::Call => {
                 calls.retain(|_, cancel| !cancel.is_closed());
-                let host = CallHost { call: id, sender: sender.clone(), waiting: waiting.clone(), next: next_ask.clone() };
+                let host = CallHost {
+                    call: id,
+                    sender: sender.clone(),
+                    waiting: waiting.clone(),
+                    next: next_ask.clone(),
+                };
                 let (cancel, cancelled) = oneshot::channel();
                 calls.insert(id, cancel);
                 tokio::spawn(run(connector.clone(), sender.clone(), id, bytes, host, cancelled));
@@ -169,7 +197,11 @@ async fn serve_calls(connector: Arc<ConnectorBox>, sender: &Sender, mut receiver
             Kind::Reply | Kind::ReplyFailure => {
                 let waiter = waiting.lock().ok().and_then(|mut waiting| waiting.remove(&id));
                 if let Some(waiter) = waiter {
-                    let _ = waiter.send(if kind == Kind::Reply { Ok(bytes) } else { Err(bytes) });
+                    let _ = waiter.send(if kind == Kind::Reply {
+                        Ok(bytes)
+                    } else {
+                        Err(bytes)
+                    });
                 }
             }
             _ => break,
@@ -187,9 +219,8 @@ async fn run(
     cancelled: oneshot::Receiver<()>,
 ) {
     let answer = async {
-        let (family, op, message) = split_call(&bytes).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the call is malformed")
-        })?;
+        let (family, op, message) =
+            split_call(&bytes).ok_or_else(|| Error::new(ErrorKind::Internal, "the call is malformed"))?;
         let host = HostServices_TO::from_value(host, TD_Opaque);
         let (op, message) = (RString::from(op), RVec::from(message));
         let future = match family {
@@ -203,12 +234,17 @@ async fn run(
     tokio::select! {
         biased;
         answer = answer => match answer {
-            Ok(RResult::ROk(message)) => sender.send(Kind::Answer, id, message.into_vec()),
-            Ok(RResult::RErr(message)) => sender.send(Kind::Failure, id, message.into_vec()),
-            Err(error) => {
-                let head = serde_json::to_vec(&error).unwrap_or_default();
-                sender.send(Kind::Failure, id, message::encode(&head, &[]));
+            Ok(RResult::ROk(message)) if message.len() <= message::MAX_LEN => {
+                sender.send(Kind::Answer, id, message.into_vec());
             }
+            Ok(RResult::RErr(message)) if message.len() <= message::MAX_LEN => {
+                sender.send(Kind::Failure, id, message.into_vec());
+            }
+            Ok(RResult::ROk(message) | RResult::RErr(message)) => {
+                let text = format!("the connector answered {} bytes; the limit is {}", message.len(), message::MAX_LEN);
+                sender.send(Kind::Failure, id, write_error(&Error::new(ErrorKind::ConnectorFault, text)));
+            }
+            Err(error) => sender.send(Kind::Failure, id, write_error(&error)),
         },
         // The future has been dropped when this is sent.
         _ = cancelled => sender.send(Kind::Ended, id, Vec::new()),
@@ -235,7 +271,10 @@ impl Future for Caught {
             Ok(polled) => polled.map(Ok),
             Err(payload) => {
                 std::mem::forget(payload);
-                Poll::Ready(Err(Error::new(ErrorKind::ConnectorPanicked, "the connector panicked")))
+                Poll::Ready(Err(Error::new(
+                    ErrorKind::ConnectorPanicked,
+                    "the connector panicked",
+                )))
             }
         }
     }
@@ -257,8 +296,13 @@ impl HostServices for CallHost {
             waiting.insert(id, waiter);
         }
         let op: String = op.chars().take(60).collect();
-        self.sender.send(Kind::Ask, id, join_ask(self.call, &op, &message));
-        let asked = Asked { id, sender: self.sender.clone(), waiting: self.waiting.clone() };
+        self.sender
+            .send(Kind::Ask, id, join_ask(self.call, &op, &message));
+        let asked = Asked {
+            id,
+            sender: self.sender.clone(),
+            waiting: self.waiting.clone(),
+        };
         async move {
             let answer = answer.await;
             drop(asked);
@@ -267,7 +311,7 @@ impl HostServices for CallHost {
                 Ok(Err(message)) => RResult::RErr(message.into()),
                 Err(_) => {
                     let error = Error::new(ErrorKind::CallEnded, "the call this belonged to has ended");
-                    RResult::RErr(message::encode(&serde_json::to_vec(&error).unwrap_or_default(), &[]).into())
+                    RResult::RErr(write_error(&error).into())
                 }
             }
         }
@@ -291,7 +335,11 @@ struct Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if self.waiting.lock().is_ok_and(|mut waiting| waiting.remove(&self.id).is_some()) {
+        if self
+            .waiting
+            .lock()
+            .is_ok_and(|mut waiting| waiting.remove(&self.id).is_some())
+        {
             self.sender.stop(Kind::Ask, self.id);
             self.sender.send(Kind::Withdraw, self.id, Vec::new());
         }

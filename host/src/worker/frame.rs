@@ -42,10 +42,27 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
-        use Kind::{Answer, Ask, Call, Cancel, Credit, Ended, Failure, Log, Ready, Refused, Reply, ReplyFailure, Withdraw};
-        [Call, Answer, Failure, Cancel, Ended, Ask, Reply, ReplyFailure, Withdraw, Log, Ready, Refused, Credit]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        use Kind::{
+            Answer, Ask, Call, Cancel, Credit, Ended, Failure, Log, Ready, Refused, Reply, ReplyFailure,
+            Withdraw,
+        };
+        [
+            Call,
+            Answer,
+            Failure,
+            Cancel,
+            Ended,
+            Ask,
+            Reply,
+            ReplyFailure,
+            Withdraw,
+            Log,
+            Ready,
+            Refused,
+            Credit,
+        ]
+        .into_iter()
+        .find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -64,7 +81,10 @@ pub(crate) struct BadFrame;
 
 /// Appends a frame to a buffer.
 pub(crate) fn write(out: &mut Vec<u8>, kind: Kind, last: bool, id: u64, payload: &[u8]) {
-    debug_assert!(payload.len() <= MAX_PAYLOAD, "a longer message is cut into chunks before");
+    debug_assert!(
+        payload.len() <= MAX_PAYLOAD,
+        "a longer message is cut into chunks before"
+    );
     let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&[kind as u8, u8::from(last), 0, 0]);
     out.extend_from_slice(&len.to_le_bytes());
@@ -74,7 +94,9 @@ pub(crate) fn write(out: &mut Vec<u8>, kind: Kind, last: bool, id: u64, payload:
 
 /// Reads the frame at the start of a buffer, and says how long it is; `None` if it has not arrived whole.
 pub(crate) fn read(buffer: &[u8]) -> Result<Option<(Frame<'_>, usize)>, BadFrame> {
-    let Some((header, rest)) = buffer.split_first_chunk::<HEADER>() else { return Ok(None) };
+    let Some((header, rest)) = buffer.split_first_chunk::<HEADER>() else {
+        return Ok(None);
+    };
     let kind = Kind::from_byte(header[0]).ok_or(BadFrame)?;
     if header[1] > 1 || header[2] != 0 || header[3] != 0 {
         return Err(BadFrame);
@@ -85,8 +107,18 @@ pub(crate) fn read(buffer: &[u8]) -> Result<Option<(Frame<'_>, usize)>, BadFrame
     }
     let mut id = [0; 8];
     id.copy_from_slice(&header[8..]);
-    let Some(payload) = rest.get(..len) else { return Ok(None) };
-    Ok(Some((Frame { kind, last: header[1] == 1, id: u64::from_le_bytes(id), payload }, HEADER + len)))
+    let Some(payload) = rest.get(..len) else {
+        return Ok(None);
+    };
+    Ok(Some((
+        Frame {
+            kind,
+            last: header[1] == 1,
+            id: u64::from_le_bytes(id),
+            payload,
+        },
+        HEADER + len,
+    )))
 }
 
 #[cfg(test)]
@@ -103,9 +135,20 @@ mod tests {
             assert_eq!(whole.is_some(), cut >= 19, "{cut}");
         }
         let (first, len) = read(&bytes).unwrap().unwrap();
-        assert_eq!(first, Frame { kind: Kind::Call, last: false, id: 7, payload: b"abc" });
+        assert_eq!(
+            first,
+            Frame {
+                kind: Kind::Call,
+                last: false,
+                id: 7,
+                payload: b"abc"
+            }
+        );
         let (second, rest) = read(&bytes[len..]).unwrap().unwrap();
-        assert_eq!((second.kind, second.id, len + rest), (Kind::Credit, u64::MAX, bytes.len()));
+        assert_eq!(
+            (second.kind, second.id, len + rest),
+            (Kind::Credit, u64::MAX, bytes.len())
+        );
     }
 
     #[test]
@@ -116,7 +159,14 @@ mod tests {
             bytes.extend_from_slice(&[0; 8]);
             bytes
         };
-        for bytes in [frame(0, 0, 0), frame(14, 0, 0), frame(255, 0, 0), frame(1, 2, 0), frame(1, 0, 65 * 1024), frame(1, 0, u32::MAX)] {
+        for bytes in [
+            frame(0, 0, 0),
+            frame(14, 0, 0),
+            frame(255, 0, 0),
+            frame(1, 2, 0),
+            frame(1, 0, 65 * 1024),
+            frame(1, 0, u32::MAX),
+        ] {
             assert_eq!(read(&bytes), Err(BadFrame), "{bytes:?}");
         }
     }

@@ -68,7 +68,13 @@ pub(crate) fn link(socket: UnixStream) -> (Sender, Receiver, impl Future<Output 
     let (read, write) = socket.into_split();
     let (orders, queue) = mpsc::unbounded_channel();
     let sender = Sender(orders);
-    let receiver = Receiver { socket: read, buffer: Vec::new(), used: 0, partial: HashMap::new(), orders: sender.0.downgrade() };
+    let receiver = Receiver {
+        socket: read,
+        buffer: Vec::new(),
+        used: 0,
+        partial: HashMap::new(),
+        orders: sender.0.downgrade(),
+    };
     (sender, receiver, transmit(write, queue))
 }
 
@@ -95,22 +101,44 @@ async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
         } else {
             None
         };
-        for order in first.into_iter().chain(std::iter::from_fn(|| queue.try_recv().ok())) {
+        for order in first
+            .into_iter()
+            .chain(std::iter::from_fn(|| queue.try_recv().ok()))
+        {
             match order {
                 // The common case: it fits into one frame and nothing is before it.
-                Order::Send(kind, id, bytes) if bytes.len() <= MAX_PAYLOAD => frame::write(&mut out, kind, true, id, &bytes),
-                Order::Send(kind, id, bytes) => waiting.push_back(Outgoing { kind, id, bytes, sent: 0, room: WINDOW }),
+                Order::Send(kind, id, bytes) if bytes.len() <= MAX_PAYLOAD => {
+                    frame::write(&mut out, kind, true, id, &bytes)
+                }
+                Order::Send(kind, id, bytes) => waiting.push_back(Outgoing {
+                    kind,
+                    id,
+                    bytes,
+                    sent: 0,
+                    room: WINDOW,
+                }),
                 Order::Room(kind, id, room) => {
-                    if let Some(message) = waiting.iter_mut().find(|message| message.kind == kind && message.id == id) {
+                    if let Some(message) = waiting
+                        .iter_mut()
+                        .find(|message| message.kind == kind && message.id == id)
+                    {
                         message.room += room;
                     }
                 }
                 Order::Taken(kind, id, len) => {
                     let len = u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
-                    frame::write(&mut out, Kind::Credit, true, id, &[kind as u8, len[0], len[1], len[2], len[3]]);
+                    frame::write(
+                        &mut out,
+                        Kind::Credit,
+                        true,
+                        id,
+                        &[kind as u8, len[0], len[1], len[2], len[3]],
+                    );
                 }
                 Order::Drop(kind, id) => {
-                    if let Some(at) = waiting.iter().position(|message| message.kind == kind && message.id == id)
+                    if let Some(at) = waiting
+                        .iter()
+                        .position(|message| message.kind == kind && message.id == id)
                         && waiting.remove(at).is_some_and(|message| message.sent > 0)
                     {
                         frame::write(&mut out, kind, true, id, &[]);
@@ -121,7 +149,9 @@ async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
         if let Some(at) = waiting.iter().position(|message| message.room > 0)
             && let Some(mut message) = waiting.remove(at)
         {
-            let len = (message.bytes.len() - message.sent).min(MAX_PAYLOAD).min(message.room);
+            let len = (message.bytes.len() - message.sent)
+                .min(MAX_PAYLOAD)
+                .min(message.room);
             let chunk = message.sent..message.sent + len;
             let last = chunk.end == message.bytes.len();
             frame::write(&mut out, message.kind, last, message.id, &message.bytes[chunk]);
@@ -172,7 +202,11 @@ impl Receiver {
                             return Err(Gone::Violation("a message over the limit"));
                         }
                         message.extend_from_slice(frame.payload);
-                        if frame.last { self.partial.remove(&key) } else { None }
+                        if frame.last {
+                            self.partial.remove(&key)
+                        } else {
+                            None
+                        }
                     };
                     if whole.is_none()
                         && let Some(orders) = self.orders.upgrade()
@@ -182,7 +216,13 @@ impl Receiver {
                     self.used += len;
                     match whole {
                         Some(bytes) if key.0 == Kind::Credit => self.credit(key.1, &bytes)?,
-                        Some(bytes) => return Ok(Incoming { kind: key.0, id: key.1, bytes }),
+                        Some(bytes) => {
+                            return Ok(Incoming {
+                                kind: key.0,
+                                id: key.1,
+                                bytes,
+                            });
+                        }
                         None => {}
                     }
                 }
@@ -192,11 +232,22 @@ impl Receiver {
     }
 
     fn credit(&self, id: u64, bytes: &[u8]) -> Result<(), Gone> {
-        let &[kind, a, b, c, d] = bytes else { return Err(Gone::Violation("a credit that is none")) };
-        let kind = [Kind::Call, Kind::Answer, Kind::Failure, Kind::Ask, Kind::Reply, Kind::ReplyFailure, Kind::Ready, Kind::Refused]
-            .into_iter()
-            .find(|known| *known as u8 == kind)
-            .ok_or(Gone::Violation("a credit for nothing"))?;
+        let &[kind, a, b, c, d] = bytes else {
+            return Err(Gone::Violation("a credit that is none"));
+        };
+        let kind = [
+            Kind::Call,
+            Kind::Answer,
+            Kind::Failure,
+            Kind::Ask,
+            Kind::Reply,
+            Kind::ReplyFailure,
+            Kind::Ready,
+            Kind::Refused,
+        ]
+        .into_iter()
+        .find(|known| *known as u8 == kind)
+        .ok_or(Gone::Violation("a credit for nothing"))?;
         let room = u32::from_le_bytes([a, b, c, d]) as usize;
         // Never more than was sent, or a lying side could make us send everything at once; which only costs itself.
         if let Some(orders) = self.orders.upgrade() {
@@ -255,7 +306,8 @@ mod tests {
         let mut arrived = 0;
         let mut buffer = vec![0; MAX_PAYLOAD];
         let (mut read, _write) = b.into_split();
-        while let Ok(Ok(len)) = tokio::time::timeout(Duration::from_millis(100), read.read(&mut buffer)).await {
+        while let Ok(Ok(len)) = tokio::time::timeout(Duration::from_millis(100), read.read(&mut buffer)).await
+        {
             arrived += len;
         }
         assert_eq!(arrived, WINDOW + WINDOW / MAX_PAYLOAD * 16);
@@ -270,7 +322,10 @@ mod tests {
             frame::write(&mut chunk, Kind::Answer, false, 1, &[0; MAX_PAYLOAD]);
             while b.write_all(&chunk).await.is_ok() {}
         });
-        assert!(matches!(receiver.next().await, Err(Gone::Violation("a message over the limit"))));
+        assert!(matches!(
+            receiver.next().await,
+            Err(Gone::Violation("a message over the limit"))
+        ));
     }
 
     #[tokio::test]

@@ -3,7 +3,11 @@
 use std::{
     collections::HashMap,
     io,
-    os::{fd::OwnedFd, unix::net::UnixStream as StdStream, unix::process::{CommandExt, ExitStatusExt}},
+    os::{
+        fd::OwnedFd,
+        unix::net::UnixStream as StdStream,
+        unix::process::{CommandExt, ExitStatusExt},
+    },
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -15,7 +19,9 @@ use std::{
 
 use connector_abi::message;
 use connector_protocol::{Error, ErrorKind, Result};
-use tokio::{io::AsyncReadExt, net::UnixStream, net::unix::pipe, sync::oneshot, task::JoinSet, time::timeout};
+use tokio::{
+    io::AsyncReadExt, net::UnixStream, net::unix::pipe, sync::oneshot, task::JoinSet, time::timeout,
+};
 
 use super::{
     child::COMMAND,
@@ -74,7 +80,8 @@ impl Process {
     pub(super) async fn start(program: &Path, library: &Library) -> Result<Arc<Self>> {
         let connector = library.id().to_owned();
         let image = Image::of(&library.path)?;
-        let failed = |error: io::Error| Error::new(ErrorKind::Internal, format!("cannot start a worker: {error}"));
+        let failed =
+            |error: io::Error| Error::new(ErrorKind::Internal, format!("cannot start a worker: {error}"));
         let (ours, theirs) = StdStream::pair().map_err(failed)?;
         let mut child = Command::new(program)
             .arg(COMMAND)
@@ -96,17 +103,32 @@ impl Process {
         let (sender, mut receiver, transmit) = link::link(UnixStream::from_std(ours).map_err(failed)?);
         tokio::spawn(transmit);
 
-        let refused = |text: &str| Error::new(ErrorKind::PluginRefused, format!("{}: {text}", library.path.display()));
+        let refused = |text: &str| {
+            Error::new(
+                ErrorKind::PluginRefused,
+                format!("{}: {text}", library.path.display()),
+            )
+        };
         match timeout(START, receiver.next()).await {
             Err(_) => return Err(refused(&format!("did not load within {} s", START.as_secs()))),
-            Ok(Ok(Incoming { kind: Kind::Ready, bytes, .. })) if bytes == *library.manifest_bytes => {}
-            Ok(Ok(Incoming { kind: Kind::Ready, .. })) => {
+            Ok(Ok(Incoming {
+                kind: Kind::Ready,
+                bytes,
+                ..
+            })) if bytes == *library.manifest_bytes => {}
+            Ok(Ok(Incoming {
+                kind: Kind::Ready, ..
+            })) => {
                 return Err(refused("its manifest is not what its code declares")
                     .hint("in the connector's crate: JACKFIELD_UPDATE=1 cargo test, then build it again"));
             }
-            Ok(Ok(Incoming { kind: Kind::Refused, bytes, .. })) => {
-                let mut error: Error =
-                    serde_json::from_slice(&bytes).unwrap_or_else(|_| refused("was refused without a reason"));
+            Ok(Ok(Incoming {
+                kind: Kind::Refused,
+                bytes,
+                ..
+            })) => {
+                let mut error: Error = serde_json::from_slice(&bytes)
+                    .unwrap_or_else(|_| refused("was refused without a reason"));
                 error.message = format!("{}: {}", library.path.display(), error.message);
                 return Err(error);
             }
@@ -125,7 +147,11 @@ impl Process {
             killed_for: None,
         }));
         tokio::spawn(read(receiver, sender.clone(), state.clone()));
-        Ok(Arc::new(Self { sender, state, next: AtomicU64::new(1) }))
+        Ok(Arc::new(Self {
+            sender,
+            state,
+            next: AtomicU64::new(1),
+        }))
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -145,11 +171,22 @@ impl Process {
             if let Some(error) = &state.dead {
                 return Err(error.clone());
             }
-            let in_flight = InFlight { answer, services, asks: HashMap::new(), tasks: JoinSet::new() };
+            let in_flight = InFlight {
+                answer,
+                services,
+                asks: HashMap::new(),
+                tasks: JoinSet::new(),
+            };
             state.calls.insert(id, in_flight);
         }
         self.sender.send(Kind::Call, id, bytes);
-        Ok((Guard { process: self.clone(), id }, receiver))
+        Ok((
+            Guard {
+                process: self.clone(),
+                id,
+            },
+            receiver,
+        ))
     }
 
     /// Kills the worker. Whatever is in flight in it fails.
@@ -235,8 +272,11 @@ async fn read(mut receiver: link::Receiver, sender: Sender, state: Arc<Mutex<Sta
         None => status.map_or_else(|| "its fate is unknown".to_owned(), how_ended),
     };
     tracing::warn!(connector, "a worker ended: {how}");
-    let error = Error::new(ErrorKind::ConnectorCrashed, format!("the connector's worker died ({how})"))
-        .hint("run it again: a new worker will be started");
+    let error = Error::new(
+        ErrorKind::ConnectorCrashed,
+        format!("the connector's worker died ({how})"),
+    )
+    .hint("run it again: a new worker will be started");
     let calls = {
         let mut state = lock(&state);
         state.dead = Some(error.clone());
@@ -269,9 +309,17 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
             if let Some(in_flight) = guard.calls.get_mut(&call) {
                 in_flight.asks.retain(|_, task| !task.is_finished());
                 if in_flight.asks.len() >= MAX_ASKS {
-                    reply(sender, id, Err(Error::new(ErrorKind::Blocked, format!("more than {MAX_ASKS} requests at once"))));
+                    reply(
+                        sender,
+                        id,
+                        Err(Error::new(
+                            ErrorKind::Blocked,
+                            format!("more than {MAX_ASKS} requests at once"),
+                        )),
+                    );
                 } else {
-                    let (services, op, message) = (in_flight.services.clone(), op.to_owned(), message.to_vec());
+                    let (services, op, message) =
+                        (in_flight.services.clone(), op.to_owned(), message.to_vec());
                     let sender = sender.clone();
                     let task = in_flight.tasks.spawn(async move {
                         let answer = services.call(&op, message).await;
@@ -321,8 +369,15 @@ fn split_ask(bytes: &[u8]) -> Option<(u64, &str, &[u8])> {
 }
 
 fn read_failure(bytes: &[u8]) -> Error {
-    let error = message::decode(bytes).ok().and_then(|(head, _)| serde_json::from_slice(head).ok());
-    error.unwrap_or_else(|| Error::new(ErrorKind::ConnectorFault, "the connector failed in a way that cannot be read"))
+    let error = message::decode(bytes)
+        .ok()
+        .and_then(|(head, _)| serde_json::from_slice(head).ok());
+    error.unwrap_or_else(|| {
+        Error::new(
+            ErrorKind::ConnectorFault,
+            "the connector failed in a way that cannot be read",
+        )
+    })
 }
 
 /// Waits for a process whose socket has closed. It should be gone; if it is not, it is killed.
@@ -351,7 +406,9 @@ struct KillOnDrop(Option<Child>);
 
 impl KillOnDrop {
     fn keep(mut self) -> Result<Child> {
-        self.0.take().ok_or_else(|| Error::new(ErrorKind::Internal, "the worker is gone"))
+        self.0
+            .take()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the worker is gone"))
     }
 
     fn how_it_ended(mut self) -> String {
@@ -377,7 +434,9 @@ impl Drop for KillOnDrop {
 /// Puts what a worker writes to its standard error into the log, up to a limit; the rest is read and dropped, so that it
 /// never blocks.
 async fn log_stderr(stderr: OwnedFd, connector: String) {
-    let Ok(mut pipe) = pipe::Receiver::from_owned_fd(stderr) else { return };
+    let Ok(mut pipe) = pipe::Receiver::from_owned_fd(stderr) else {
+        return;
+    };
     let mut buffer = vec![0; 4096];
     let mut left = MAX_STDERR;
     while let Ok(len) = pipe.read(&mut buffer).await {

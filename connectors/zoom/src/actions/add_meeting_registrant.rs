@@ -34,7 +34,8 @@ impl Action for AddMeetingRegistrant {
     const NAME: &'static str = "add_meeting_registrant";
     const TITLE: &'static str = "Add Meeting Registrant";
     const EFFECT: Effect = Effect::Creates;
-    const SCOPES: &'static [ScopeSet] = scopes!(granular: "meeting:write:registrant", classic: "meeting:write");
+    const SCOPES: &'static [ScopeSet] =
+        scopes!(granular: "meeting:write:registrant", classic: "meeting:write");
     const RATE: Option<&'static str> = Some("light");
 
     type Input = Input;

@@ -50,7 +50,9 @@ impl Deleted {
             Err(error) if ignore_missing && error.kind == ErrorKind::NotFound => Ok(Self { deleted: false }),
             Err(mut error) => {
                 if error.kind == ErrorKind::NotFound {
-                    error.hint = Some("it may be gone already: set `ignore_missing` to take that for success".to_owned());
+                    error.hint = Some(
+                        "it may be gone already: set `ignore_missing` to take that for success".to_owned(),
+                    );
                 }
                 Err(error)
             }
@@ -69,7 +71,10 @@ impl Action for DeleteMeeting {
     type Output = Deleted;
 
     async fn run(ctx: &Ctx, input: Input) -> Result<Deleted> {
-        let request = ctx.delete("/meetings/{meeting_id}").path("meeting_id", &input.meeting_id).queries(&input.query);
+        let request = ctx
+            .delete("/meetings/{meeting_id}")
+            .path("meeting_id", &input.meeting_id)
+            .queries(&input.query);
         Deleted::of(request.send_empty().await, input.ignore_missing)
     }
 }

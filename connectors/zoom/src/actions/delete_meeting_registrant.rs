@@ -36,7 +36,8 @@ impl Action for DeleteMeetingRegistrant {
     const NAME: &'static str = "delete_meeting_registrant";
     const TITLE: &'static str = "Delete Meeting Registrant";
     const EFFECT: Effect = Effect::Deletes;
-    const SCOPES: &'static [ScopeSet] = scopes!(granular: "meeting:delete:registrant", classic: "meeting:write");
+    const SCOPES: &'static [ScopeSet] =
+        scopes!(granular: "meeting:delete:registrant", classic: "meeting:write");
     const RATE: Option<&'static str> = Some("light");
 
     type Input = Input;

@@ -46,7 +46,10 @@ struct Query {
 }
 
 fn rules(schema: &mut Schema) {
-    schema.at_most_one_of(["next_page_token", "page_number"], "must have `next_page_token` or `page_number`, not both");
+    schema.at_most_one_of(
+        ["next_page_token", "page_number"],
+        "must have `next_page_token` or `page_number`, not both",
+    );
 }
 
 choices! {
@@ -65,7 +68,11 @@ pub(crate) struct Output {
     #[serde(default)]
     registrants: Vec<Registrant>,
     /// Where the list goes on; absent at its end
-    #[serde(default, deserialize_with = "crate::model::blank", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::model::blank",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Option<String>")]
     next_page_token: Option<String>,
     /// How many registrants a page holds
@@ -80,14 +87,19 @@ impl Action for GetMeetingRegistrants {
     const NAME: &'static str = "get_meeting_registrants";
     const TITLE: &'static str = "Get Meeting Registrants";
     const EFFECT: Effect = Effect::Reads;
-    const SCOPES: &'static [ScopeSet] = scopes!(granular: "meeting:read:list_registrants", classic: "meeting:read");
+    const SCOPES: &'static [ScopeSet] =
+        scopes!(granular: "meeting:read:list_registrants", classic: "meeting:read");
     const RATE: Option<&'static str> = Some("medium");
 
     type Input = Input;
     type Output = Output;
 
     fn paging() -> Option<Paging> {
-        Some(Paging::token("/registrants", "next_page_token", "/next_page_token"))
+        Some(Paging::token(
+            "/registrants",
+            "next_page_token",
+            "/next_page_token",
+        ))
     }
 
     async fn run(ctx: &Ctx, input: Input) -> Result<Output> {

@@ -53,7 +53,10 @@ struct Query {
 }
 
 fn rules(schema: &mut Schema) {
-    schema.at_most_one_of(["next_page_token", "page_number"], "must have `next_page_token` or `page_number`, not both");
+    schema.at_most_one_of(
+        ["next_page_token", "page_number"],
+        "must have `next_page_token` or `page_number`, not both",
+    );
 }
 
 choices! {
@@ -74,7 +77,11 @@ pub(crate) struct Output {
     #[serde(default)]
     meetings: Vec<MeetingSummary>,
     /// Where the list goes on; absent at its end
-    #[serde(default, deserialize_with = "crate::model::blank", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "crate::model::blank",
+        skip_serializing_if = "Option::is_none"
+    )]
     #[schemars(with = "Option<String>")]
     next_page_token: Option<String>,
     /// How many meetings a page holds
@@ -89,7 +96,8 @@ impl Action for GetMeetings {
     const NAME: &'static str = "get_meetings";
     const TITLE: &'static str = "Get Meetings";
     const EFFECT: Effect = Effect::Reads;
-    const SCOPES: &'static [ScopeSet] = scopes!(granular: "meeting:read:list_meetings", classic: "meeting:read");
+    const SCOPES: &'static [ScopeSet] =
+        scopes!(granular: "meeting:read:list_meetings", classic: "meeting:read");
     const RATE: Option<&'static str> = Some("medium");
 
     type Input = Input;
@@ -101,6 +109,11 @@ impl Action for GetMeetings {
 
     async fn run(ctx: &Ctx, input: Input) -> Result<Output> {
         let user = input.user_id.in_path(ctx)?;
-        ctx.get("/users/{user_id}/meetings").path("user_id", user).queries(&input.query).paged().send().await
+        ctx.get("/users/{user_id}/meetings")
+            .path("user_id", user)
+            .queries(&input.query)
+            .paged()
+            .send()
+            .await
     }
 }

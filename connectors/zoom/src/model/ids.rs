@@ -23,7 +23,9 @@ impl fmt::Display for MeetingId {
 
 impl<'de> Deserialize<'de> for MeetingId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        number(&Id::deserialize(deserializer)?).map(Self).ok_or_else(|| D::Error::custom("expected a meeting number"))
+        number(&Id::deserialize(deserializer)?)
+            .map(Self)
+            .ok_or_else(|| D::Error::custom("expected a meeting number"))
     }
 }
 
@@ -63,7 +65,11 @@ impl MeetingRef {
     /// The value of the path parameter. Zoom wants a UUID that begins with a slash, or holds two in a row, to be
     /// percent-encoded twice; the host encodes every parameter once.
     pub(crate) fn in_path(&self) -> String {
-        if self.0.starts_with('/') || self.0.contains("//") { encode(&self.0) } else { self.0.clone() }
+        if self.0.starts_with('/') || self.0.contains("//") {
+            encode(&self.0)
+        } else {
+            self.0.clone()
+        }
     }
 }
 
@@ -110,7 +116,8 @@ impl UserId {
     /// The value of the path parameter. Behind a server-to-server connection there is no user for `me` to be.
     pub(crate) fn in_path(self, ctx: &Ctx) -> Result<String> {
         if self.0 == "me" && ctx.auth() == "server_to_server" {
-            let error = Error::invalid_input("/user_id", "`me` means nobody to a server-to-server connection");
+            let error =
+                Error::invalid_input("/user_id", "`me` means nobody to a server-to-server connection");
             return Err(error.hint("give the id or the e-mail address of a user of the account"));
         }
         Ok(self.0)

@@ -50,7 +50,8 @@ impl Serialize for StartTime {
 impl<'de> Deserialize<'de> for StartTime {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::read(&text).ok_or_else(|| D::Error::custom("expected a date and time that exist, like 2026-12-01T10:00"))
+        Self::read(&text)
+            .ok_or_else(|| D::Error::custom("expected a date and time that exist, like 2026-12-01T10:00"))
     }
 }
 
@@ -79,7 +80,9 @@ impl JsonSchema for StartTime {
 
 /// Reads the empty text, `null` and an absent member alike as nothing: Zoom uses all three.
 pub(crate) fn blank<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(Option::<Id>::deserialize(deserializer)?.map(|text| text.to_string()).filter(|text| !text.is_empty()))
+    Ok(Option::<Id>::deserialize(deserializer)?
+        .map(|text| text.to_string())
+        .filter(|text| !text.is_empty()))
 }
 
 /// The schema of a time in what Zoom sends. It stays text, so that one that is written in another way is still passed on.
@@ -112,7 +115,10 @@ mod tests {
     #[test]
     fn a_local_time_is_a_point_in_time_by_its_zone() {
         let time = StartTime::read("2026-07-01T10:00:00").unwrap();
-        assert_eq!(time.instant(Some("Europe/Berlin")).unwrap().to_string(), "2026-07-01T08:00:00Z");
+        assert_eq!(
+            time.instant(Some("Europe/Berlin")).unwrap().to_string(),
+            "2026-07-01T08:00:00Z"
+        );
         assert_eq!(time.instant(None), None);
         assert_eq!(time.instant(Some("Nowhere/City")), None);
     }

@@ -67,11 +67,9 @@ impl Envelope {
     /// Which meeting the event is about, and so whom it is for.
     pub(super) fn about(&self, meeting: &MeetingCore) -> Result<About> {
         let number = meeting.id.as_ref().map(Id::to_string);
-        let instance = meeting
-            .uuid
-            .clone()
-            .or_else(|| number.clone())
-            .ok_or_else(|| Error::new(ErrorKind::UnexpectedAnswer, "the event names no meeting").at("/payload/object"))?;
+        let instance = meeting.uuid.clone().or_else(|| number.clone()).ok_or_else(|| {
+            Error::new(ErrorKind::UnexpectedAnswer, "the event names no meeting").at("/payload/object")
+        })?;
         Ok(About {
             instance,
             number,

@@ -43,7 +43,8 @@ impl Trigger for NewRecording {
     const NAME: &'static str = "new_recording";
     const TITLE: &'static str = "New Recording";
     const SOURCE: Source = Source::app_webhook(&["recording.started"]);
-    const SCOPES: &'static [ScopeSet] = scopes!(granular: "cloud_recording:read:recording", classic: "recording:read");
+    const SCOPES: &'static [ScopeSet] =
+        scopes!(granular: "cloud_recording:read:recording", classic: "recording:read");
 
     type Params = NoParams;
     type Event = RecordingStarted;
@@ -59,7 +60,11 @@ impl Trigger for NewRecording {
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<RecordingStarted>>> {
         let (envelope, recording) = envelope::read::<StartedRecording>(delivery)?;
         let about = envelope.about(&recording.meeting.core)?;
-        let start = recording.recording_file.recording_start.as_deref().unwrap_or_default();
+        let start = recording
+            .recording_file
+            .recording_start
+            .as_deref()
+            .unwrap_or_default();
         let key = format!("recording.started/{}/{start}", about.instance);
         Ok(about.emit(key, RecordingStarted { recording }))
     }

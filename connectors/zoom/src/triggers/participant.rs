@@ -76,8 +76,15 @@ fn on_delivery(event: &str, delivery: &Delivery) -> Result<Vec<Emit<ParticipantE
     let (envelope, Object { participant, meeting }) = envelope::read(delivery)?;
     let about = envelope.about(&meeting.core)?;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let visit = participant.participant_uuid.clone().unwrap_or_else(|| text(&participant.user_id));
-    let time = if event.ends_with("joined") { &participant.join_time } else { &participant.leave_time };
+    let visit = participant
+        .participant_uuid
+        .clone()
+        .unwrap_or_else(|| text(&participant.user_id));
+    let time = if event.ends_with("joined") {
+        &participant.join_time
+    } else {
+        &participant.leave_time
+    };
     let key = format!("{event}/{}/{visit}/{}", about.instance, text(time));
     Ok(about.emit(key, ParticipantEvent { participant, meeting }))
 }
@@ -98,13 +105,16 @@ impl Trigger for MeetingParticipantJoined {
     const NAME: &'static str = "meeting_participant_joined";
     const TITLE: &'static str = "Meeting Participant Joined";
     const SOURCE: Source = Source::app_webhook(&["meeting.participant_joined"]);
-    const SCOPES: &'static [ScopeSet] = scopes!(granular: "meeting:read:participant", classic: "meeting:read");
+    const SCOPES: &'static [ScopeSet] =
+        scopes!(granular: "meeting:read:participant", classic: "meeting:read");
 
     type Params = NoParams;
     type Event = ParticipantEvent;
 
     fn sample() -> Option<Value> {
-        sample(json!({"user_id": "62143101", "user_name": "Jill", "email": "jill@example.com", "join_time": "2026-12-01T09:01:03Z"}))
+        sample(
+            json!({"user_id": "62143101", "user_name": "Jill", "email": "jill@example.com", "join_time": "2026-12-01T09:01:03Z"}),
+        )
     }
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<ParticipantEvent>>> {
@@ -118,13 +128,16 @@ impl Trigger for MeetingParticipantLeft {
     const NAME: &'static str = "meeting_participant_left";
     const TITLE: &'static str = "Meeting Participant Left";
     const SOURCE: Source = Source::app_webhook(&["meeting.participant_left"]);
-    const SCOPES: &'static [ScopeSet] = scopes!(granular: "meeting:read:participant", classic: "meeting:read");
+    const SCOPES: &'static [ScopeSet] =
+        scopes!(granular: "meeting:read:participant", classic: "meeting:read");
 
     type Params = NoParams;
     type Event = ParticipantEvent;
 
     fn sample() -> Option<Value> {
-        sample(json!({"user_id": "62143101", "user_name": "Jill", "email": "jill@example.com", "leave_time": "2026-12-01T09:40:25Z"}))
+        sample(
+            json!({"user_id": "62143101", "user_name": "Jill", "email": "jill@example.com", "leave_time": "2026-12-01T09:40:25Z"}),
+        )
     }
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<ParticipantEvent>>> {

@@ -22,7 +22,10 @@ impl JsonSchema for TranscriptCompleted {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = RecordingCompleted::json_schema(generator);
-        schema.insert("description".to_owned(), json!("The transcript of a recording is ready"));
+        schema.insert(
+            "description".to_owned(),
+            json!("The transcript of a recording is ready"),
+        );
         schema
     }
 }
@@ -31,7 +34,8 @@ impl Trigger for RecordingTranscriptCompleted {
     const NAME: &'static str = "recording_transcript_completed";
     const TITLE: &'static str = "Recording Transcript Completed";
     const SOURCE: Source = Source::app_webhook(&["recording.transcript_completed"]);
-    const SCOPES: &'static [ScopeSet] = scopes!(granular: "cloud_recording:read:recording", classic: "recording:read");
+    const SCOPES: &'static [ScopeSet] =
+        scopes!(granular: "cloud_recording:read:recording", classic: "recording:read");
 
     type Params = NoParams;
     type Event = TranscriptCompleted;
@@ -47,6 +51,9 @@ impl Trigger for RecordingTranscriptCompleted {
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<TranscriptCompleted>>> {
         let events = complete_recording::on_delivery("recording.transcript_completed", delivery)?;
-        Ok(events.into_iter().map(|emit| emit.map(TranscriptCompleted)).collect())
+        Ok(events
+            .into_iter()
+            .map(|emit| emit.map(TranscriptCompleted))
+            .collect())
     }
 }

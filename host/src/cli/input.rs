@@ -1,0 +1,289 @@
+//! An action's input, as it is given on the command line: a JSON file, and single fields.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use connector_protocol::{json, schema::resolve};
+use jackfield::{Error, ErrorKind, Result};
+use secrecy::{SecretString, zeroize::Zeroizing};
+use serde_json::{Map, Value};
+
+/// How large an input file may be, in bytes.
+const MAX_FILE: u64 = 16 * 1024 * 1024;
+
+/// How many items a list may be given on the command line.
+const MAX_INDEX: usize = 1000;
+
+fn usage(text: String) -> Error {
+    Error::new(ErrorKind::Usage, text)
+}
+
+/// Reads the JSON of a file, or of standard input for `-`.
+pub(crate) fn read_file(path: &Path) -> Result<Value> {
+    let name = if path == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    };
+    let failed = |what: String| usage(format!("{name}: {what}"));
+    let bytes = read_all(path).map_err(|error| failed(error.to_string()))?;
+    json::read(&bytes).map_err(|error| failed(format!("is not JSON: {error}")))
+}
+
+fn read_all(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if path == Path::new("-") {
+        std::io::stdin()
+            .lock()
+            .take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)?;
+    } else {
+        std::fs::File::open(path)?
+            .take(MAX_FILE + 1)
+            .read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(std::io::Error::other(format!("has more than {MAX_FILE} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// Reads a token from a file, or from standard input. A line break at its end does not belong to it.
+pub(crate) fn read_token(file: Option<&PathBuf>) -> Result<SecretString> {
+    let (path, name) = match file {
+        Some(path) => (path.as_path(), path.display().to_string()),
+        None => (Path::new("-"), "standard input".to_owned()),
+    };
+    let bytes = Zeroizing::new(
+        read_all(path).map_err(|error| usage(format!("cannot read the token from {name}: {error}")))?,
+    );
+    let text = std::str::from_utf8(&bytes).map_err(|_| usage(format!("the token in {name} is not text")))?;
+    let token = text.trim_end_matches(['\r', '\n']);
+    if token.is_empty() {
+        return Err(Error::new(
+            ErrorKind::Unauthorized,
+            format!("there is no token in {name}"),
+        ));
+    }
+    if token.chars().any(char::is_control) {
+        return Err(Error::new(
+            ErrorKind::Unauthorized,
+            format!("the token in {name} holds a line break or a control character"),
+        ));
+    }
+    Ok(SecretString::from(token))
+}
+
+/// Sets a field of the input, from `path=value`. The value is what the field's type makes of it: text stays text.
+pub(crate) fn set(input: &mut Value, schema: &Value, assignment: &str) -> Result<()> {
+    let (path, value) = split(assignment)?;
+    let steps = steps(path)?;
+    let value = typed(schema_at(schema, &steps), value);
+    let mut at = input;
+    for step in &steps {
+        at = match step {
+            Step::Name(name) => {
+                if at.is_null() {
+                    *at = Value::Object(Map::new());
+                }
+                let members = at.as_object_mut().ok_or_else(|| {
+                    usage(format!(
+                        "`{path}`: `{name}` is a field of something that is no object"
+                    ))
+                })?;
+                members.entry(name.clone()).or_insert(Value::Null)
+            }
+            Step::Index(index) => {
+                if at.is_null() {
+                    *at = Value::Array(Vec::new());
+                }
+                let items = at.as_array_mut().ok_or_else(|| {
+                    usage(format!(
+                        "`{path}`: [{index}] is an item of something that is no list"
+                    ))
+                })?;
+                if *index > items.len() || *index > MAX_INDEX {
+                    return Err(usage(format!(
+                        "`{path}`: item {index} comes after {} item(s); items are counted from 0",
+                        items.len()
+                    )));
+                }
+                if *index == items.len() {
+                    items.push(Value::Null);
+                }
+                &mut items[*index]
+            }
+        };
+    }
+    *at = value;
+    Ok(())
+}
+
+/// Splits `name=value`.
+pub(crate) fn split(assignment: &str) -> Result<(&str, &str)> {
+    assignment
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| usage(format!("`{}` is not NAME=VALUE", assignment.escape_debug())))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    Name(String),
+    Index(usize),
+}
+
+fn steps(path: &str) -> Result<Vec<Step>> {
+    let bad = || {
+        usage(format!(
+            "`{}` is not a field; fields look like settings.meeting_invitees[0].email",
+            path.escape_debug()
+        ))
+    };
+    let mut steps = Vec::new();
+    for part in path.split('.') {
+        let (name, mut rest) = part.split_at(part.find('[').unwrap_or(part.len()));
+        if name.is_empty() {
+            return Err(bad());
+        }
+        steps.push(Step::Name(name.to_owned()));
+        while !rest.is_empty() {
+            let (index, after) = rest
+                .strip_prefix('[')
+                .and_then(|rest| rest.split_once(']'))
+                .ok_or_else(bad)?;
+            steps.push(Step::Index(index.parse().map_err(|_| bad())?));
+            rest = after;
+        }
+    }
+    Ok(steps)
+}
+
+/// The schema of a field, if the path leads to one.
+fn schema_at<'a>(root: &'a Value, steps: &[Step]) -> Option<&'a Value> {
+    static NONE: Value = Value::Null;
+    let empty = NONE.as_object();
+    let defs = root.get("$defs").and_then(Value::as_object).or(empty);
+    let follow = |schema: &'a Value| defs.map_or(schema, |defs| resolve(schema, defs));
+    let mut at = follow(root);
+    for step in steps {
+        let next = match step {
+            Step::Name(name) => at.get("properties")?.get(name)?,
+            Step::Index(_) => at.get("items")?,
+        };
+        at = follow(next);
+    }
+    Some(at)
+}
+
+/// What a text on the command line means for a field. What does not fit stays text, for validation to name.
+fn typed(schema: Option<&Value>, text: &str) -> Value {
+    let as_text = || Value::String(text.to_owned());
+    let as_json = || json::read::<Value>(text.as_bytes()).ok();
+    let Some(schema) = schema else { return as_text() };
+    let types: Vec<&str> = match schema.get("type") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+        // A text that may be cleared, and the like.
+        _ => schema
+            .get("anyOf")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|branch| branch.get("type")?.as_str())
+            .collect(),
+    };
+    let structured = text.starts_with(['[', '{']);
+    if types.contains(&"array") || types.contains(&"object") {
+        if let Some(value) = as_json().filter(|_| structured) {
+            return value;
+        }
+    }
+    if types.contains(&"string") {
+        return as_text();
+    }
+    let fits = |value: &Value| match value {
+        Value::Number(_) => types.iter().any(|kind| ["integer", "number"].contains(kind)),
+        Value::Bool(_) => types.contains(&"boolean"),
+        _ => false,
+    };
+    as_json().filter(|value| fits(value)).unwrap_or_else(as_text)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn schema() -> Value {
+        json!({
+            "properties": {
+                "topic": {"type": "string"}, "count": {"type": "integer"}, "on": {"type": "boolean"},
+                "id": {"type": ["string", "integer"]}, "note": {"anyOf": [{"type": "string"}, {"type": "null"}]},
+                "hosts": {"type": ["array", "string"]}, "inner": {"$ref": "#/$defs/Inner"},
+                "kind": {"$ref": "#/$defs/Kind"},
+            },
+            "$defs": {
+                "Inner": {"properties": {"list": {"type": "array", "items": {"properties": {"email": {"type": "string"}, "n": {"type": "number"}}}}}},
+                "Kind": {"type": "integer", "oneOf": [{"const": 8}]},
+            },
+        })
+    }
+
+    #[test]
+    fn a_value_is_what_its_field_makes_of_it() {
+        for (assignment, expected) in [
+            ("topic=Demo", json!({"topic": "Demo"})),
+            ("topic=123", json!({"topic": "123"})),
+            ("topic=a=b {{x}}", json!({"topic": "a=b {{x}}"})),
+            ("topic=", json!({"topic": ""})),
+            ("count=5", json!({"count": 5})),
+            ("count=five", json!({"count": "five"})),
+            ("kind=8", json!({"kind": 8})),
+            ("on=true", json!({"on": true})),
+            ("on=yes", json!({"on": "yes"})),
+            ("id=92674392836", json!({"id": "92674392836"})),
+            ("note=null", json!({"note": "null"})),
+            ("hosts=a@b", json!({"hosts": "a@b"})),
+            (r#"hosts=["a","b"]"#, json!({"hosts": ["a", "b"]})),
+            (
+                "inner.list[0].email=1",
+                json!({"inner": {"list": [{"email": "1"}]}}),
+            ),
+            ("inner.list[0].n=1.5", json!({"inner": {"list": [{"n": 1.5}]}})),
+            (r#"inner={"list":[]}"#, json!({"inner": {"list": []}})),
+            ("unknown=5", json!({"unknown": "5"})),
+        ] {
+            let mut input = json!({});
+            // An object given as JSON needs a type to be taken for one.
+            let mut schema = schema();
+            schema["$defs"]["Inner"]["type"] = json!("object");
+            set(&mut input, &schema, assignment).unwrap();
+            assert_eq!(input, expected, "{assignment}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_told() {
+        let mut input = json!({"topic": "x", "inner": {"list": []}});
+        for (assignment, expected) in [
+            ("topic", "`topic` is not NAME=VALUE"),
+            ("=x", "`=x` is not NAME=VALUE"),
+            ("a..b=x", "`a..b` is not a field"),
+            ("a[x]=1", "`a[x]` is not a field"),
+            ("a[0=1", "`a[0` is not a field"),
+            (
+                "topic.x=1",
+                "`topic.x`: `x` is a field of something that is no object",
+            ),
+            ("inner.list[2]=1", "item 2 comes after 0 item(s)"),
+            ("inner[0]=1", "[0] is an item of something that is no list"),
+        ] {
+            let error = set(&mut input, &schema(), assignment).unwrap_err();
+            assert!(error.message.contains(expected), "{assignment}: {error}");
+        }
+    }
+}
