@@ -253,7 +253,8 @@ impl Invoke {
             .map_err(|error| Error::new(ErrorKind::Internal, format!("no runtime: {error}")))?;
         if self.dry_run {
             let shown = runtime.block_on(stoppable(host.rehearse(&caller, invocation)))?;
-            return Ok(print_request(shown, self.output));
+            print_request(shown, self.output);
+            return Ok(());
         }
         let invoked = runtime.block_on(stoppable(host.invoke(&caller, invocation)))?;
         if invoked.more && self.all {

@@ -196,10 +196,10 @@ fn typed(schema: Option<&Value>, text: &str) -> Value {
             .collect(),
     };
     let structured = text.starts_with(['[', '{']);
-    if types.contains(&"array") || types.contains(&"object") {
-        if let Some(value) = as_json().filter(|_| structured) {
-            return value;
-        }
+    if (types.contains(&"array") || types.contains(&"object"))
+        && let Some(value) = as_json().filter(|_| structured)
+    {
+        return value;
     }
     if types.contains(&"string") {
         return as_text();

@@ -76,7 +76,7 @@ impl<'a> OnItsWay<'a> {
     }
 
     /// Its fate is known: it was done, or it was not.
-    fn is_known(self, done: bool) {
+    fn settle(self, done: bool) {
         if let Some(flight) = self.0 {
             flight.unanswered.fetch_sub(1, Ordering::Relaxed);
             flight.done.fetch_add(usize::from(done), Ordering::Relaxed);
@@ -174,7 +174,7 @@ impl Egress {
             match outcome {
                 Ok(received) => {
                     let (verdict, answer) = classify(target, &request, &received);
-                    way.is_known(verdict.class == AnswerClass::Ok);
+                    way.settle(verdict.class == AnswerClass::Ok);
                     tracing::debug!(method, path, status = answer.status, class = ?verdict.class, ms, "answered");
                     let wait = self.wait_for(&request, &verdict, &mut delays);
                     match wait.filter(|wait| fits(*wait, deadline)) {
@@ -185,7 +185,7 @@ impl Egress {
                 Err(lost) => {
                     tracing::debug!(method, path, ms, sent = lost.sent, "no answer: {}", lost.error);
                     if !lost.sent || request.repeatable {
-                        way.is_known(false);
+                        way.settle(false);
                     }
                     let again = lost.passing && (!lost.sent || request.repeatable);
                     let wait = if again { delays.next() } else { None };
