@@ -31,7 +31,7 @@
 //! | `exchange` | the requests in their order, each with the answer it gets |
 //! | `request` (`method`, `base`, `path`, `query`, `headers`, `json` or `body`) | must be so; of the headers those named |
 //! | `answer` (`status`, `headers`, `json` or `body`), or `fails` (an error of the host) | is played |
-//! | `output`, `next`; `events`, `state`, `more`; `registration`; `identity` | must come out |
+//! | `output`, `next`; `events`, `state`, `more`; `registration`; `emit`; `identity` | must come out |
 //! | `error` | must come out instead: each member given must be so, of `message` and `hint` a part is enough |
 //! | `problems` | the input must not pass its schema: JSON pointer and part of the message of each problem |
 //!
@@ -263,6 +263,7 @@ struct Fixture {
     more: Option<Value>,
     registration: Option<Value>,
     identity: Option<Value>,
+    emit: Option<Value>,
     error: Option<Map<String, Value>>,
     problems: Option<BTreeMap<String, String>>,
 }
