@@ -137,20 +137,14 @@ impl Connector {
     /// `{host}` is filled from the connection's parameters.
     #[must_use]
     pub fn host(mut self, host: &str) -> Self {
-        self.declared.hosts.push(HostRule {
-            host: host.to_owned(),
-            credential: true,
-        });
+        self.declared.hosts.push(HostRule { host: host.to_owned(), credential: true });
         self
     }
 
     /// Allows requests to a host, without the credential.
     #[must_use]
     pub fn host_without_credential(mut self, host: &str) -> Self {
-        self.declared.hosts.push(HostRule {
-            host: host.to_owned(),
-            credential: false,
-        });
+        self.declared.hosts.push(HostRule { host: host.to_owned(), credential: false });
         self
     }
 
@@ -159,10 +153,7 @@ impl Connector {
     #[must_use]
     pub fn base<const N: usize>(mut self, name: &str, urls: [&str; N]) -> Self {
         let urls = urls.iter().map(|url| (*url).to_owned()).collect();
-        self.declared.bases.push(Base {
-            name: name.to_owned(),
-            urls,
-        });
+        self.declared.bases.push(Base { name: name.to_owned(), urls });
         self
     }
 
@@ -185,10 +176,7 @@ impl Connector {
     /// Adds a family of scopes, for a provider with several naming schemes.
     #[must_use]
     pub fn scope_family(mut self, name: &str, title: &str) -> Self {
-        self.declared.scope_families.push(ScopeFamily {
-            name: name.to_owned(),
-            title: title.to_owned(),
-        });
+        self.declared.scope_families.push(ScopeFamily { name: name.to_owned(), title: title.to_owned() });
         self
     }
 
@@ -335,8 +323,7 @@ impl Connector {
             event: event.schema,
             sample: T::sample(),
         });
-        self.triggers
-            .push(Box::new(Erased::<T>(std::marker::PhantomData)));
+        self.triggers.push(Box::new(Erased::<T>(std::marker::PhantomData)));
         self
     }
 
@@ -363,16 +350,8 @@ impl Connector {
                 explain: self.explain,
             }),
             identify: self.identify,
-            actions: self
-                .actions
-                .into_iter()
-                .map(|entry| (entry.operation.name, entry))
-                .collect(),
-            triggers: self
-                .triggers
-                .into_iter()
-                .map(|entry| (entry.operation().name, entry))
-                .collect(),
+            actions: self.actions.into_iter().map(|entry| (entry.operation.name, entry)).collect(),
+            triggers: self.triggers.into_iter().map(|entry| (entry.operation().name, entry)).collect(),
         }
     }
 }
@@ -383,10 +362,7 @@ fn declare_scopes(scopes: &[ScopeSet]) -> Vec<Scopes> {
 
 fn write_raw(value: &impl Serialize) -> Result<Box<RawValue>> {
     serde_json::value::to_raw_value(value).map_err(|error| {
-        Error::new(
-            ErrorKind::ConnectorFault,
-            format!("the output cannot be written: {error}"),
-        )
+        Error::new(ErrorKind::ConnectorFault, format!("the output cannot be written: {error}"))
     })
 }
 
@@ -405,13 +381,7 @@ impl Ready {
             return Err(no_verb("auth", op));
         };
         let call: message::AuthCall = read_head(head)?;
-        let operation = Operation {
-            name: "",
-            effect: Effect::Reads,
-            scopes: &[],
-            rate: None,
-            paging: None,
-        };
+        let operation = Operation { name: "", effect: Effect::Reads, scopes: &[], rate: None, paging: None };
         write_head(&identify(Ctx::new(host, call.context, operation, self.shared.clone())).await?)
     }
 
@@ -422,17 +392,11 @@ impl Ready {
         }
         let call: message::RunCall = read_head(head)?;
         let entry = self.actions.get(call.name.as_str()).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Unknown,
-                format!("the library has no action `{}`", call.name),
-            )
+            Error::new(ErrorKind::Unknown, format!("the library has no action `{}`", call.name))
         })?;
         let ctx = Ctx::new(host, call.context, entry.operation.clone(), self.shared.clone());
         let output = (entry.run)(ctx.clone(), call.input).await?;
-        write_head(&message::RunAnswer {
-            output,
-            next: ctx.take_next(),
-        })
+        write_head(&message::RunAnswer { output, next: ctx.take_next() })
     }
 
     /// Answers `trigger.<op>`.
@@ -491,27 +455,18 @@ impl Ready {
 
 fn no_verb(family: &str, op: &str) -> Error {
     let op: String = op.chars().filter(|c| !c.is_control()).take(40).collect();
-    Error::new(
-        ErrorKind::Unsupported,
-        format!("this connector has no `{family}.{op}`"),
-    )
+    Error::new(ErrorKind::Unsupported, format!("this connector has no `{family}.{op}`"))
 }
 
 fn read_head<'a, T: serde::Deserialize<'a>>(head: &'a [u8]) -> Result<T> {
     serde_json::from_slice(head).map_err(|error| {
-        Error::new(
-            ErrorKind::Internal,
-            format!("the head of the call cannot be read: {error}"),
-        )
+        Error::new(ErrorKind::Internal, format!("the head of the call cannot be read: {error}"))
     })
 }
 
 fn write_head(head: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(head).map_err(|error| {
-        Error::new(
-            ErrorKind::ConnectorFault,
-            format!("the answer cannot be written: {error}"),
-        )
+        Error::new(ErrorKind::ConnectorFault, format!("the answer cannot be written: {error}"))
     })
 }
 
@@ -530,85 +485,42 @@ struct Erased<T>(std::marker::PhantomData<fn() -> T>);
 
 impl<T: Trigger> ErasedTrigger for Erased<T> {
     fn operation(&self) -> Operation {
-        Operation {
-            name: T::NAME,
-            effect: Effect::Reads,
-            scopes: T::SCOPES,
-            rate: None,
-            paging: None,
-        }
+        Operation { name: T::NAME, effect: Effect::Reads, scopes: T::SCOPES, rate: None, paging: None }
     }
 
     fn on_delivery(&self, delivery: trigger::Delivery) -> Result<message::Emitted> {
-        Ok(message::Emitted {
-            events: declare_events(T::on_delivery(&delivery)?)?,
-        })
+        Ok(message::Emitted { events: declare_events(T::on_delivery(&delivery)?)? })
     }
 
     fn enrich(&self, ctx: Ctx, emit: message::Emit) -> Boxed<message::Emit> {
-        Box::pin(async move {
-            T::enrich(&ctx, trigger::Emit::from_declared(emit)?)
-                .await?
-                .declare()
-        })
+        Box::pin(async move { T::enrich(&ctx, trigger::Emit::from_declared(emit)?).await?.declare() })
     }
 
     fn register(&self, ctx: Ctx, call: message::RegisterCall) -> Boxed<message::Registration> {
         Box::pin(async move {
             let params = trigger::read_params(call.parameters)?;
-            Ok(T::register(
-                &ctx,
-                trigger::NewHook {
-                    params,
-                    url: call.url,
-                    secret: call.secret,
-                },
-            )
-            .await?
-            .0)
+            Ok(T::register(&ctx, trigger::NewHook { params, url: call.url, secret: call.secret }).await?.0)
         })
     }
 
     fn renew(&self, ctx: Ctx, call: message::RegistrationCall) -> Boxed<message::Registration> {
         Box::pin(async move {
             let params = trigger::read_params(call.parameters)?;
-            Ok(T::renew(
-                &ctx,
-                trigger::Hook {
-                    params,
-                    state: call.state,
-                },
-            )
-            .await?
-            .0)
+            Ok(T::renew(&ctx, trigger::Hook { params, state: call.state }).await?.0)
         })
     }
 
     fn unregister(&self, ctx: Ctx, call: message::RegistrationCall) -> Boxed<()> {
         Box::pin(async move {
             let params = trigger::read_params(call.parameters)?;
-            T::unregister(
-                &ctx,
-                trigger::Hook {
-                    params,
-                    state: call.state,
-                },
-            )
-            .await
+            T::unregister(&ctx, trigger::Hook { params, state: call.state }).await
         })
     }
 
     fn poll(&self, ctx: Ctx, call: message::PollCall) -> Boxed<message::Polled> {
         Box::pin(async move {
             let params = trigger::read_params(call.parameters)?;
-            let polled = T::poll(
-                &ctx,
-                trigger::Poll {
-                    params,
-                    state: call.state,
-                },
-            )
-            .await?;
+            let polled = T::poll(&ctx, trigger::Poll { params, state: call.state }).await?;
             Ok(message::Polled {
                 events: declare_events(polled.events)?,
                 state: polled.state,

@@ -78,13 +78,7 @@ impl Ctx {
         operation: Operation,
         shared: Arc<Shared>,
     ) -> Self {
-        Self(Arc::new(Call {
-            host,
-            context,
-            operation,
-            shared,
-            next: std::sync::Mutex::new(None),
-        }))
+        Self(Arc::new(Call { host, context, operation, shared, next: std::sync::Mutex::new(None) }))
     }
 
     /// Where the list goes on, as the paged request of this call found it.
@@ -135,13 +129,7 @@ impl Ctx {
             rate: self.0.operation.rate.map(str::to_owned),
             ..HttpRequest::default()
         };
-        Request {
-            ctx: self.clone(),
-            head,
-            body: Vec::new(),
-            paged: false,
-            fault: None,
-        }
+        Request { ctx: self.clone(), head, body: Vec::new(), paged: false, fault: None }
     }
 
     /// The name of the connection's auth variant.
@@ -190,11 +178,7 @@ impl Ctx {
         done: Option<u64>,
         total: Option<u64>,
     ) -> Result<()> {
-        let head = Progress {
-            message: message.into(),
-            done,
-            total,
-        };
+        let head = Progress { message: message.into(), done, total };
         self.ask("progress", &head, &[]).await.map(drop)
     }
 
@@ -217,18 +201,10 @@ impl Ctx {
         })?;
         let message = frame::encode(&head, body);
         if message.len() > frame::MAX_LEN {
-            let text = format!(
-                "the request has {} bytes; the limit is {}",
-                message.len(),
-                frame::MAX_LEN
-            );
+            let text = format!("the request has {} bytes; the limit is {}", message.len(), frame::MAX_LEN);
             return Err(Error::new(ErrorKind::Blocked, text));
         }
-        self.0
-            .host
-            .call(op, message)
-            .await
-            .map_err(|message| read_error(&message))
+        self.0.host.call(op, message).await.map_err(|message| read_error(&message))
     }
 }
 
@@ -309,18 +285,14 @@ impl Request {
     /// Sends these pairs as a form (`application/x-www-form-urlencoded`).
     pub fn form<'a>(self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let encode = connector_protocol::path::encode;
-        let pairs: Vec<String> = pairs
-            .into_iter()
-            .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
-            .collect();
+        let pairs: Vec<String> =
+            pairs.into_iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
         self.bytes("application/x-www-form-urlencoded", pairs.join("&").into_bytes())
     }
 
     /// Sends these bytes, of this media type.
     pub fn bytes(mut self, content_type: &str, body: Vec<u8>) -> Self {
-        self.head
-            .headers
-            .push(("content-type".to_owned(), content_type.to_owned()));
+        self.head.headers.push(("content-type".to_owned(), content_type.to_owned()));
         self.body = body;
         self
     }
@@ -346,8 +318,7 @@ impl Request {
     }
 
     fn fault(&mut self, message: impl Into<String>) {
-        self.fault
-            .get_or_insert(Error::new(ErrorKind::ConnectorFault, message));
+        self.fault.get_or_insert(Error::new(ErrorKind::ConnectorFault, message));
     }
 
     /// Sends it and reads the JSON that comes back.
@@ -393,14 +364,8 @@ impl Request {
         if head.class != AnswerClass::Ok {
             let shared = &call.shared;
             let request = (self.head.method, path);
-            let refusal = Refusal::new(
-                &shared.title,
-                &shared.answers,
-                call.operation.clone(),
-                request,
-                head,
-                body,
-            );
+            let refusal =
+                Refusal::new(&shared.title, &shared.answers, call.operation.clone(), request, head, body);
             return Err((shared.explain)(&refusal));
         }
         if let Some(style) = style {
@@ -410,12 +375,7 @@ impl Request {
                 *place = next;
             }
         }
-        Ok(Answer {
-            head,
-            body: body.to_vec(),
-            call,
-            method: self.head.method,
-        })
+        Ok(Answer { head, body: body.to_vec(), call, method: self.head.method })
     }
 }
 
@@ -426,11 +386,8 @@ fn query_text(value: &Value) -> Result<Option<String>, ()> {
         Value::String(text) => Some(text.clone()),
         Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
         Value::Array(items) => {
-            let items: Vec<String> = items
-                .iter()
-                .map(query_text)
-                .filter_map(Result::transpose)
-                .collect::<Result<_, _>>()?;
+            let items: Vec<String> =
+                items.iter().map(query_text).filter_map(Result::transpose).collect::<Result<_, _>>()?;
             Some(items.join(","))
         }
         Value::Object(_) => return Err(()),
@@ -477,10 +434,7 @@ impl Answer {
             let what = if self.body.is_empty() {
                 "an empty answer".to_owned()
             } else if misfit.expected.is_empty() {
-                format!(
-                    "something that is not JSON ({})",
-                    kind.chars().take(60).collect::<String>()
-                )
+                format!("something that is not JSON ({})", kind.chars().take(60).collect::<String>())
             } else {
                 format!("an answer this connector does not understand ({misfit})")
             };
@@ -492,11 +446,7 @@ impl Answer {
                     format!("{who} said yes (status {status}) and sent {what}: it has probably been done");
                 Error::new(ErrorKind::Ambiguous, text).hint("look at the provider before you run it again")
             };
-            error.provider(connector_protocol::ProviderError {
-                status,
-                code: None,
-                message: None,
-            })
+            error.provider(connector_protocol::ProviderError { status, code: None, message: None })
         })
     }
 }

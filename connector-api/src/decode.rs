@@ -26,27 +26,15 @@ impl std::fmt::Display for Misfit {
 /// Reads JSON, every digit of an integer kept. Nothing at all reads as `null`.
 pub(crate) fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Misfit> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let bytes = if bytes.trim_ascii().is_empty() {
-        b"null"
-    } else {
-        bytes
-    };
-    let not_json = || Misfit {
-        path: String::new(),
-        expected: String::new(),
-    };
+    let bytes = if bytes.trim_ascii().is_empty() { b"null" } else { bytes };
+    let not_json = || Misfit { path: String::new(), expected: String::new() };
     // A reader that skips a member does not look at its bytes; JSON in another encoding is not JSON.
     std::str::from_utf8(bytes).map_err(|_| not_json())?;
     let bytes = keep_digits(bytes);
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
     let read = serde_path_to_error::deserialize(&mut deserializer);
-    let value = read.map_err(|error| {
-        if error.inner().is_data() {
-            blame::<T>(&bytes, &error)
-        } else {
-            not_json()
-        }
-    })?;
+    let value =
+        read.map_err(|error| if error.inner().is_data() { blame::<T>(&bytes, &error) } else { not_json() })?;
     deserializer.end().map_err(|_| not_json())?;
     Ok(value)
 }
@@ -65,10 +53,8 @@ const MOST_TRIES: usize = 300;
 /// Which field is at fault. Serde loses the way inside a flattened struct, so there the members are left out one after the
 /// other: the one without which there is another error, or none, is to blame.
 fn blame<T: DeserializeOwned>(bytes: &[u8], error: &serde_path_to_error::Error<serde_json::Error>) -> Misfit {
-    let mut misfit = Misfit {
-        path: pointer(error.path()),
-        expected: expectation(&error.inner().to_string()),
-    };
+    let mut misfit =
+        Misfit { path: pointer(error.path()), expected: expectation(&error.inner().to_string()) };
     let Ok(mut whole) = serde_json::from_slice::<Value>(bytes) else {
         return misfit;
     };
@@ -118,10 +104,7 @@ fn pointer(path: &Path) -> String {
 fn expectation(text: &str) -> String {
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
     // The last one is a connector's own sentence.
-    if ["missing field", "duplicate field", "expected "]
-        .iter()
-        .any(|start| text.starts_with(start))
-    {
+    if ["missing field", "duplicate field", "expected "].iter().any(|start| text.starts_with(start)) {
         return text.to_owned();
     }
     match text.rsplit_once(", expected ") {
@@ -175,17 +158,10 @@ mod tests {
     fn the_field_is_found_inside_a_flattened_struct() {
         for (json, expected) in [
             (r#"{"size": "big"}"#, "`/size`: expected u8"),
-            (
-                r#"{"size": 1, "deep": {"id": "x", "list": []}}"#,
-                "`/deep/id`: expected u32",
-            ),
+            (r#"{"size": 1, "deep": {"id": "x", "list": []}}"#, "`/deep/id`: expected u32"),
             (r#"{"deep": null}"#, "missing field `size`"),
         ] {
-            assert_eq!(
-                read::<Must>(json.as_bytes()).unwrap_err().to_string(),
-                expected,
-                "{json}"
-            );
+            assert_eq!(read::<Must>(json.as_bytes()).unwrap_err().to_string(), expected, "{json}");
         }
         let list = r#"{"things": [{"name": "a"}, {"name": 1}]}"#;
         assert_eq!(
@@ -198,10 +174,7 @@ mod tests {
     fn fault_68_a_misfit_names_the_field_and_never_its_value() {
         for (json, expected) in [
             (r#"{"id": "hunter2"}"#, "`/id`: expected u32"),
-            (
-                r#"{"id": 1, "list": ["A", "hunter2"]}"#,
-                "`/list/1`: expected `A`",
-            ),
+            (r#"{"id": 1, "list": ["A", "hunter2"]}"#, "`/list/1`: expected `A`"),
             (r#"{"list": []}"#, "missing field `id`"),
             (r#"{"id": 1} hunter2"#, "it is not JSON"),
             ("<html>hunter2", "it is not JSON"),

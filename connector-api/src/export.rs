@@ -32,10 +32,7 @@ pub fn open(connector: fn() -> Connector) -> std::result::Result<ConnectorBox, V
     let glue = guard(|| {
         let connector = connector();
         let manifest = connector.manifest().to_bytes();
-        Glue {
-            manifest,
-            ready: Arc::new(connector.ready()),
-        }
+        Glue { manifest, ready: Arc::new(connector.ready()) }
     });
     match glue {
         Ok(glue) => Ok(Connector_TO::from_value(glue, TD_Opaque)),

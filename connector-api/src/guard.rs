@@ -20,9 +20,7 @@ static LAST: Mutex<Option<String>> = Mutex::new(None);
 /// own, so no other hook is touched.
 pub(crate) fn note_panics() {
     std::panic::set_hook(Box::new(|info| {
-        let place = info
-            .location()
-            .map_or(String::new(), |at| format!(" at {}:{}", at.file(), at.line()));
+        let place = info.location().map_or(String::new(), |at| format!(" at {}:{}", at.file(), at.line()));
         let text = format!("{}{place}", words(info.payload()));
         if let Ok(mut last) = LAST.lock() {
             *last = Some(text);
@@ -39,10 +37,7 @@ fn panicked(payload: Box<dyn Any + Send>) -> Error {
     let noted = LAST.lock().ok().and_then(|mut last| last.take());
     let text = noted.unwrap_or_else(|| words(payload.as_ref()));
     std::mem::forget(payload);
-    Error::new(
-        ErrorKind::ConnectorPanicked,
-        format!("the connector panicked: {text}"),
-    )
+    Error::new(ErrorKind::ConnectorPanicked, format!("the connector panicked: {text}"))
 }
 
 fn words(payload: &(dyn Any + Send)) -> String {
@@ -51,11 +46,7 @@ fn words(payload: &(dyn Any + Send)) -> String {
         .copied()
         .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     // One line, and not a long one: it ends up in an error message.
-    text.unwrap_or("(no message)")
-        .chars()
-        .take(500)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.unwrap_or("(no message)").chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A future whose polls and whose drop cannot unwind.
@@ -66,9 +57,7 @@ pub(crate) struct Guarded<T> {
 
 impl<T> Guarded<T> {
     pub(crate) fn new(inner: impl Future<Output = Result<T>> + Send + 'static) -> Self {
-        Self {
-            inner: Some(Box::pin(inner)),
-        }
+        Self { inner: Some(Box::pin(inner)) }
     }
 
     fn discard(&mut self) {
@@ -83,10 +72,7 @@ impl<T> Future for Guarded<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let Some(inner) = &mut self.inner else {
-            return Poll::Ready(Err(Error::new(
-                ErrorKind::CallEnded,
-                "the call has already ended",
-            )));
+            return Poll::Ready(Err(Error::new(ErrorKind::CallEnded, "the call has already ended")));
         };
         let polled = guard(|| inner.as_mut().poll(context));
         match polled {
@@ -130,14 +116,9 @@ mod tests {
     #[test]
     fn a_panic_in_a_poll_is_an_error_and_the_future_is_done() {
         let mut future: Guarded<()> = Guarded::new(async { panic!("on {} purpose\n", 1) });
-        let Poll::Ready(Err(error)) = poll(&mut future) else {
-            panic!("it must be an error")
-        };
+        let Poll::Ready(Err(error)) = poll(&mut future) else { panic!("it must be an error") };
         assert_eq!(error.kind, ErrorKind::ConnectorPanicked);
-        assert!(
-            error.message.contains("on 1 purpose") && !error.message.contains('\n'),
-            "{error}"
-        );
+        assert!(error.message.contains("on 1 purpose") && !error.message.contains('\n'), "{error}");
         assert!(matches!(poll(&mut future), Poll::Ready(Err(error)) if error.kind == ErrorKind::CallEnded));
     }
 

@@ -49,21 +49,15 @@ impl Schemas {
             if let Value::Object(members) = &mut definition {
                 rename_references(members, &differing);
             }
-            let name = if differing.contains(&name) {
-                output_name(&name)
-            } else {
-                name
-            };
+            let name = if differing.contains(&name) { output_name(&name) } else { name };
             definitions.insert(name, definition);
         }
         definitions.sort_keys();
         manifest.defs = definitions;
         let outputs = manifest.actions.iter_mut().map(|action| &mut action.output);
-        outputs
-            .chain(manifest.triggers.iter_mut().map(|trigger| &mut trigger.event))
-            .for_each(|schema| {
-                rename_references(schema, &differing);
-            });
+        outputs.chain(manifest.triggers.iter_mut().map(|trigger| &mut trigger.event)).for_each(|schema| {
+            rename_references(schema, &differing);
+        });
     }
 
     /// Names that several types share: which one gets which name would depend on their order.
@@ -94,11 +88,7 @@ fn derived(schema: Value, tidy: fn(&mut Map<String, Value>)) -> Derived {
     let description = members.shift_remove("description");
     Derived {
         schema: members,
-        description: description
-            .as_ref()
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned(),
+        description: description.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned(),
     }
 }
 
@@ -122,9 +112,7 @@ fn differing(given: &Map<String, Value>, got: &Map<String, Value>) -> Vec<String
             .iter()
             .filter(|(name, _)| !differing.contains(name))
             .filter(|(name, definition)| {
-                given
-                    .get(*name)
-                    .is_some_and(|other| other != *definition || refers(definition, &differing))
+                given.get(*name).is_some_and(|other| other != *definition || refers(definition, &differing))
             })
             .map(|(name, _)| name.clone())
             .collect();
@@ -203,17 +191,9 @@ fn unwrap_lines(text: &str) -> String {
 /// What is left out when there is nothing is never `null`.
 fn drop_null_of_optional(members: &mut Map<String, Value>) {
     let required = members.get("required").cloned().unwrap_or_default();
-    let is_required = |name: &str| {
-        required
-            .as_array()
-            .is_some_and(|names| names.iter().any(|known| known == name))
-    };
-    for (name, field) in members
-        .get_mut("properties")
-        .and_then(Value::as_object_mut)
-        .into_iter()
-        .flatten()
-    {
+    let is_required =
+        |name: &str| required.as_array().is_some_and(|names| names.iter().any(|known| known == name));
+    for (name, field) in members.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
         if let (false, Value::Object(field)) = (is_required(name), field) {
             drop_null(field);
         }
@@ -270,14 +250,8 @@ fn close(members: &mut Map<String, Value>) {
     {
         return;
     }
-    let spread = ["oneOf", "anyOf"]
-        .iter()
-        .any(|keyword| members.contains_key(*keyword));
-    let keyword = if spread {
-        "unevaluatedProperties"
-    } else {
-        "additionalProperties"
-    };
+    let spread = ["oneOf", "anyOf"].iter().any(|keyword| members.contains_key(*keyword));
+    let keyword = if spread { "unevaluatedProperties" } else { "additionalProperties" };
     members.insert(keyword.to_owned(), Value::Bool(false));
 }
 
@@ -291,11 +265,7 @@ fn walk(
     for (keyword, value) in members.iter_mut() {
         match keyword.as_str() {
             "properties" | "patternProperties" | "$defs" | "dependentSchemas" => {
-                for schema in value
-                    .as_object_mut()
-                    .into_iter()
-                    .flat_map(|schemas| schemas.values_mut())
-                {
+                for schema in value.as_object_mut().into_iter().flat_map(|schemas| schemas.values_mut()) {
                     if let Value::Object(schema) = schema {
                         walk(schema, conditional, visitor);
                     }
@@ -389,10 +359,8 @@ mod tests {
 
     #[test]
     fn a_type_is_closed_when_given_and_open_when_got() {
-        let connector = Connector::new("acme", "Acme", "0.1.0")
-            .description("x")
-            .auth(Auth::none())
-            .action::<Do>();
+        let connector =
+            Connector::new("acme", "Acme", "0.1.0").description("x").auth(Auth::none()).action::<Do>();
         let manifest = connector.manifest();
         assert_eq!(manifest.check(), []);
         let action = &manifest.actions[0];
@@ -417,10 +385,7 @@ mod tests {
         );
         assert_eq!(manifest.defs["Inner"]["additionalProperties"], false);
         assert_eq!(manifest.defs["InnerOutput"].get("additionalProperties"), None);
-        assert_eq!(
-            action.output["properties"]["inner"]["anyOf"][0]["$ref"],
-            "#/$defs/InnerOutput"
-        );
+        assert_eq!(action.output["properties"]["inner"]["anyOf"][0]["$ref"], "#/$defs/InnerOutput");
         assert_eq!(action.output["properties"]["id"]["type"], "string");
     }
 }

@@ -17,11 +17,7 @@ pub(crate) fn apply(style: &PagingStyle, cursor: Option<&str>, request: &mut Htt
         (PagingStyle::Page { parameter, first, .. }, cursor) => {
             // Without a cursor, a page that the input asks for is kept.
             if cursor.is_some() || !request.query.iter().any(|(name, _)| name == parameter) {
-                set(
-                    request,
-                    parameter,
-                    cursor.map_or_else(|| first.to_string(), str::to_owned),
-                );
+                set(request, parameter, cursor.map_or_else(|| first.to_string(), str::to_owned));
             }
         }
         (PagingStyle::Link {}, Some(address)) => {
@@ -46,70 +42,40 @@ pub(crate) fn next(
     answer: &HttpAnswer,
     body: Option<&Value>,
 ) -> Result<Option<String>> {
-    let list = |pointer: &str| {
-        body.and_then(|body| body.pointer(pointer))
-            .and_then(Value::as_array)
-    };
+    let list = |pointer: &str| body.and_then(|body| body.pointer(pointer)).and_then(Value::as_array);
     Ok(match style {
         PagingStyle::Token { at, .. } => body.and_then(|body| body.pointer(at)).and_then(text),
-        PagingStyle::Cursor {
-            list: items,
-            at,
-            more,
-            ..
-        } => {
+        PagingStyle::Cursor { list: items, at, more, .. } => {
             let ended = more.as_ref().is_some_and(|more| {
                 body.and_then(|body| body.pointer(more)).and_then(Value::as_bool) != Some(true)
             });
             let last = list(items).and_then(|items| items.last());
-            if ended {
-                None
-            } else {
-                last.and_then(|item| item.pointer(at)).and_then(text)
-            }
+            if ended { None } else { last.and_then(|item| item.pointer(at)).and_then(text) }
         }
-        PagingStyle::Page {
-            parameter,
-            list: items,
-            pages,
-            ..
-        } => {
-            let number = request
-                .query
-                .iter()
-                .find(|(name, _)| name == parameter)
-                .map(|(_, value)| value.as_str());
+        PagingStyle::Page { parameter, list: items, pages, .. } => {
+            let number =
+                request.query.iter().find(|(name, _)| name == parameter).map(|(_, value)| value.as_str());
             let Some(number) = number.and_then(|number| number.parse::<u64>().ok()) else {
-                return Err(Error::invalid_input(
-                    format!("/{parameter}"),
-                    "must be the number of a page",
-                ));
+                return Err(Error::invalid_input(format!("/{parameter}"), "must be the number of a page"));
             };
             let last = pages.as_ref().and_then(|pages| body?.pointer(pages)?.as_u64());
             let ended = match last {
                 Some(last) => number >= last,
                 None => list(items).is_none_or(Vec::is_empty),
             };
-            if ended {
-                None
-            } else {
-                number.checked_add(1).map(|next| next.to_string())
+            if ended { None } else { number.checked_add(1).map(|next| next.to_string()) }
+        }
+        PagingStyle::Link {} => {
+            match answer.headers.iter().filter(|(name, _)| name == "link").find_map(|(_, v)| next_link(v)) {
+                Some(address) if !address.starts_with("https://") && !address.starts_with("http://") => {
+                    return Err(Error::new(
+                        ErrorKind::UnexpectedAnswer,
+                        "the next page's `Link` is not a whole address",
+                    ));
+                }
+                address => address,
             }
         }
-        PagingStyle::Link {} => match answer
-            .headers
-            .iter()
-            .filter(|(name, _)| name == "link")
-            .find_map(|(_, v)| next_link(v))
-        {
-            Some(address) if !address.starts_with("https://") && !address.starts_with("http://") => {
-                return Err(Error::new(
-                    ErrorKind::UnexpectedAnswer,
-                    "the next page's `Link` is not a whole address",
-                ));
-            }
-            address => address,
-        },
     })
 }
 
@@ -164,28 +130,15 @@ mod tests {
 
     fn answer(link: &str) -> HttpAnswer {
         let headers = vec![("link".to_owned(), link.to_owned())];
-        HttpAnswer {
-            status: 200,
-            class: AnswerClass::Ok,
-            headers,
-            retry_at: None,
-        }
+        HttpAnswer { status: 200, class: AnswerClass::Ok, headers, retry_at: None }
     }
 
     /// The queries of the requests for two pages, and what the second one's answer says of a third.
     fn two_pages(paging: &Paging, first: &Value, second: &Value) -> (String, String, Option<String>) {
         let query = |request: &HttpRequest| {
-            request
-                .query
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect::<Vec<_>>()
-                .join("&")
+            request.query.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
         };
-        let base = HttpRequest {
-            query: vec![("size".into(), "2".into())],
-            ..HttpRequest::default()
-        };
+        let base = HttpRequest { query: vec![("size".into(), "2".into())], ..HttpRequest::default() };
         let mut one = base.clone();
         apply(&paging.style, None, &mut one);
         let cursor = next(&paging.style, &one, &answer(""), Some(first)).unwrap();
@@ -207,19 +160,11 @@ mod tests {
             expect("size=2", "size=2&next_page_token=t1")
         );
         assert_eq!(
-            two_pages(
-                &Paging::cursor("", "after", "/id"),
-                &json!([{"id": 4}, {"id": 7}]),
-                &json!([])
-            ),
+            two_pages(&Paging::cursor("", "after", "/id"), &json!([{"id": 4}, {"id": 7}]), &json!([])),
             expect("size=2", "size=2&after=7")
         );
         assert_eq!(
-            two_pages(
-                &Paging::page("/list", "page", 1),
-                &json!({"list": [1]}),
-                &json!({"list": []})
-            ),
+            two_pages(&Paging::page("/list", "page", 1), &json!({"list": [1]}), &json!({"list": []})),
             expect("size=2&page=1", "size=2&page=2")
         );
     }
@@ -232,10 +177,7 @@ mod tests {
                 r#"<https://a/?p=1>; rel="prev", <https://a/?p=3,4>; title="a, b"; rel="last next""#,
                 Some("https://a/?p=3,4"),
             ),
-            (
-                r#"<https://a/1>;rel=first,<https://a/2>;rel=next"#,
-                Some("https://a/2"),
-            ),
+            (r#"<https://a/1>;rel=first,<https://a/2>;rel=next"#, Some("https://a/2")),
             (r#"<https://a/1>; rel="nextish""#, None),
             ("<unclosed", None),
             ("", None),
@@ -243,19 +185,8 @@ mod tests {
             assert_eq!(next_link(header).as_deref(), expected, "{header}");
         }
         let style = &Paging::link("").style;
-        assert!(
-            next(
-                style,
-                &HttpRequest::default(),
-                &answer("</relative>; rel=next"),
-                None
-            )
-            .is_err()
-        );
-        let mut request = HttpRequest {
-            path: "/x".into(),
-            ..HttpRequest::default()
-        };
+        assert!(next(style, &HttpRequest::default(), &answer("</relative>; rel=next"), None).is_err());
+        let mut request = HttpRequest { path: "/x".into(), ..HttpRequest::default() };
         apply(style, Some("https://a/?q={x}"), &mut request);
         assert_eq!(request.path, "https://a/?q={{x}}");
     }

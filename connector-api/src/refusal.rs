@@ -45,15 +45,7 @@ impl Refusal {
     ) -> Self {
         let body: Option<Value> = connector_protocol::json::read(body).ok();
         let (provider, problems) = answers.read_error(answer.status, body.as_ref());
-        Self {
-            connector: connector.to_owned(),
-            operation,
-            answer,
-            provider,
-            problems,
-            body,
-            request,
-        }
+        Self { connector: connector.to_owned(), operation, answer, provider, problems, body, request }
     }
 
     /// The provider's error code, as text.
@@ -113,16 +105,11 @@ impl Refusal {
     /// An error with this sentence, of the kind that the answer's class stands for, with everything the provider said.
     pub fn error(&self, message: impl Into<String>) -> Error {
         let kind = self.answer.class.error_kind().unwrap_or(ErrorKind::Refused);
-        let mut error = Error::new(kind, message)
-            .provider(self.provider.clone())
-            .problems(self.problems.clone());
+        let mut error =
+            Error::new(kind, message).provider(self.provider.clone()).problems(self.problems.clone());
         error.retry_at = self.answer.retry_at;
         if error.kind == ErrorKind::MissingScope {
-            let alternatives = self
-                .operation
-                .scopes
-                .iter()
-                .map(|set| set.declare().all.join(" "));
+            let alternatives = self.operation.scopes.iter().map(|set| set.declare().all.join(" "));
             error.scopes = alternatives.collect();
         }
         error

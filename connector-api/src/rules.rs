@@ -29,9 +29,7 @@ use serde_json::{Map, Value, json};
 /// Begins a rule about the field of this name.
 #[must_use]
 pub fn when(field: &str) -> When {
-    When {
-        field: field.to_owned(),
-    }
+    When { field: field.to_owned() }
 }
 
 /// A field that a rule is about.
@@ -55,11 +53,7 @@ impl When {
     /// The rule holds when the field is given, whatever its value.
     #[must_use]
     pub fn is_given(self) -> Rule {
-        Rule {
-            test: json!({"required": [self.field]}),
-            then: Map::new(),
-            otherwise: Map::new(),
-        }
+        Rule { test: json!({"required": [self.field]}), then: Map::new(), otherwise: Map::new() }
     }
 
     fn test(self, test: &Value) -> Rule {
@@ -121,9 +115,7 @@ fn require(branch: &mut Map<String, Value>, fields: &[&str]) {
 }
 
 fn forbid(branch: &mut Map<String, Value>, fields: &[&str]) {
-    fields
-        .iter()
-        .for_each(|field| constrain(branch, field, Value::Bool(false)));
+    fields.iter().for_each(|field| constrain(branch, field, Value::Bool(false)));
 }
 
 fn constrain(branch: &mut Map<String, Value>, field: &str, schema: Value) {
@@ -154,10 +146,7 @@ impl Rules for Schema {
     }
 
     fn at_most_one_of(&mut self, fields: [&str; 2], message: &str) {
-        push_all_of(
-            self,
-            json!({"not": {"required": fields}, "x-ui": {"errors": {"not": message}}}),
-        );
+        push_all_of(self, json!({"not": {"required": fields}, "x-ui": {"errors": {"not": message}}}));
     }
 }
 

@@ -83,26 +83,13 @@ pub fn manifest_is_current(connector: &Connector, crate_dir: &str, file: &str) {
         shared.join(", ")
     );
     let manifest = connector.manifest();
-    let problems: Vec<String> = manifest
-        .check()
-        .iter()
-        .map(|p| format!("  {}: {}", p.path, p.message))
-        .collect();
-    assert!(
-        problems.is_empty(),
-        "the manifest of `{}` is not sound:\n{}",
-        manifest.id,
-        problems.join("\n")
-    );
+    let problems: Vec<String> =
+        manifest.check().iter().map(|p| format!("  {}: {}", p.path, p.message)).collect();
+    assert!(problems.is_empty(), "the manifest of `{}` is not sound:\n{}", manifest.id, problems.join("\n"));
     for trigger in &manifest.triggers {
         if let Some(sample) = &trigger.sample {
-            check_schema(
-                &format!("the sample of `{}`", trigger.name),
-                &manifest,
-                &trigger.event,
-                sample,
-            )
-            .unwrap_or_else(|report| panic!("{report}"));
+            check_schema(&format!("the sample of `{}`", trigger.name), &manifest, &trigger.event, sample)
+                .unwrap_or_else(|report| panic!("{report}"));
         }
     }
 
@@ -113,15 +100,9 @@ pub fn manifest_is_current(connector: &Connector, crate_dir: &str, file: &str) {
     } else {
         let committed = fs::read(&path).unwrap_or_default();
         if committed != derived {
-            let (committed, derived) = (
-                String::from_utf8_lossy(&committed),
-                String::from_utf8_lossy(&derived),
-            );
-            let line = committed
-                .lines()
-                .zip(derived.lines())
-                .take_while(|(a, b)| a == b)
-                .count();
+            let (committed, derived) =
+                (String::from_utf8_lossy(&committed), String::from_utf8_lossy(&derived));
+            let line = committed.lines().zip(derived.lines()).take_while(|(a, b)| a == b).count();
             panic!(
                 "{file} is not what the types say, from line {}:\n  file:  {}\n  types: {}\nto rewrite it: {UPDATE}=1 cargo test",
                 line + 1,
@@ -131,9 +112,7 @@ pub fn manifest_is_current(connector: &Connector, crate_dir: &str, file: &str) {
         }
     }
 
-    let released = path
-        .parent()
-        .map(|dir| dir.join("released").join(path.file_name().unwrap_or_default()));
+    let released = path.parent().map(|dir| dir.join("released").join(path.file_name().unwrap_or_default()));
     if let Some(old) = released.and_then(|path| fs::read(path).ok()) {
         let old = Manifest::read(&old).unwrap_or_else(|error| panic!("the released manifest: {error}"));
         let breaks = breaking_changes(&old, &manifest);
@@ -159,18 +138,12 @@ pub fn fixtures_pass(connector: fn() -> Connector, crate_dir: &str) {
     let mut reports = Vec::new();
     let mut covered = BTreeSet::new();
     for path in json_files(&directory) {
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let text = fs::read(&path).unwrap_or_default();
         match serde_json::from_slice::<Fixture>(&text) {
             Err(error) => reports.push(format!("{name}: not a fixture: {error}")),
             Ok(fixture) => {
-                if !fixture
-                    .subject()
-                    .is_some_and(|subject| name.starts_with(&format!("{subject}.")))
-                {
+                if !fixture.subject().is_some_and(|subject| name.starts_with(&format!("{subject}."))) {
                     reports.push(format!(
                         "{name}: must be named <action or trigger>.<case>.json after what it calls"
                     ));
@@ -208,19 +181,12 @@ fn needed(manifest: &Manifest) -> Vec<Needed> {
     for trigger in &manifest.triggers {
         let verbs: &[(&str, bool)] = match trigger.source {
             Source::AppWebhook { .. } => &[("on_delivery", true), ("on_delivery", false)],
-            Source::RegisteredWebhook { .. } => &[
-                ("on_delivery", true),
-                ("on_delivery", false),
-                ("register", true),
-                ("unregister", true),
-            ],
+            Source::RegisteredWebhook { .. } => {
+                &[("on_delivery", true), ("on_delivery", false), ("register", true), ("unregister", true)]
+            }
             Source::Poll { .. } => &[("poll", true), ("poll", false)],
         };
-        needed.extend(
-            verbs
-                .iter()
-                .map(|(verb, well)| (trigger.name.clone(), *verb, *well)),
-        );
+        needed.extend(verbs.iter().map(|(verb, well)| (trigger.name.clone(), *verb, *well)));
     }
     needed
 }
@@ -323,10 +289,7 @@ fn bytes(json: &Option<Value>, body: &Option<String>) -> Vec<u8> {
 
 impl Fixture {
     fn subject(&self) -> Option<&str> {
-        self.action
-            .as_deref()
-            .or(self.trigger.as_deref())
-            .or(self.auth.as_deref())
+        self.action.as_deref().or(self.trigger.as_deref()).or(self.auth.as_deref())
     }
 
     fn verb(&self) -> &'static str {
@@ -343,10 +306,7 @@ impl Fixture {
             ("unregister", self.unregister.is_some()),
             ("enrich", self.enrich.is_some()),
         ];
-        given
-            .iter()
-            .find(|(_, given)| *given)
-            .map_or("on_delivery", |(verb, _)| verb)
+        given.iter().find(|(_, given)| *given).map_or("on_delivery", |(verb, _)| verb)
     }
 
     fn covers(&self) -> Needed {
@@ -360,11 +320,7 @@ impl Fixture {
         }
         let mut context = self.context.clone();
         if context.auth.is_empty() {
-            context.auth = manifest
-                .auth
-                .first()
-                .map(|auth| auth.name.clone())
-                .unwrap_or_default();
+            context.auth = manifest.auth.first().map(|auth| auth.name.clone()).unwrap_or_default();
         }
         let stage = Arc::new(Stage {
             manifest: manifest.clone(),
@@ -375,9 +331,7 @@ impl Fixture {
         let host = Box::new(Played(stage.clone()));
         let (mut head, body) = self.call()?;
         if let Some(action) = self.action.as_ref() {
-            let declared = manifest
-                .action(action)
-                .ok_or_else(|| format!("there is no action `{action}`"))?;
+            let declared = manifest.action(action).ok_or_else(|| format!("there is no action `{action}`"))?;
             check_schema("the input", manifest, &declared.input, &head["input"])?;
         }
         head["context"] = serde_json::to_value(&context).map_err(|error| error.to_string())?;
@@ -395,11 +349,7 @@ impl Fixture {
         }
         self.expect(manifest, result)?;
         let left = stage.exchange.lock().map(|left| left.len()).unwrap_or_default();
-        if left > 0 {
-            Err(format!("{left} request(s) of the exchange were never sent"))
-        } else {
-            Ok(())
-        }
+        if left > 0 { Err(format!("{left} request(s) of the exchange were never sent")) } else { Ok(()) }
     }
 
     fn input_is_refused(
@@ -419,31 +369,18 @@ impl Fixture {
             && expected
                 .iter()
                 .all(|(path, part)| found.get(path).is_some_and(|message| message.contains(part)));
-        if same {
-            Ok(())
-        } else {
-            Err(format!("other problems than expected: {found:#?}"))
-        }
+        if same { Ok(()) } else { Err(format!("other problems than expected: {found:#?}")) }
     }
 
     /// The head of the call without its context, and the body.
     fn call(&self) -> Result<(Value, Vec<u8>), String> {
         if let Some(name) = &self.action {
-            return Ok((
-                json!({"name": name, "input": self.input.clone().unwrap_or(json!({}))}),
-                Vec::new(),
-            ));
+            return Ok((json!({"name": name, "input": self.input.clone().unwrap_or(json!({}))}), Vec::new()));
         }
         let Some(name) = &self.trigger else {
             return Ok((json!({}), Vec::new()));
         };
-        let given = [
-            &self.poll,
-            &self.register,
-            &self.renew,
-            &self.unregister,
-            &self.enrich,
-        ];
+        let given = [&self.poll, &self.register, &self.renew, &self.unregister, &self.enrich];
         if let Some(members) = given.into_iter().flatten().next() {
             let mut head = members.clone();
             head.insert("name".to_owned(), json!(name));
@@ -452,10 +389,8 @@ impl Fixture {
             }
             return Ok((Value::Object(head), Vec::new()));
         }
-        let delivery = self
-            .delivery
-            .as_ref()
-            .ok_or("it says neither `delivery` nor `poll`, `register` or the like")?;
+        let delivery =
+            self.delivery.as_ref().ok_or("it says neither `delivery` nor `poll`, `register` or the like")?;
         let head = json!({
             "method": "POST",
             "headers": delivery.headers,
@@ -463,10 +398,7 @@ impl Fixture {
             "event": delivery.event,
             "received_at": delivery.received_at.unwrap_or(Timestamp::UNIX_EPOCH),
         });
-        Ok((
-            json!({"name": name, "delivery": head}),
-            bytes(&delivery.json, &delivery.body),
-        ))
+        Ok((json!({"name": name, "delivery": head}), bytes(&delivery.json, &delivery.body)))
     }
 
     fn expect(&self, manifest: &Manifest, result: Result<Vec<u8>, Error>) -> Result<(), String> {
@@ -495,16 +427,9 @@ impl Fixture {
                 expected.insert(member.to_owned(), value.clone());
             }
         }
-        let expected = self
-            .registration
-            .clone()
-            .or(self.identity.clone())
-            .unwrap_or(Value::Object(expected));
+        let expected = self.registration.clone().or(self.identity.clone()).unwrap_or(Value::Object(expected));
         if let Some(difference) = difference("", &expected, &answer) {
-            return Err(format!(
-                "something else came out, {difference}\nwhole: {}",
-                pretty(&answer)
-            ));
+            return Err(format!("something else came out, {difference}\nwhole: {}", pretty(&answer)));
         }
         if let Some(action) = self.action.as_deref().and_then(|name| manifest.action(name)) {
             check_schema("the output", manifest, &action.output, &answer["output"])?;
@@ -528,10 +453,8 @@ fn check_schema(
     if problems.is_empty() {
         return Ok(());
     }
-    let list: Vec<String> = problems
-        .iter()
-        .map(|problem| format!("{} {}", problem.path, problem.message))
-        .collect();
+    let list: Vec<String> =
+        problems.iter().map(|problem| format!("{} {}", problem.path, problem.message)).collect();
     Err(format!("{what} does not fit its schema: {}", list.join("; ")))
 }
 
@@ -546,11 +469,9 @@ fn difference(at: &str, expected: &Value, found: &Value) -> Option<String> {
                 difference(&format!("{at}/{name}"), &value(a), &value(b))
             })
         }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
-            .iter()
-            .zip(b)
-            .enumerate()
-            .find_map(|(i, (a, b))| difference(&format!("{at}/{i}"), a, b)),
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().find_map(|(i, (a, b))| difference(&format!("{at}/{i}"), a, b))
+        }
         _ if expected == found => None,
         _ => Some(format!("at {at}: expected {expected}, found {found}")),
     }
@@ -559,19 +480,12 @@ fn difference(at: &str, expected: &Value, found: &Value) -> Option<String> {
 fn error_is(error: &Error, expected: &Map<String, Value>) -> Result<(), String> {
     let found = serde_json::to_value(error).map_err(|error| error.to_string())?;
     for (member, value) in expected {
-        let same = match (
-            member.as_str(),
-            value.as_str(),
-            found.get(member).and_then(Value::as_str),
-        ) {
+        let same = match (member.as_str(), value.as_str(), found.get(member).and_then(Value::as_str)) {
             ("message" | "hint", Some(part), Some(text)) => text.contains(part),
             _ => found.get(member) == Some(value),
         };
         if !same {
-            return Err(format!(
-                "another error than expected (`{member}`): {}",
-                pretty(&found)
-            ));
+            return Err(format!("another error than expected (`{member}`): {}", pretty(&found)));
         }
     }
     Ok(())
@@ -597,14 +511,11 @@ impl Host for Played {
         let answer = match op {
             "http" => self.0.http(&message),
             "progress" | "sleep" => Ok(frame::encode(b"{}", &[])),
-            other => Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("a fixture does not play `{other}`"),
-            )),
+            other => Err(Error::new(ErrorKind::Unsupported, format!("a fixture does not play `{other}`"))),
         };
-        Box::pin(std::future::ready(answer.map_err(|error| {
-            frame::encode(&serde_json::to_vec(&error).unwrap_or_default(), &[])
-        })))
+        Box::pin(std::future::ready(
+            answer.map_err(|error| frame::encode(&serde_json::to_vec(&error).unwrap_or_default(), &[])),
+        ))
     }
 
     fn log(&self, _: Level, _: String) {}
@@ -621,60 +532,33 @@ impl Stage {
         let (head, body) = frame::decode(message).map_err(|error| stop(error.to_string()))?;
         let request: HttpRequest = serde_json::from_slice(head).map_err(|error| stop(error.to_string()))?;
         let path = path::fill(&request.path, &request.params)?;
-        let next = self
-            .exchange
-            .lock()
-            .ok()
-            .and_then(|mut exchange| exchange.pop_front());
+        let next = self.exchange.lock().ok().and_then(|mut exchange| exchange.pop_front());
         let Some(exchange) = next else {
             return Err(stop(format!(
                 "a request that the exchange does not have: {} {path}",
                 request.method
             )));
         };
-        exchange
-            .request
-            .check(&self.manifest, &request, &path, body)
-            .map_err(stop)?;
+        exchange.request.check(&self.manifest, &request, &path, body).map_err(stop)?;
         if let Some(error) = exchange.fails {
             return Err(error);
         }
-        let answer = exchange
-            .answer
-            .ok_or_else(|| stop("an exchange needs `answer` or `fails`".to_owned()))?;
+        let answer =
+            exchange.answer.ok_or_else(|| stop("an exchange needs `answer` or `fails`".to_owned()))?;
         let body = bytes(&answer.json, &answer.body);
         let value: Option<Value> = connector_protocol::json::read(&body).ok();
-        let mut headers: Vec<(String, String)> = answer
-            .headers
-            .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
-            .collect();
+        let mut headers: Vec<(String, String)> =
+            answer.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
         if answer.json.is_some() && !headers.iter().any(|(name, _)| name == "content-type") {
             headers.push(("content-type".to_owned(), "application/json".to_owned()));
         }
-        let header = |name: &str| {
-            headers
-                .iter()
-                .find(|(n, _)| n == name)
-                .map(|(_, value)| value.clone())
-        };
-        let seen = Seen {
-            method: &request.method,
-            status: answer.status,
-            header: &header,
-            body: value.as_ref(),
-        };
+        let header = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+        let seen =
+            Seen { method: &request.method, status: answer.status, header: &header, body: value.as_ref() };
         let verdict = self.manifest.answers.classify(&seen, self.now);
-        let head = HttpAnswer {
-            status: answer.status,
-            class: verdict.class,
-            headers,
-            retry_at: verdict.retry_at,
-        };
-        Ok(frame::encode(
-            &serde_json::to_vec(&head).unwrap_or_default(),
-            &body,
-        ))
+        let head =
+            HttpAnswer { status: answer.status, class: verdict.class, headers, retry_at: verdict.retry_at };
+        Ok(frame::encode(&serde_json::to_vec(&head).unwrap_or_default(), &body))
     }
 }
 
@@ -687,20 +571,15 @@ impl ExpectedRequest {
         body: &[u8],
     ) -> Result<(), String> {
         let base = |name: &Option<String>| {
-            name.clone()
-                .or_else(|| manifest.bases.first().map(|base| base.name.clone()))
+            name.clone().or_else(|| manifest.bases.first().map(|base| base.name.clone()))
         };
         if !path.starts_with("https://")
             && base(&request.base).is_none_or(|name| manifest.base(&name).is_none())
         {
-            return Err(format!(
-                "the request to {path} names a base that the connector does not declare"
-            ));
+            return Err(format!("the request to {path} names a base that the connector does not declare"));
         }
-        if let Some(rate) = request
-            .rate
-            .as_ref()
-            .filter(|rate| !manifest.rates.iter().any(|known| known.name == **rate))
+        if let Some(rate) =
+            request.rate.as_ref().filter(|rate| !manifest.rates.iter().any(|known| known.name == **rate))
         {
             return Err(format!(
                 "the request to {path} is of a rate class that the connector does not declare: {rate}"
@@ -718,11 +597,8 @@ impl ExpectedRequest {
             return Err(format!("another request than expected, {difference}"));
         }
         for (name, value) in &self.headers {
-            let sent = request
-                .headers
-                .iter()
-                .find(|(n, _)| n.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value);
+            let sent =
+                request.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value);
             if sent != Some(value) {
                 return Err(format!("the header `{name}` is {sent:?}, not {value:?}"));
             }
@@ -730,18 +606,14 @@ impl ExpectedRequest {
         if let Some(expected) = &self.json {
             let sent: Value = serde_json::from_slice(body).map_err(|_| "the body is not JSON".to_owned())?;
             return match difference("body", expected, &sent) {
-                Some(difference) => Err(format!(
-                    "another body than expected, {difference}\nwhole: {}",
-                    pretty(&sent)
-                )),
+                Some(difference) => {
+                    Err(format!("another body than expected, {difference}\nwhole: {}", pretty(&sent)))
+                }
                 None => Ok(()),
             };
         }
         if body != self.body.as_deref().unwrap_or_default().as_bytes() {
-            return Err(format!(
-                "another body than expected: {}",
-                String::from_utf8_lossy(body)
-            ));
+            return Err(format!("another body than expected: {}", String::from_utf8_lossy(body)));
         }
         Ok(())
     }
@@ -750,10 +622,7 @@ impl ExpectedRequest {
 /// Runs a future to its end. Everything a fixture plays answers at once, so it never has to wait.
 fn finish<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
-    match future
-        .as_mut()
-        .poll(&mut std::task::Context::from_waker(Waker::noop()))
-    {
+    match future.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Ok(value),
         Poll::Pending => Err("it waits for something that is not the host".to_owned()),
     }

@@ -143,10 +143,7 @@ pub trait Trigger: 'static {
 }
 
 fn unsupported<T>(verb: &str) -> Result<T> {
-    Err(Error::new(
-        ErrorKind::Unsupported,
-        format!("this trigger has no `{verb}`"),
-    ))
+    Err(Error::new(ErrorKind::Unsupported, format!("this trigger has no `{verb}`")))
 }
 
 /// The parameters of a trigger that has none.
@@ -172,31 +169,19 @@ impl Source {
     /// One address for the whole app, at which events of these names (the provider's) arrive.
     #[must_use]
     pub const fn app_webhook(events: &'static [&'static str]) -> Self {
-        Self {
-            kind: Kind::AppWebhook,
-            hook: "default",
-            events,
-        }
+        Self { kind: Kind::AppWebhook, hook: "default", events }
     }
 
     /// An address for each subscription, at which events of these names (the provider's) arrive.
     #[must_use]
     pub const fn registered_webhook(events: &'static [&'static str]) -> Self {
-        Self {
-            kind: Kind::RegisteredWebhook,
-            hook: "default",
-            events,
-        }
+        Self { kind: Kind::RegisteredWebhook, hook: "default", events }
     }
 
     /// A question that is asked every so many seconds, where nobody says otherwise.
     #[must_use]
     pub const fn poll(every_seconds: u32) -> Self {
-        Self {
-            kind: Kind::Poll { every_seconds },
-            hook: "default",
-            events: &[],
-        }
+        Self { kind: Kind::Poll { every_seconds }, hook: "default", events: &[] }
     }
 
     /// Names the connector's webhook that it arrives by, where there are several.
@@ -288,31 +273,13 @@ pub struct Emit<T> {
 impl<T> Emit<T> {
     /// An event with the key that tells it apart: the same key twice is the same event, whatever else differs.
     pub fn new(key: impl Into<String>, event: T) -> Self {
-        Self {
-            event,
-            key: key.into(),
-            route: message::Route::default(),
-            occurred_at: None,
-            enrich: false,
-        }
+        Self { event, key: key.into(), route: message::Route::default(), occurred_at: None, enrich: false }
     }
 
     /// The same, with another event in it.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Emit<U> {
-        let Self {
-            event,
-            key,
-            route,
-            occurred_at,
-            enrich,
-        } = self;
-        Emit {
-            event: change(event),
-            key,
-            route,
-            occurred_at,
-            enrich,
-        }
+        let Self { event, key, route, occurred_at, enrich } = self;
+        Emit { event: change(event), key, route, occurred_at, enrich }
     }
 
     /// The client id of the app it was sent for.
@@ -369,10 +336,7 @@ impl<T> Emit<T> {
 impl<T: Serialize> Emit<T> {
     pub(crate) fn declare(self) -> Result<message::Emit> {
         let event = serde_json::to_value(self.event).map_err(|error| {
-            Error::new(
-                ErrorKind::ConnectorFault,
-                format!("the event cannot be written: {error}"),
-            )
+            Error::new(ErrorKind::ConnectorFault, format!("the event cannot be written: {error}"))
         })?;
         Ok(message::Emit {
             key: self.key,
@@ -388,13 +352,7 @@ impl<T: DeserializeOwned> Emit<T> {
     pub(crate) fn from_declared(emit: message::Emit) -> Result<Self> {
         let event = serde_json::from_value(emit.event)
             .map_err(|_| Error::new(ErrorKind::InvalidInput, "the event is not one of this trigger"))?;
-        Ok(Self {
-            event,
-            key: emit.key,
-            route: emit.route,
-            occurred_at: emit.occurred_at,
-            enrich: false,
-        })
+        Ok(Self { event, key: emit.key, route: emit.route, occurred_at: emit.occurred_at, enrich: false })
     }
 }
 
@@ -439,10 +397,7 @@ impl Registration {
     ///
     /// If `state` cannot be written as JSON.
     pub fn new<T: Serialize>(state: &T) -> Result<Self> {
-        Ok(Self(message::Registration {
-            state: write_state(state)?,
-            expires_at: None,
-        }))
+        Ok(Self(message::Registration { state: write_state(state)?, expires_at: None }))
     }
 
     /// When the provider forgets it unless it is renewed.
@@ -487,11 +442,7 @@ impl<T> Polled<T> {
     ///
     /// If `state` cannot be written as JSON.
     pub fn new<S: Serialize>(events: Vec<Emit<T>>, state: &S) -> Result<Self> {
-        Ok(Self {
-            events,
-            state: write_state(state)?,
-            more: false,
-        })
+        Ok(Self { events, state: write_state(state)?, more: false })
     }
 
     /// Says that there is more right now, so that the next poll need not wait.
@@ -503,20 +454,13 @@ impl<T> Polled<T> {
 }
 
 fn read_state<T: DeserializeOwned>(state: &Value) -> Result<T> {
-    T::deserialize(state).map_err(|_| {
-        Error::new(
-            ErrorKind::InvalidInput,
-            "the stored state is not one this version reads",
-        )
-    })
+    T::deserialize(state)
+        .map_err(|_| Error::new(ErrorKind::InvalidInput, "the stored state is not one this version reads"))
 }
 
 fn write_state<T: Serialize>(state: &T) -> Result<Value> {
     serde_json::to_value(state).map_err(|error| {
-        Error::new(
-            ErrorKind::ConnectorFault,
-            format!("the state cannot be written: {error}"),
-        )
+        Error::new(ErrorKind::ConnectorFault, format!("the state cannot be written: {error}"))
     })
 }
 

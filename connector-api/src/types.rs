@@ -185,15 +185,8 @@ impl<T: JsonSchema> JsonSchema for Patch<T> {
 /// A value of a [choice](crate::choices), for the macro's use.
 #[doc(hidden)]
 pub fn choice_schema(doc: &[&str], kind: &str, choices: &[(Value, &str, &[&str])]) -> Schema {
-    let text = |lines: &[&str]| {
-        lines
-            .iter()
-            .map(|line| line.trim())
-            .collect::<Vec<_>>()
-            .join(" ")
-            .trim()
-            .to_owned()
-    };
+    let text =
+        |lines: &[&str]| lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ").trim().to_owned();
     let branches: Vec<Value> = choices
         .iter()
         .map(|(value, title, doc)| match text(doc) {

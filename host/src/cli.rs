@@ -19,12 +19,7 @@ use self::output::Format;
 
 /// The answer to connectors: drop one library in, and its actions run
 #[derive(Parser)]
-#[command(
-    name = "jackfield",
-    version,
-    max_term_width = 100,
-    arg_required_else_help = true
-)]
+#[command(name = "jackfield", version, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {
     /// The home directory [default: $JACKFIELD_HOME, else ~/.jackfield]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]

@@ -86,11 +86,7 @@ impl Config {
     pub fn load(home: &Home) -> Result<Self> {
         let figment = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file_exact(home.config()))
-            .merge(
-                Env::prefixed(PREFIX)
-                    .filter(|key| key.as_str().contains(SEPARATOR))
-                    .split(SEPARATOR),
-            );
+            .merge(Env::prefixed(PREFIX).filter(|key| key.as_str().contains(SEPARATOR)).split(SEPARATOR));
         let config: Self = figment.extract().map_err(|error| explain(home, &error))?;
         config.check(home)?;
         Ok(config)
@@ -127,9 +123,8 @@ impl Config {
 /// An error of figment's in our words: which key, where it stands, what is wrong. Values are never repeated.
 fn explain(home: &Home, error: &figment::Error) -> Error {
     let metadata = error.metadata.as_ref();
-    let from_file = metadata
-        .and_then(|metadata| metadata.source.as_ref())
-        .and_then(|source| source.file_path());
+    let from_file =
+        metadata.and_then(|metadata| metadata.source.as_ref()).and_then(|source| source.file_path());
     let place = match from_file {
         Some(path) => path.display().to_string(),
         None if metadata.is_some_and(|metadata| metadata.name.contains("environment")) => {
@@ -147,11 +142,7 @@ fn explain(home: &Home, error: &figment::Error) -> Error {
         Kind::UnknownField(field, known) => {
             let meant = did_you_mean(field, known.iter().copied());
             let parent = error.path.split_last().map_or(String::new(), |(last, path)| {
-                if last == field {
-                    path.join(".")
-                } else {
-                    error.path.join(".")
-                }
+                if last == field { path.join(".") } else { error.path.join(".") }
             });
             let key = [parent.as_str(), field]
                 .iter()
@@ -167,28 +158,13 @@ fn explain(home: &Home, error: &figment::Error) -> Error {
         }
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
             let number = ["u32", "u64", "usize"].contains(&expected.as_str());
-            (
-                format!(
-                    "`{key}` must be {}",
-                    if number { "a whole number" } else { expected }
-                ),
-                hint,
-            )
+            (format!("`{key}` must be {}", if number { "a whole number" } else { expected }), hint)
         }
         // A value that cannot be read, such as an address: its own words may hold it.
         Kind::Message(_) if !error.path.is_empty() => (format!("`{key}` cannot be read"), hint),
         // The file is not TOML: the words quote the line, and no secret is in it.
-        Kind::Message(text) => (
-            format!("cannot be read: {}", text.lines().next().unwrap_or_default()),
-            hint,
-        ),
-        other => (
-            format!(
-                "`{key}`: {}",
-                other.to_string().split(',').next().unwrap_or_default()
-            ),
-            hint,
-        ),
+        Kind::Message(text) => (format!("cannot be read: {}", text.lines().next().unwrap_or_default()), hint),
+        other => (format!("`{key}`: {}", other.to_string().split(',').next().unwrap_or_default()), hint),
     };
     Error::new(ErrorKind::Config, format!("{place}: {what}")).hint(hint)
 }
@@ -205,9 +181,7 @@ mod tests {
         fs::write(home.config(), toml).unwrap();
         Config::load(&home).map_err(|mut error| {
             error.message = error.message.replace(&dir.path().display().to_string(), "HOME");
-            error.hint = error
-                .hint
-                .map(|hint| hint.replace(&dir.path().display().to_string(), "HOME"));
+            error.hint = error.hint.map(|hint| hint.replace(&dir.path().display().to_string(), "HOME"));
             error
         })
     }
@@ -215,11 +189,7 @@ mod tests {
     #[test]
     fn fault_101_every_mistake_names_the_file_the_key_and_the_way_out() {
         for (toml, message, hint) in [
-            (
-                "[limit]\n",
-                "HOME/jackfield.toml: `limit` is not a key",
-                "did you mean `limits`?",
-            ),
+            ("[limit]\n", "HOME/jackfield.toml: `limit` is not a key", "did you mean `limits`?"),
             (
                 "[limits]\ndeadline = 5\n",
                 "HOME/jackfield.toml: `limits.deadline` is not a key",
@@ -257,11 +227,7 @@ mod tests {
             ),
         ] {
             let error = load(toml).unwrap_err();
-            assert_eq!(
-                (error.message.as_str(), error.hint.as_deref()),
-                (message, Some(hint)),
-                "{toml}"
-            );
+            assert_eq!((error.message.as_str(), error.hint.as_deref()), (message, Some(hint)), "{toml}");
         }
     }
 

@@ -46,20 +46,12 @@ impl Home {
     ///
     /// If nothing says where it is.
     pub fn locate(given: Option<PathBuf>) -> Result<Self> {
-        let variable = || {
-            std::env::var_os(VARIABLE)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
-        let path = given
-            .or_else(variable)
-            .or_else(|| Some(std::env::home_dir()?.join(".jackfield")));
+        let variable = || std::env::var_os(VARIABLE).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let path = given.or_else(variable).or_else(|| Some(std::env::home_dir()?.join(".jackfield")));
         match path {
             Some(path) => Ok(Self { path }),
-            None => Err(
-                Error::new(ErrorKind::Config, "nothing says where the home directory is")
-                    .hint(format!("name it with --home DIR or {VARIABLE}")),
-            ),
+            None => Err(Error::new(ErrorKind::Config, "nothing says where the home directory is")
+                .hint(format!("name it with --home DIR or {VARIABLE}"))),
         }
     }
 
@@ -71,10 +63,7 @@ impl Home {
     pub fn create(&self) -> Result<bool> {
         let new = !self.path.exists();
         let failed = |path: &Path, error: std::io::Error| {
-            Error::new(
-                ErrorKind::Config,
-                format!("cannot make {}: {error}", path.display()),
-            )
+            Error::new(ErrorKind::Config, format!("cannot make {}: {error}", path.display()))
         };
         // Only the owner has any business here: keys and data lie below.
         let make = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -106,17 +95,10 @@ impl Home {
         }
         let text = match self.path.exists() {
             false => format!("there is no home at {}", self.path.display()),
-            true => format!(
-                "{} is not a home: it has no directory `plugins`",
-                self.path.display()
-            ),
+            true => format!("{} is not a home: it has no directory `plugins`", self.path.display()),
         };
         let is_default = std::env::home_dir().is_some_and(|dir| dir.join(".jackfield") == self.path);
-        let flag = if is_default {
-            String::new()
-        } else {
-            format!("--home {} ", self.path.display())
-        };
+        let flag = if is_default { String::new() } else { format!("--home {} ", self.path.display()) };
         Err(Error::new(ErrorKind::Config, text).hint(format!("make one: jackfield {flag}init")))
     }
 
@@ -178,18 +160,11 @@ mod tests {
         home.create().unwrap();
         let suggested: String = NEW_CONFIG
             .lines()
-            .map(|line| {
-                line.strip_prefix('#')
-                    .filter(|rest| !rest.starts_with(' '))
-                    .unwrap_or(line)
-            })
+            .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
             .map(|line| format!("{line}\n"))
             .collect();
         fs::write(home.config(), suggested).unwrap();
         let config = Config::load(&home).unwrap();
-        assert_eq!(
-            config.integration("zoom").endpoints["api"].as_str(),
-            "http://127.0.0.1:4510/v2"
-        );
+        assert_eq!(config.integration("zoom").endpoints["api"].as_str(), "http://127.0.0.1:4510/v2");
     }
 }

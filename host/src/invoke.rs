@@ -146,13 +146,7 @@ impl Host {
         let config = Config::load(home)?;
         let registry = Registry::scan(&home.plugins())?;
         let egress = Arc::new(Egress::new(config.limits.clone()));
-        Ok(Self {
-            config,
-            registry,
-            workers: Workers::default(),
-            egress,
-            validators: Mutex::default(),
-        })
+        Ok(Self { config, registry, workers: Workers::default(), egress, validators: Mutex::default() })
     }
 
     /// The library and the declaration of an action, by `connector` and `action`.
@@ -169,10 +163,7 @@ impl Host {
                 Some(meant) => format!("did you mean `{connector}.{meant}`?"),
                 None => format!("see what it can do: jackfield action list {connector}"),
             };
-            let text = format!(
-                "the connector `{connector}` has no action `{}`",
-                action.escape_debug()
-            );
+            let text = format!("the connector `{connector}` has no action `{}`", action.escape_debug());
             return Err(Error::new(ErrorKind::Unknown, text).hint(hint));
         };
         Ok((library, found))
@@ -189,14 +180,8 @@ impl Host {
             return Ok(());
         }
         let text = format!("the input of {}.{} does not fit", library.id(), action.name);
-        let hint = format!(
-            "see what it takes: jackfield action form {}.{}",
-            library.id(),
-            action.name
-        );
-        Err(Error::new(ErrorKind::InvalidInput, text)
-            .problems(problems)
-            .hint(hint))
+        let hint = format!("see what it takes: jackfield action form {}.{}", library.id(), action.name);
+        Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint(hint))
     }
 
     fn validator(&self, library: &Library, action: &Action, side: Side) -> Result<Arc<Validator>> {
@@ -205,20 +190,12 @@ impl Host {
         if let Some(validator) = validators.get(&key) {
             return Ok(validator.clone());
         }
-        let schema = if side == Side::Input {
-            &action.input
-        } else {
-            &action.output
-        };
+        let schema = if side == Side::Input { &action.input } else { &action.output };
         let schema = library.manifest.standalone(schema);
         let validator = Validator::new(schema).map_err(|error| {
             Error::new(
                 ErrorKind::PluginRefused,
-                format!(
-                    "{}: a schema of `{}` is unusable: {error}",
-                    library.id(),
-                    action.name
-                ),
+                format!("{}: a schema of `{}` is unusable: {error}", library.id(), action.name),
             )
         })?;
         let validator = Arc::new(validator);
@@ -244,11 +221,8 @@ impl Host {
         };
         manifest.auth(name).ok_or_else(|| {
             let known: Vec<&str> = manifest.auth.iter().map(|auth| auth.name.as_str()).collect();
-            let text = format!(
-                "the connector `{}` has no auth variant `{}`",
-                manifest.id,
-                name.escape_debug()
-            );
+            let text =
+                format!("the connector `{}` has no auth variant `{}`", manifest.id, name.escape_debug());
             Error::new(ErrorKind::Unknown, text).hint(format!("there are {}", known.join(", ")))
         })
     }
@@ -273,19 +247,12 @@ impl Host {
         async {
             let begun = Instant::now();
             let flight = Arc::new(Flight::default());
-            let result = self
-                .run_pages(caller, library, action, invocation, &id, &flight)
-                .await;
+            let result = self.run_pages(caller, library, action, invocation, &id, &flight).await;
             let (ms, requests) = (begun.elapsed().as_millis(), flight.attempts());
             match result {
                 Ok((output, more)) => {
                     tracing::info!(ms, requests, "done");
-                    Ok(Invoked {
-                        id: id.clone(),
-                        output,
-                        more,
-                        requests,
-                    })
+                    Ok(Invoked { id: id.clone(), output, more, requests })
                 }
                 Err(mut error) => {
                     tracing::info!(ms, requests, kind = %error.kind, "failed");
@@ -314,9 +281,7 @@ impl Host {
             Outside::Egress(_) => Arc::default(),
         };
         let flight = Arc::new(Flight::default());
-        let run = self
-            .run(caller, library, action, &invocation, &id, None, outside, &flight)
-            .await;
+        let run = self.run(caller, library, action, &invocation, &id, None, outside, &flight).await;
         let request = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (run, request) {
             (_, Some(request)) => Ok(Some(request)),
@@ -336,8 +301,7 @@ impl Host {
     ) -> Result<(Box<RawValue>, bool)> {
         let page = async |cursor| {
             let outside = Outside::Egress(self.egress.clone());
-            self.run(caller, library, action, &invocation, id, cursor, outside, flight)
-                .await
+            self.run(caller, library, action, &invocation, id, cursor, outside, flight).await
         };
         let first = page(None).await?;
         let (Pages::All { most }, Some(paging)) = (invocation.pages, &action.paging) else {
@@ -410,25 +374,10 @@ impl Host {
             integration: self.config.integration(library.id()),
             credential: credential.clone(),
         };
-        let services = Arc::new(CallServices::new(
-            outside,
-            target,
-            deadline,
-            flight.clone(),
-            redactor,
-        ));
-        let call = Call {
-            family: Family::Action,
-            op: "run",
-            message,
-            services,
-            deadline,
-        };
-        let answer = self
-            .workers
-            .call(library, call)
-            .await
-            .map_err(|error| self.ended(error, library, flight))?;
+        let services = Arc::new(CallServices::new(outside, target, deadline, flight.clone(), redactor));
+        let call = Call { family: Family::Action, op: "run", message, services, deadline };
+        let answer =
+            self.workers.call(library, call).await.map_err(|error| self.ended(error, library, flight))?;
         self.read_answer(library, action, &answer)
     }
 
@@ -476,18 +425,12 @@ impl Host {
             .take(3)
             .map(|Problem { path, message, .. }| format!("{path} {message}"))
             .collect();
-        Err(fault(format!(
-            "an output that it does not declare ({})",
-            list.join("; ")
-        )))
+        Err(fault(format!("an output that it does not declare ({})", list.join("; "))))
     }
 }
 
 fn internal(error: serde_json::Error) -> Error {
-    Error::new(
-        ErrorKind::Internal,
-        format!("the call cannot be written: {error}"),
-    )
+    Error::new(ErrorKind::Internal, format!("the call cannot be written: {error}"))
 }
 
 /// A list that is put together from pages: everything of the first page, and the items of all.
@@ -499,10 +442,7 @@ struct List {
 impl List {
     fn begin(first: &RunAnswer, items: &str) -> Result<Self> {
         let whole: Value = serde_json::from_str(first.output.get()).map_err(internal)?;
-        let mut list = Self {
-            whole,
-            items: items.to_owned(),
-        };
+        let mut list = Self { whole, items: items.to_owned() };
         list.items_mut()?;
         Ok(list)
     }
@@ -519,10 +459,7 @@ impl List {
     }
 
     fn len(&self) -> usize {
-        self.whole
-            .pointer(&self.items)
-            .and_then(Value::as_array)
-            .map_or(0, Vec::len)
+        self.whole.pointer(&self.items).and_then(Value::as_array).map_or(0, Vec::len)
     }
 
     fn add(&mut self, page: &RunAnswer) -> Result<()> {
@@ -531,13 +468,7 @@ impl List {
         self.items_mut()?.extend(more);
         // Where the list goes on, and what else a page says of itself, is what the last one says.
         if let (Value::Object(whole), Value::Object(last)) = (&mut self.whole, page.whole) {
-            let list = self
-                .items
-                .trim_start_matches('/')
-                .split('/')
-                .next()
-                .unwrap_or_default()
-                .to_owned();
+            let list = self.items.trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
             let kept: Map<String, Value> = whole
                 .iter()
                 .filter(|(name, _)| **name == list)
@@ -562,19 +493,14 @@ mod tests {
     use super::*;
 
     fn page(output: &Value, next: Option<&str>) -> RunAnswer {
-        RunAnswer {
-            output: serde_json::value::to_raw_value(output).unwrap(),
-            next: next.map(str::to_owned),
-        }
+        RunAnswer { output: serde_json::value::to_raw_value(output).unwrap(), next: next.map(str::to_owned) }
     }
 
     #[test]
     fn pages_become_one_list_that_says_of_itself_what_the_last_page_said() {
-        let mut list = List::begin(
-            &page(&json!({"size": 2, "list": [1, 2], "token": "a"}), Some("a")),
-            "/list",
-        )
-        .unwrap();
+        let mut list =
+            List::begin(&page(&json!({"size": 2, "list": [1, 2], "token": "a"}), Some("a")), "/list")
+                .unwrap();
         list.add(&page(&json!({"size": 2, "list": [3]}), None)).unwrap();
         assert_eq!(list.finish(10).unwrap().get(), r#"{"size":2,"list":[1,2,3]}"#);
     }

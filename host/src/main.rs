@@ -8,10 +8,7 @@ use jackfield::worker::child;
 
 fn main() -> ExitCode {
     // Before anything else: a worker is started for every connector, and has to be there at once.
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|command| command == child::COMMAND)
-    {
+    if std::env::args_os().nth(1).is_some_and(|command| command == child::COMMAND) {
         return child::main();
     }
     cli::main()

@@ -32,9 +32,7 @@ impl Redactor {
         self.secrets
             .iter()
             .filter(|secret| secret.len() >= 4)
-            .fold(text.to_owned(), |text, secret| {
-                text.replace(secret.as_str(), MASK)
-            })
+            .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
     }
 
     /// A JSON value with the secrets masked, also the short ones where they are a whole text.
@@ -46,12 +44,9 @@ impl Redactor {
             }
             Value::String(text) => Value::String(self.text(text)),
             Value::Array(items) => Value::Array(items.iter().map(|item| self.json(item)).collect()),
-            Value::Object(members) => Value::Object(
-                members
-                    .iter()
-                    .map(|(name, value)| (name.clone(), self.json(value)))
-                    .collect(),
-            ),
+            Value::Object(members) => {
+                Value::Object(members.iter().map(|(name, value)| (name.clone(), self.json(value))).collect())
+            }
             other => other.clone(),
         }
     }
@@ -71,10 +66,7 @@ fn collect_marked(root: &Value, schema: &Value, value: &Value, depth: usize, add
     let defs = root.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
     // A mark may stand beside a reference or behind it.
     let target = connector_protocol::schema::resolve(schema, defs);
-    if [schema, target]
-        .iter()
-        .any(|schema| schema.get("x-secret") == Some(&Value::Bool(true)))
-    {
+    if [schema, target].iter().any(|schema| schema.get("x-secret") == Some(&Value::Bool(true))) {
         match value {
             Value::String(text) => add(text),
             Value::Number(number) => add(&number.to_string()),
@@ -84,30 +76,20 @@ fn collect_marked(root: &Value, schema: &Value, value: &Value, depth: usize, add
     match value {
         Value::Object(members) => {
             for (name, member) in members {
-                if let Some(schema) = target
-                    .get("properties")
-                    .and_then(|properties| properties.get(name))
-                {
+                if let Some(schema) = target.get("properties").and_then(|properties| properties.get(name)) {
                     collect_marked(root, schema, member, depth + 1, add);
                 }
             }
         }
         Value::Array(items) => {
             if let Some(schema) = target.get("items") {
-                items
-                    .iter()
-                    .for_each(|item| collect_marked(root, schema, item, depth + 1, add));
+                items.iter().for_each(|item| collect_marked(root, schema, item, depth + 1, add));
             }
         }
         _ => {}
     }
     for keyword in ["allOf", "anyOf", "oneOf"] {
-        for branch in target
-            .get(keyword)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-        {
+        for branch in target.get(keyword).and_then(Value::as_array).into_iter().flatten() {
             collect_marked(root, branch, value, depth + 1, add);
         }
     }

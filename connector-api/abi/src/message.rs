@@ -80,29 +80,18 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded() {
-        for (head, body) in [
-            (&b""[..], &b""[..]),
-            (b"{}", b""),
-            (b"", b"body"),
-            (b"{\"a\":1}", &[0, 255, 10]),
-        ] {
+        for (head, body) in
+            [(&b""[..], &b""[..]), (b"{}", b""), (b"", b"body"), (b"{\"a\":1}", &[0, 255, 10])]
+        {
             assert_eq!(decode(&encode(head, body)), Ok((head, body)));
         }
     }
 
     #[test]
     fn a_message_that_lies_about_its_length_is_refused() {
-        for bytes in [
-            &b""[..],
-            b"\x01\x00\x00",
-            b"\x01\x00\x00\x00",
-            b"\xff\xff\xff\xff{}",
-        ] {
+        for bytes in [&b""[..], b"\x01\x00\x00", b"\x01\x00\x00\x00", b"\xff\xff\xff\xff{}"] {
             assert_eq!(decode(bytes), Err(Malformed::CutShort), "{bytes:?}");
         }
-        assert_eq!(
-            decode(&vec![0; MAX_LEN + 1]),
-            Err(Malformed::TooLong { len: MAX_LEN + 1 })
-        );
+        assert_eq!(decode(&vec![0; MAX_LEN + 1]), Err(Malformed::TooLong { len: MAX_LEN + 1 }));
     }
 }

@@ -56,12 +56,7 @@ pub const fn bytes(unwinds: bool, api_crate: &str) -> [u8; LEN] {
     copy(&mut out, 0, MAGIC, MAGIC.len());
     copy(&mut out, ABI, &crate::ABI_VERSION.to_le_bytes(), 4);
     out[PANIC] = if unwinds { 0 } else { 1 };
-    copy(
-        &mut out,
-        ABI_CRATE,
-        env!("CARGO_PKG_VERSION").as_bytes(),
-        VERSION_LEN,
-    );
+    copy(&mut out, ABI_CRATE, env!("CARGO_PKG_VERSION").as_bytes(), VERSION_LEN);
     copy(&mut out, API_CRATE, api_crate.as_bytes(), VERSION_LEN);
     out
 }
@@ -81,10 +76,7 @@ impl Probe {
     ///
     /// If the section is too short or does not begin with the probe's magic bytes.
     pub fn read(section: &[u8]) -> Result<Self, NotAProbe> {
-        let bytes = section
-            .first_chunk::<LEN>()
-            .filter(|bytes| bytes.starts_with(MAGIC))
-            .ok_or(NotAProbe)?;
+        let bytes = section.first_chunk::<LEN>().filter(|bytes| bytes.starts_with(MAGIC)).ok_or(NotAProbe)?;
         let version = |at: usize| {
             let field = &bytes[at..at + VERSION_LEN];
             let text = field.split(|byte| *byte == 0).next().unwrap_or_default();

@@ -224,11 +224,8 @@ impl Answers {
             let value = body?.pointer(pointer.as_deref()?)?;
             Some(value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
-        let provider = ProviderError {
-            status,
-            code: text(&self.error.code),
-            message: text(&self.error.message),
-        };
+        let provider =
+            ProviderError { status, code: text(&self.error.code), message: text(&self.error.message) };
         let problems = self.error.problems.as_ref().and_then(|members| {
             let list = body?.pointer(&members.at)?.as_array()?;
             Some(list.iter().filter_map(|item| members.read(item)).collect())
@@ -240,24 +237,15 @@ impl Answers {
 impl ProblemMembers {
     fn read(&self, item: &Value) -> Option<Problem> {
         let field = item.get(&self.field)?.as_str()?;
-        let message = item
-            .get(&self.message)
-            .and_then(Value::as_str)
-            .unwrap_or("is not accepted");
-        Some(Problem::new(
-            pointer_from_dotted(field),
-            message.trim_end_matches('.'),
-        ))
+        let message = item.get(&self.message).and_then(Value::as_str).unwrap_or("is not accepted");
+        Some(Problem::new(pointer_from_dotted(field), message.trim_end_matches('.')))
     }
 }
 
 /// `recurrence.weekly_days` and `rooms[0].name` as JSON pointers.
 fn pointer_from_dotted(field: &str) -> String {
     let mut pointer = String::new();
-    for step in field
-        .split(['.', '['])
-        .map(|step| step.trim_end_matches(']'))
-        .filter(|step| !step.is_empty())
+    for step in field.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty())
     {
         pointer.push('/');
         pointer.push_str(&step.replace('~', "~0").replace('/', "~1"));
@@ -318,9 +306,7 @@ impl Until {
         match self {
             Self::NextUtcDay => {
                 let tomorrow = now.to_zoned(TimeZone::UTC).date().saturating_add(1.day());
-                tomorrow
-                    .to_zoned(TimeZone::UTC)
-                    .map_or(Timestamp::MAX, |midnight| midnight.timestamp())
+                tomorrow.to_zoned(TimeZone::UTC).map_or(Timestamp::MAX, |midnight| midnight.timestamp())
             }
         }
     }
@@ -328,10 +314,7 @@ impl Until {
 
 impl WaitHeader {
     fn read(&self, seen: &Seen<'_>, now: Timestamp) -> Option<Timestamp> {
-        let number: i64 = (seen.header)(&self.header.to_ascii_lowercase())?
-            .trim()
-            .parse()
-            .ok()?;
+        let number: i64 = (seen.header)(&self.header.to_ascii_lowercase())?.trim().parse().ok()?;
         let at = match self.unit {
             WaitUnit::Seconds => later(now, number.max(0)),
             WaitUnit::UnixSeconds => Timestamp::from_second(number).ok()?,
@@ -342,8 +325,7 @@ impl WaitHeader {
 
 /// `now` and that many seconds, or the end of time.
 fn later(now: Timestamp, seconds: i64) -> Timestamp {
-    now.checked_add(SignedDuration::from_secs(seconds))
-        .unwrap_or(Timestamp::MAX)
+    now.checked_add(SignedDuration::from_secs(seconds)).unwrap_or(Timestamp::MAX)
 }
 
 /// Reads a `Retry-After` in every form that is seen: seconds, the three HTTP dates, an ISO 8601 date and time. What lies
@@ -370,16 +352,8 @@ pub fn retry_after(text: &str, now: Timestamp) -> Option<Timestamp> {
         .ok()
         .map(|zoned| zoned.timestamp())
         .or_else(|| text.parse().ok())
-        .or_else(|| {
-            civil::DateTime::strptime("%A, %d-%b-%y %H:%M:%S GMT", text)
-                .ok()
-                .and_then(utc)
-        })
-        .or_else(|| {
-            civil::DateTime::strptime("%a %b %e %H:%M:%S %Y", text)
-                .ok()
-                .and_then(utc)
-        })
+        .or_else(|| civil::DateTime::strptime("%A, %d-%b-%y %H:%M:%S GMT", text).ok().and_then(utc))
+        .or_else(|| civil::DateTime::strptime("%a %b %e %H:%M:%S %Y", text).ok().and_then(utc))
         .or_else(|| text.parse::<civil::DateTime>().ok().and_then(utc))?;
     Some(at.max(now))
 }
@@ -402,21 +376,8 @@ mod tests {
         body: &Value,
     ) -> String {
         let answers: Answers = serde_json::from_value(answers.clone()).unwrap();
-        let header = |name: &str| {
-            headers
-                .iter()
-                .find(|(n, _)| *n == name)
-                .map(|(_, v)| (*v).to_owned())
-        };
-        let verdict = answers.classify(
-            &Seen {
-                method,
-                status,
-                header: &header,
-                body: Some(body),
-            },
-            now(),
-        );
+        let header = |name: &str| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned());
+        let verdict = answers.classify(&Seen { method, status, header: &header, body: Some(body) }, now());
         let class = serde_json::to_value(verdict.class).unwrap();
         let retry_at = verdict.retry_at.map_or(String::new(), |at| format!(" at {at}"));
         format!("{}{retry_at}", class.as_str().unwrap())
@@ -450,23 +411,11 @@ mod tests {
         ]});
         assert_eq!(classify(&slack, "POST", 200, &[], &json!({"ok": true})), "ok");
         assert_eq!(
-            classify(
-                &slack,
-                "POST",
-                200,
-                &[],
-                &json!({"ok": false, "error": "channel_not_found"})
-            ),
+            classify(&slack, "POST", 200, &[], &json!({"ok": false, "error": "channel_not_found"})),
             "refused"
         );
         assert_eq!(
-            classify(
-                &slack,
-                "POST",
-                200,
-                &[],
-                &json!({"ok": false, "error": "token_expired"})
-            ),
+            classify(&slack, "POST", 200, &[], &json!({"ok": false, "error": "token_expired"})),
             "expired"
         );
     }
@@ -488,28 +437,13 @@ mod tests {
             classify(&answers, "POST", 429, &daily, &Value::Null),
             "rate_limited at 2026-11-24T00:00:00Z"
         );
+        assert_eq!(classify(&answers, "GET", 429, &daily, &Value::Null), "rate_limited");
         assert_eq!(
-            classify(&answers, "GET", 429, &daily, &Value::Null),
-            "rate_limited"
-        );
-        assert_eq!(
-            classify(
-                &answers,
-                "GET",
-                429,
-                &[("x-ratelimit-reset", "1795428060")],
-                &Value::Null
-            ),
+            classify(&answers, "GET", 429, &[("x-ratelimit-reset", "1795428060")], &Value::Null),
             "rate_limited at 2026-11-23T10:01:00Z"
         );
         assert_eq!(
-            classify(
-                &answers,
-                "POST",
-                429,
-                &[("retry-after", "7"), daily[0]],
-                &Value::Null
-            ),
+            classify(&answers, "POST", 429, &[("retry-after", "7"), daily[0]], &Value::Null),
             "rate_limited at 2026-11-23T10:00:07Z"
         );
     }
@@ -528,11 +462,7 @@ mod tests {
             ("soon", None),
             ("", None),
         ] {
-            assert_eq!(
-                retry_after(text, now()).map(|at| at.to_string()).as_deref(),
-                expected,
-                "{text}"
-            );
+            assert_eq!(retry_after(text, now()).map(|at| at.to_string()).as_deref(), expected, "{text}");
         }
     }
 

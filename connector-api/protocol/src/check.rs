@@ -23,31 +23,13 @@ const MAX_DEPTH: usize = 24;
 const MAX_SCHEMAS: usize = 4000;
 
 /// The keywords of ours that a schema may hold (`x-` is where typos would go unnoticed).
-const EXTENSIONS: &[&str] = &[
-    "x-ui",
-    "x-secret",
-    "x-options",
-    "x-dynamic-schema",
-    "x-expr",
-    "x-timezone-field",
-];
-const UI_MEMBERS: &[&str] = &[
-    "widget",
-    "order",
-    "group",
-    "placeholder",
-    "visibility",
-    "rows",
-    "unit",
-    "enumOrder",
-    "errors",
-];
+const EXTENSIONS: &[&str] =
+    &["x-ui", "x-secret", "x-options", "x-dynamic-schema", "x-expr", "x-timezone-field"];
+const UI_MEMBERS: &[&str] =
+    &["widget", "order", "group", "placeholder", "visibility", "rows", "unit", "enumOrder", "errors"];
 
 pub(crate) fn check(manifest: &Manifest) -> Vec<Problem> {
-    let mut checker = Checker {
-        manifest,
-        problems: Vec::new(),
-    };
+    let mut checker = Checker { manifest, problems: Vec::new() };
     checker.identity();
     checker.places();
     checker.auth();
@@ -71,33 +53,21 @@ impl<'a> Checker<'a> {
         let manifest = self.manifest;
         if manifest.manifest_version != MANIFEST_VERSION {
             let version = manifest.manifest_version;
-            self.problem(
-                "/manifest_version",
-                format!("is {version}; this version knows {MANIFEST_VERSION}"),
-            );
+            self.problem("/manifest_version", format!("is {version}; this version knows {MANIFEST_VERSION}"));
         }
         if !is_connector_id(&manifest.id) {
-            self.problem(
-                "/id",
-                "must be lower-case letters, digits and hyphens, beginning with a letter",
-            );
+            self.problem("/id", "must be lower-case letters, digits and hyphens, beginning with a letter");
         }
         if let Err(error) = semver::Version::parse(&manifest.version) {
             self.problem("/version", format!("is not a semantic version: {error}"));
         }
-        for (path, text) in [
-            ("/title", &manifest.title),
-            ("/description", &manifest.description),
-        ] {
+        for (path, text) in [("/title", &manifest.title), ("/description", &manifest.description)] {
             if text.trim().is_empty() {
                 self.problem(path, "must not be empty");
             }
         }
         if manifest.auth.is_empty() {
-            self.problem(
-                "/auth",
-                "must name at least one way to authorise a connection (`none` is one)",
-            );
+            self.problem("/auth", "must name at least one way to authorise a connection (`none` is one)");
         }
     }
 
@@ -148,10 +118,7 @@ impl<'a> Checker<'a> {
         let holes = self.known_holes();
         let known = |hole: &str| holes.contains(hole);
         self.names("/bases", manifest.bases.iter().map(|base| base.name.as_str()));
-        self.names(
-            "/scope_families",
-            manifest.scope_families.iter().map(|family| family.name.as_str()),
-        );
+        self.names("/scope_families", manifest.scope_families.iter().map(|family| family.name.as_str()));
         self.names("/rates", manifest.rates.iter().map(|rate| rate.name.as_str()));
         for (index, rule) in manifest.hosts.iter().enumerate() {
             let path = format!("/hosts/{index}/host");
@@ -188,11 +155,7 @@ impl<'a> Checker<'a> {
     fn scopes(&mut self, path: &str, scopes: &[Scopes]) {
         for (index, set) in scopes.iter().enumerate() {
             if let Some(family) = &set.family
-                && !self
-                    .manifest
-                    .scope_families
-                    .iter()
-                    .any(|known| known.name == *family)
+                && !self.manifest.scope_families.iter().any(|known| known.name == *family)
             {
                 self.problem(
                     format!("{path}/{index}/family"),
@@ -224,10 +187,7 @@ impl<'a> Checker<'a> {
                     if let Some(Endpoint { base, .. }) = endpoint
                         && manifest.base(base).is_none()
                     {
-                        self.problem(
-                            format!("{path}/{name}/base"),
-                            format!("`{base}` is not among `bases`"),
-                        );
+                        self.problem(format!("{path}/{name}/base"), format!("`{base}` is not among `bases`"));
                     }
                 }
                 if oauth.grant == "authorization_code" && oauth.authorize.is_none() {
@@ -248,16 +208,10 @@ impl<'a> Checker<'a> {
                 }
             }
             if matches!(auth.kind, AuthKind::ApiKey {} | AuthKind::Basic {}) && secrets.is_empty() {
-                self.problem(
-                    format!("{path}/parameters"),
-                    "must have at least one field marked `x-secret`",
-                );
+                self.problem(format!("{path}/parameters"), "must have at least one field marked `x-secret`");
             }
             if !matches!(auth.kind, AuthKind::None {}) && auth.placement.is_empty() {
-                self.problem(
-                    format!("{path}/placement"),
-                    "must say where the credential goes on a request",
-                );
+                self.problem(format!("{path}/placement"), "must say where the credential goes on a request");
             }
             for (at, placement) in auth.placement.iter().enumerate() {
                 let path = format!("{path}/placement/{at}");
@@ -277,10 +231,7 @@ impl<'a> Checker<'a> {
 
     fn webhooks(&mut self) {
         let manifest = self.manifest;
-        self.names(
-            "/webhooks",
-            manifest.webhooks.iter().map(|webhook| webhook.name.as_str()),
-        );
+        self.names("/webhooks", manifest.webhooks.iter().map(|webhook| webhook.name.as_str()));
         for (index, webhook) in manifest.webhooks.iter().enumerate() {
             let path = format!("/webhooks/{index}");
             for (name, empty) in [
@@ -292,12 +243,8 @@ impl<'a> Checker<'a> {
                     self.problem(format!("{path}/{name}"), "must not be empty");
                 }
             }
-            if let Verify::Hmac {
-                message, timestamp, ..
-            }
-            | Verify::Ed25519 {
-                message, timestamp, ..
-            } = &webhook.verify
+            if let Verify::Hmac { message, timestamp, .. } | Verify::Ed25519 { message, timestamp, .. } =
+                &webhook.verify
             {
                 use crate::manifest::MessagePart::{Body, Timestamp};
                 if !message.contains(&Body) {
@@ -343,18 +290,9 @@ impl<'a> Checker<'a> {
 
     fn operations(&mut self) {
         let manifest = self.manifest;
-        self.names(
-            "/actions",
-            manifest.actions.iter().map(|action| action.name.as_str()),
-        );
-        self.names(
-            "/triggers",
-            manifest.triggers.iter().map(|trigger| trigger.name.as_str()),
-        );
-        self.names(
-            "/lookups",
-            manifest.lookups.iter().map(|lookup| lookup.name.as_str()),
-        );
+        self.names("/actions", manifest.actions.iter().map(|action| action.name.as_str()));
+        self.names("/triggers", manifest.triggers.iter().map(|trigger| trigger.name.as_str()));
+        self.names("/lookups", manifest.lookups.iter().map(|lookup| lookup.name.as_str()));
         for (index, action) in manifest.actions.iter().enumerate() {
             let path = format!("/actions/{index}");
             self.described(&path, &action.title, &action.description);
@@ -373,17 +311,11 @@ impl<'a> Checker<'a> {
                     PagingStyle::Cursor { list, at, more, .. } => {
                         self.pointer(&format!("{path}/paging/list"), list);
                         self.pointer(&format!("{path}/paging/at"), at);
-                        self.pointer(
-                            &format!("{path}/paging/more"),
-                            more.as_deref().unwrap_or_default(),
-                        );
+                        self.pointer(&format!("{path}/paging/more"), more.as_deref().unwrap_or_default());
                     }
                     PagingStyle::Page { list, pages, .. } => {
                         self.pointer(&format!("{path}/paging/list"), list);
-                        self.pointer(
-                            &format!("{path}/paging/pages"),
-                            pages.as_deref().unwrap_or_default(),
-                        );
+                        self.pointer(&format!("{path}/paging/pages"), pages.as_deref().unwrap_or_default());
                     }
                     PagingStyle::Link {} => {}
                 }
@@ -455,9 +387,7 @@ impl<'a> Checker<'a> {
         let mut onward = Vec::new();
         let mut visitor = |members: &'a Map<String, Value>, at: &str| {
             // What stands behind a condition repeats fields that are described elsewhere.
-            let conditional = ["/if", "/then", "/else", "/not"]
-                .iter()
-                .any(|word| at.contains(word));
+            let conditional = ["/if", "/then", "/else", "/not"].iter().any(|word| at.contains(word));
             if let (false, Some(properties)) =
                 (conditional, members.get("properties").and_then(Value::as_object))
             {
@@ -505,10 +435,9 @@ impl<'a> Checker<'a> {
                 match keyword.as_str() {
                     "$ref" => match value.as_str().and_then(local_name) {
                         Some(name) if manifest.defs.contains_key(name) => {}
-                        _ => found.push((
-                            format!("{at}/$ref"),
-                            format!("{value} does not lead into `$defs`"),
-                        )),
+                        _ => {
+                            found.push((format!("{at}/$ref"), format!("{value} does not lead into `$defs`")))
+                        }
                     },
                     "$dynamicRef" | "$recursiveRef" | "$id" | "$anchor" | "$dynamicAnchor" => {
                         found.push((format!("{at}/{keyword}"), "is not used in manifests".to_owned()));
@@ -528,10 +457,7 @@ impl<'a> Checker<'a> {
             }
         });
         if count > MAX_SCHEMAS {
-            found.push((
-                path.to_owned(),
-                format!("holds {count} schemas; the limit is {MAX_SCHEMAS}"),
-            ));
+            found.push((path.to_owned(), format!("holds {count} schemas; the limit is {MAX_SCHEMAS}")));
         }
         found.truncate(20);
         for (path, message) in found {

@@ -16,12 +16,7 @@ use crate::{
 /// manifest by name (`/actions/create_meeting/input/topic: …`). Empty if nothing does.
 #[must_use]
 pub fn breaking_changes(old: &Manifest, new: &Manifest) -> Vec<String> {
-    let mut compare = Compare {
-        old,
-        new,
-        breaks: Vec::new(),
-        seen: HashSet::new(),
-    };
+    let mut compare = Compare { old, new, breaks: Vec::new(), seen: HashSet::new() };
     compare.all();
     compare.breaks
 }
@@ -29,10 +24,8 @@ pub fn breaking_changes(old: &Manifest, new: &Manifest) -> Vec<String> {
 /// Whether the version of `new` admits that it breaks uses of `old`.
 #[must_use]
 pub fn version_says_so(old: &Manifest, new: &Manifest) -> bool {
-    let (Ok(old), Ok(new)) = (
-        semver::Version::parse(&old.version),
-        semver::Version::parse(&new.version),
-    ) else {
+    let (Ok(old), Ok(new)) = (semver::Version::parse(&old.version), semver::Version::parse(&new.version))
+    else {
         return false;
     };
     new.major > old.major || (old.major == 0 && new.major == 0 && new.minor > old.minor)
@@ -110,12 +103,7 @@ impl Compare<'_> {
                 self.breaks(&format!("{path}/source"), "is of another kind");
             }
             self.scopes(&path, &before.scopes, &after.scopes);
-            self.schemas(
-                &format!("{path}/parameters"),
-                &before.parameters,
-                &after.parameters,
-                Way::Given,
-            );
+            self.schemas(&format!("{path}/parameters"), &before.parameters, &after.parameters, Way::Given);
             self.schemas(&format!("{path}/event"), &before.event, &after.event, Way::Got);
         }
         for before in &old.lookups {
@@ -130,18 +118,13 @@ impl Compare<'_> {
         if new.is_empty() {
             return;
         }
-        let suffices = |have: &[String]| {
-            new.iter()
-                .any(|set| set.all.iter().all(|scope| have.contains(scope)))
-        };
+        let suffices =
+            |have: &[String]| new.iter().any(|set| set.all.iter().all(|scope| have.contains(scope)));
         if old.is_empty() {
             self.breaks(&format!("{path}/scopes"), "needs a scope now");
         }
         for set in old.iter().filter(|set| !suffices(&set.all)) {
-            self.breaks(
-                &format!("{path}/scopes"),
-                &format!("{} no longer suffices", set.all.join(" + ")),
-            );
+            self.breaks(&format!("{path}/scopes"), &format!("{} no longer suffices", set.all.join(" + ")));
         }
     }
 
@@ -150,13 +133,8 @@ impl Compare<'_> {
     }
 
     fn values(&mut self, path: &str, old: &Value, new: &Value, way: Way) {
-        let reference = |value: &Value| {
-            value
-                .get("$ref")
-                .and_then(Value::as_str)
-                .and_then(local_name)
-                .map(str::to_owned)
-        };
+        let reference =
+            |value: &Value| value.get("$ref").and_then(Value::as_str).and_then(local_name).map(str::to_owned);
         if let (Some(a), Some(b)) = (reference(old), reference(new))
             && !self.seen.insert((a, b, way))
         {
@@ -180,11 +158,7 @@ impl Compare<'_> {
         self.bounds(path, old, new, way);
         self.required(path, old, new, way);
         let fields = |schema: &Map<String, Value>| {
-            schema
-                .get("properties")
-                .and_then(Value::as_object)
-                .cloned()
-                .unwrap_or_default()
+            schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default()
         };
         let after = fields(new);
         for (name, field) in &fields(old) {
@@ -199,11 +173,7 @@ impl Compare<'_> {
         }
         if way == Way::Given {
             let rules = |schema: &Map<String, Value>| -> Vec<Value> {
-                let mut rules = schema
-                    .get("allOf")
-                    .and_then(Value::as_array)
-                    .cloned()
-                    .unwrap_or_default();
+                let mut rules = schema.get("allOf").and_then(Value::as_array).cloned().unwrap_or_default();
                 rules.extend(schema.get("not").cloned());
                 rules
             };
@@ -234,14 +204,7 @@ impl Compare<'_> {
             (Some(all), Some(by)) if all.iter().any(|one| !covers(&by, one)) => {
                 self.breaks(
                     path,
-                    &format!(
-                        "is {} now",
-                        if way == Way::Given {
-                            by.join(" or ")
-                        } else {
-                            all.join(" or ")
-                        }
-                    ),
+                    &format!("is {} now", if way == Way::Given { by.join(" or ") } else { all.join(" or ") }),
                 );
             }
             (None, Some(_)) => self.breaks(path, "has a narrower type now"),
@@ -255,12 +218,7 @@ impl Compare<'_> {
             if let Some(values) = schema.get("enum").and_then(Value::as_array) {
                 return Some(values.clone());
             }
-            schema
-                .get("oneOf")?
-                .as_array()?
-                .iter()
-                .map(|branch| branch.get("const").cloned())
-                .collect()
+            schema.get("oneOf")?.as_array()?.iter().map(|branch| branch.get("const").cloned()).collect()
         };
         if way == Way::Got {
             return;
@@ -288,10 +246,8 @@ impl Compare<'_> {
             ("minimum", false),
             ("minItems", false),
         ] {
-            let (before, after) = (
-                old.get(keyword).and_then(Value::as_f64),
-                new.get(keyword).and_then(Value::as_f64),
-            );
+            let (before, after) =
+                (old.get(keyword).and_then(Value::as_f64), new.get(keyword).and_then(Value::as_f64));
             let tighter = match (before, after) {
                 (Some(before), Some(after)) => {
                     if upper {
@@ -308,10 +264,7 @@ impl Compare<'_> {
             }
         }
         for keyword in ["pattern", "format", "const"] {
-            if new
-                .get(keyword)
-                .is_some_and(|after| old.get(keyword) != Some(after))
-            {
+            if new.get(keyword).is_some_and(|after| old.get(keyword) != Some(after)) {
                 self.breaks(path, &format!("has another `{keyword}`"));
             }
         }
@@ -320,11 +273,7 @@ impl Compare<'_> {
     fn required(&mut self, path: &str, old: &Map<String, Value>, new: &Map<String, Value>, way: Way) {
         let names = |schema: &Map<String, Value>| -> Vec<String> {
             let list = schema.get("required").and_then(Value::as_array);
-            list.into_iter()
-                .flatten()
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
+            list.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
         };
         let (old, new) = (names(old), names(new));
         let (from, to, what) = match way {
@@ -395,20 +344,14 @@ mod tests {
     #[test]
     fn what_widens_an_input_or_adds_to_an_output_breaks_nothing() {
         for (pointer, change) in [
-            (
-                "/actions/0/input/properties/new",
-                json!({"type": "string", "description": "New"}),
-            ),
+            ("/actions/0/input/properties/new", json!({"type": "string", "description": "New"})),
             ("/actions/0/input/properties/name/maxLength", json!(20)),
             ("/actions/0/input/required", json!([])),
             ("/$defs/Size/enum", json!(["s", "m", "l"])),
             ("/actions/0/output/properties/more", json!({"type": "string"})),
             ("/actions/0/output/required", json!(["id", "more"])),
             ("/actions/0/title", json!("Make it")),
-            (
-                "/actions/0/scopes",
-                json!([{"all": ["write"]}, {"all": ["admin"]}]),
-            ),
+            ("/actions/0/scopes", json!([{"all": ["write"]}, {"all": ["admin"]}])),
             ("/triggers/0/source/every_seconds", json!(30)),
         ] {
             assert_eq!(breaks(pointer, change), Vec::<String>::new(), "{pointer}");
@@ -421,11 +364,7 @@ mod tests {
             ("/actions", json!([]), "/actions/make: is gone"),
             ("/triggers/0/name", json!("done"), "/triggers/made: is gone"),
             ("/auth/0/name", json!("other"), "/auth/none: is gone"),
-            (
-                "/actions/0/effect",
-                json!("updates"),
-                "/actions/make/effect: is another one",
-            ),
+            ("/actions/0/effect", json!("updates"), "/actions/make/effect: is another one"),
             (
                 "/actions/0/scopes",
                 json!([{"all": ["write", "more"]}]),
@@ -451,11 +390,7 @@ mod tests {
                 json!("number"),
                 "/actions/make/input/tags/items: is number now",
             ),
-            (
-                "/$defs/Size/enum",
-                json!(["s"]),
-                "/actions/make/input/size: can no longer be \"m\"",
-            ),
+            ("/$defs/Size/enum", json!(["s"]), "/actions/make/input/size: can no longer be \"m\""),
             (
                 "/actions/0/input/allOf",
                 json!([{"required": ["size"]}]),
@@ -466,21 +401,13 @@ mod tests {
                 json!({"name": {"type": "string", "maxLength": 10}}),
                 "/actions/make/input/size: is gone",
             ),
-            (
-                "/actions/0/output/required",
-                json!([]),
-                "/actions/make/output/id: is no longer always there",
-            ),
+            ("/actions/0/output/required", json!([]), "/actions/make/output/id: is no longer always there"),
             (
                 "/actions/0/output/properties/id/type",
                 json!(["string", "null"]),
                 "/actions/make/output/id: is string or null now",
             ),
-            (
-                "/triggers/0/event/properties",
-                json!({}),
-                "/triggers/made/event/id: is gone",
-            ),
+            ("/triggers/0/event/properties", json!({}), "/triggers/made/event/id: is gone"),
             (
                 "/triggers/0/source",
                 json!({"kind": "registered_webhook", "hook": "x"}),
@@ -507,11 +434,7 @@ mod tests {
             ("0.1.0", "1.0.0", true),
             ("1.0.0", "0.9.0", false),
         ] {
-            assert_eq!(
-                version_says_so(&version(old), &version(new)),
-                says_so,
-                "{old} -> {new}"
-            );
+            assert_eq!(version_says_so(&version(old), &version(new)), says_so, "{old} -> {new}");
         }
     }
 }

@@ -75,11 +75,7 @@ pub struct Problem {
 impl Problem {
     /// A problem that no keyword of a schema stands for.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            message: message.into(),
-            keyword: None,
-        }
+        Self { path: path.into(), message: message.into(), keyword: None }
     }
 }
 
@@ -264,9 +260,7 @@ impl Serialize for ErrorKind {
 
 impl<'de> Deserialize<'de> for ErrorKind {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Ok(Self::from(
-            std::borrow::Cow::<str>::deserialize(deserializer)?.as_ref(),
-        ))
+        Ok(Self::from(std::borrow::Cow::<str>::deserialize(deserializer)?.as_ref()))
     }
 }
 
@@ -279,10 +273,7 @@ mod tests {
         let error: Error =
             serde_json::from_str(r#"{"kind":"from_the_future","message":"x","new":1}"#).unwrap();
         assert_eq!(error.kind, ErrorKind::Other("from_the_future".into()));
-        assert_eq!(
-            serde_json::to_string(&error).unwrap(),
-            r#"{"kind":"from_the_future","message":"x"}"#
-        );
+        assert_eq!(serde_json::to_string(&error).unwrap(), r#"{"kind":"from_the_future","message":"x"}"#);
     }
 
     #[test]

@@ -37,11 +37,7 @@ pub fn keep_digits(bytes: &[u8]) -> Cow<'_, [u8]> {
         match bytes[at] {
             b'"' => at = string_end(bytes, at + 1),
             b'-' | b'0'..=b'9' => {
-                let end = at
-                    + bytes[at..]
-                        .iter()
-                        .take_while(|byte| is_number_byte(**byte))
-                        .count();
+                let end = at + bytes[at..].iter().take_while(|byte| is_number_byte(**byte)).count();
                 if is_long_integer(&bytes[at..end]) {
                     out.extend_from_slice(&bytes[copied..at]);
                     out.push(b'"');
@@ -113,11 +109,7 @@ mod tests {
             (r#""cut \"#, r#""cut \"#),
             ("", ""),
         ] {
-            assert_eq!(
-                String::from_utf8_lossy(&keep_digits(given.as_bytes())),
-                expected,
-                "{given}"
-            );
+            assert_eq!(String::from_utf8_lossy(&keep_digits(given.as_bytes())), expected, "{given}");
         }
     }
 }

@@ -107,10 +107,7 @@ impl Manifest {
     /// One sentence about the first thing that is wrong, or about all of them.
     pub fn read(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > MAX_LEN {
-            return Err(format!(
-                "the manifest has {} bytes; the limit is {MAX_LEN}",
-                bytes.len()
-            ));
+            return Err(format!("the manifest has {} bytes; the limit is {MAX_LEN}", bytes.len()));
         }
         let manifest: Self = serde_json::from_slice(bytes)
             .map_err(|error| format!("the manifest is not readable: {error}"))?;
@@ -118,10 +115,7 @@ impl Manifest {
         if problems.is_empty() {
             return Ok(manifest);
         }
-        let list: Vec<String> = problems
-            .iter()
-            .map(|p| format!("{} {}", p.path, p.message))
-            .collect();
+        let list: Vec<String> = problems.iter().map(|p| format!("{} {}", p.path, p.message)).collect();
         Err(format!("the manifest contradicts itself: {}", list.join("; ")))
     }
 

@@ -4,9 +4,7 @@
 pub(crate) fn is_connector_id(id: &str) -> bool {
     (1..=40).contains(&id.len())
         && id.starts_with(|c: char| c.is_ascii_lowercase())
-        && id
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && id.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
         && !id.ends_with('-')
 }
 
@@ -14,9 +12,7 @@ pub(crate) fn is_connector_id(id: &str) -> bool {
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
 }
 
 /// The candidate that `given` was probably meant to be, if one is close enough.
@@ -69,11 +65,7 @@ mod tests {
             ("x", None),
             ("start", None),
         ] {
-            assert_eq!(
-                did_you_mean(given, ["topic", "duration", "start_time"]),
-                expected,
-                "{given}"
-            );
+            assert_eq!(did_you_mean(given, ["topic", "duration", "start_time"]), expected, "{given}");
         }
     }
 
@@ -82,19 +74,7 @@ mod tests {
         for id in ["zoom", "a", "acme-crm2"] {
             assert!(is_connector_id(id), "{id}");
         }
-        for id in [
-            "",
-            "Zoom",
-            "2fa",
-            "a_b",
-            "a-",
-            "-a",
-            "a.b",
-            "a/b",
-            "..",
-            "zoöm",
-            &"a".repeat(41),
-        ] {
+        for id in ["", "Zoom", "2fa", "a_b", "a-", "-a", "a.b", "a/b", "..", "zoöm", &"a".repeat(41)] {
             assert!(!is_connector_id(id), "{id}");
         }
         assert!(is_name("create_meeting") && !is_name("create-meeting") && !is_name("_x") && !is_name(""));

@@ -68,13 +68,8 @@ pub fn fill(path: &str, params: &BTreeMap<String, String>) -> Result<String, Pat
         match part {
             Part::Text(text) => filled.push_str(&text.replace("{{", "{").replace("}}", "}")),
             Part::Hole(name) => {
-                let value = params.get(name).ok_or_else(|| PathProblem::Missing {
-                    name: name.to_owned(),
-                })?;
-                let unfit = |why| PathProblem::Unfit {
-                    name: name.to_owned(),
-                    why,
-                };
+                let value = params.get(name).ok_or_else(|| PathProblem::Missing { name: name.to_owned() })?;
+                let unfit = |why| PathProblem::Unfit { name: name.to_owned(), why };
                 match value.as_str() {
                     "" => return Err(unfit("must not be empty")),
                     "." | ".." => return Err(unfit("must not be `.` or `..`")),
@@ -140,14 +135,8 @@ mod tests {
             assert_eq!(fill_id(value).as_deref(), Ok(path), "{value:?}");
         }
         for value in ["", ".", "..", "a\r\nHost: x", "a\0", "\u{7f}", "\t"] {
-            assert!(
-                matches!(fill_id(value), Err(PathProblem::Unfit { .. })),
-                "{value:?}"
-            );
+            assert!(matches!(fill_id(value), Err(PathProblem::Unfit { .. })), "{value:?}");
         }
-        assert!(matches!(
-            fill("/{other}", &BTreeMap::new()),
-            Err(PathProblem::Missing { .. })
-        ));
+        assert!(matches!(fill("/{other}", &BTreeMap::new()), Err(PathProblem::Missing { .. })));
     }
 }

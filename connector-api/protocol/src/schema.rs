@@ -10,9 +10,7 @@ const PREFIX: &str = "#/$defs/";
 /// The name behind a local reference.
 #[must_use]
 pub fn local_name(reference: &str) -> Option<&str> {
-    reference
-        .strip_prefix(PREFIX)
-        .filter(|name| !name.is_empty() && !name.contains('/'))
+    reference.strip_prefix(PREFIX).filter(|name| !name.is_empty() && !name.contains('/'))
 }
 
 /// A schema with the definitions it refers to, directly or not, and no others.
@@ -56,11 +54,8 @@ pub fn resolve<'a>(schema: &'a Value, defs: &'a Map<String, Value>) -> &'a Value
     let mut at = schema;
     // A chain of references is short; a circle of them ends here.
     for _ in 0..16 {
-        let next = at
-            .get("$ref")
-            .and_then(Value::as_str)
-            .and_then(local_name)
-            .and_then(|name| defs.get(name));
+        let next =
+            at.get("$ref").and_then(Value::as_str).and_then(local_name).and_then(|name| defs.get(name));
         match next {
             Some(next) => at = next,
             None => break,
@@ -84,15 +79,10 @@ pub fn visit<'a>(
         };
         match (keyword.as_str(), value) {
             ("properties" | "patternProperties" | "$defs" | "dependentSchemas", Value::Object(schemas)) => {
-                schemas
-                    .iter()
-                    .for_each(|(name, schema)| inner(schema, &format!("/{}", escape(name))));
+                schemas.iter().for_each(|(name, schema)| inner(schema, &format!("/{}", escape(name))));
             }
             ("allOf" | "anyOf" | "oneOf" | "prefixItems", Value::Array(schemas)) => {
-                schemas
-                    .iter()
-                    .enumerate()
-                    .for_each(|(index, schema)| inner(schema, &format!("/{index}")));
+                schemas.iter().enumerate().for_each(|(index, schema)| inner(schema, &format!("/{index}")));
             }
             (
                 "items"
@@ -135,20 +125,13 @@ mod tests {
         let alone = with_defs(schema.as_object().unwrap(), defs.as_object().unwrap());
         let names: Vec<&String> = alone["$defs"].as_object().unwrap().keys().collect();
         assert_eq!(names, ["A", "B"]);
-        assert_eq!(
-            resolve(&schema["properties"]["a"], defs.as_object().unwrap()),
-            &defs["A"]
-        );
+        assert_eq!(resolve(&schema["properties"]["a"], defs.as_object().unwrap()), &defs["A"]);
     }
 
     #[test]
     fn a_circle_of_references_ends() {
         let defs = json!({"A": {"$ref": "#/$defs/B"}, "B": {"$ref": "#/$defs/A"}});
-        assert!(
-            resolve(&defs["A"], defs.as_object().unwrap())
-                .get("$ref")
-                .is_some()
-        );
+        assert!(resolve(&defs["A"], defs.as_object().unwrap()).get("$ref").is_some());
         assert_eq!(local_name("https://example.com/x"), None);
         assert_eq!(local_name("#/properties/x"), None);
     }

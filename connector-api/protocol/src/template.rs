@@ -25,11 +25,7 @@ pub struct BadTemplate {
 
 impl fmt::Display for BadTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`{}` is not a template: stray brace or empty name at byte {}",
-            self.template, self.at
-        )
+        write!(f, "`{}` is not a template: stray brace or empty name at byte {}", self.template, self.at)
     }
 }
 
@@ -41,10 +37,7 @@ impl std::error::Error for BadTemplate {}
 ///
 /// If a brace is not part of a hole and not doubled.
 pub fn parse(template: &str) -> Result<Vec<Part<'_>>, BadTemplate> {
-    let bad = |at| BadTemplate {
-        template: template.to_owned(),
-        at,
-    };
+    let bad = |at| BadTemplate { template: template.to_owned(), at };
     let mut parts = Vec::new();
     let (mut at, mut text) = (0, 0);
     let bytes = template.as_bytes();

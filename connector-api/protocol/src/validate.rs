@@ -60,9 +60,7 @@ impl Validator {
         let keyword = error.kind().keyword();
         let place = error.schema_path().to_string();
         // The schema that holds the keyword; `propertyNames` is named by what it holds itself.
-        let own = place
-            .rfind(&format!("/{keyword}"))
-            .map_or("", |end| &place[..end]);
+        let own = place.rfind(&format!("/{keyword}")).map_or("", |end| &place[..end]);
         let schema = self.schema.pointer(own);
         let when = self.condition(&place, value, &at);
         let problem = |path: String, message: String| Problem {
@@ -74,30 +72,19 @@ impl Validator {
         match error.kind() {
             ValidationErrorKind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
-                vec![problem(
-                    format!("{at}/{}", escape(name)),
-                    written.unwrap_or("is required").to_owned(),
-                )]
+                vec![problem(format!("{at}/{}", escape(name)), written.unwrap_or("is required").to_owned())]
             }
             ValidationErrorKind::AdditionalProperties { unexpected }
             | ValidationErrorKind::UnevaluatedProperties { unexpected } => unexpected
                 .iter()
                 .map(|name| {
-                    let known = schema
-                        .and_then(|s| s.get("properties"))
-                        .and_then(Value::as_object);
+                    let known = schema.and_then(|s| s.get("properties")).and_then(Value::as_object);
                     let meant = known.and_then(|known| did_you_mean(name, known.keys().map(String::as_str)));
                     let hint = meant.map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
-                    problem(
-                        format!("{at}/{}", escape(name)),
-                        format!("is not a field here{hint}"),
-                    )
+                    problem(format!("{at}/{}", escape(name)), format!("is not a field here{hint}"))
                 })
                 .collect(),
-            _ => vec![problem(
-                at,
-                written.map_or_else(|| phrase(error, schema), str::to_owned),
-            )],
+            _ => vec![problem(at, written.map_or_else(|| phrase(error, schema), str::to_owned))],
         }
     }
 
@@ -114,15 +101,7 @@ impl Validator {
             let at = ancestor(at, steps_down(&place[found + branch.len()..]));
             if let Some(text) = self.schema.pointer(&format!("{rule}/if")).and_then(|test| {
                 let named = |field: &str, value: &Value| self.named(rule, field, value);
-                describe(
-                    test,
-                    &named,
-                    if branch == "/then/" {
-                        value.pointer(at)
-                    } else {
-                        None
-                    },
-                )
+                describe(test, &named, if branch == "/then/" { value.pointer(at) } else { None })
             }) {
                 words.push(if branch == "/then/" {
                     format!(" when {text}")
@@ -140,14 +119,8 @@ impl Validator {
     fn named(&self, rule: &str, field: &str, value: &Value) -> String {
         let mut at = rule;
         let schema = loop {
-            let properties = self
-                .schema
-                .pointer(at)
-                .and_then(|schema| schema.get("properties"));
-            match (
-                properties.and_then(|properties| properties.get(field)),
-                at.rsplit_once('/'),
-            ) {
+            let properties = self.schema.pointer(at).and_then(|schema| schema.get("properties"));
+            match (properties.and_then(|properties| properties.get(field)), at.rsplit_once('/')) {
                 (Some(schema), _) => break Some(schema),
                 (None, Some((parent, _))) => at = parent,
                 (None, None) => break None,
@@ -157,11 +130,7 @@ impl Validator {
             let defs = self.schema.get("$defs").and_then(Value::as_object);
             let schema = defs.map_or(schema, |defs| resolve(schema, defs));
             let choices = schema.get("oneOf")?.as_array()?;
-            choices
-                .iter()
-                .find(|choice| choice.get("const") == Some(value))?
-                .get("title")?
-                .as_str()
+            choices.iter().find(|choice| choice.get("const") == Some(value))?.get("title")?.as_str()
         });
         title.map_or_else(|| plain(value), |title| format!("{} ({title})", plain(value)))
     }
@@ -171,12 +140,7 @@ impl Validator {
 /// only the one is said that is there.
 fn describe(test: &Value, named: &dyn Fn(&str, &Value) -> String, holds: Option<&Value>) -> Option<String> {
     let mut words = Vec::new();
-    for (field, is) in test
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-    {
+    for (field, is) in test.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let values = match (is.get("const"), is.get("enum").and_then(Value::as_array)) {
             (Some(value), _) => vec![value],
             (None, Some(values)) => {
@@ -191,12 +155,7 @@ fn describe(test: &Value, named: &dyn Fn(&str, &Value) -> String, holds: Option<
         words.push(format!("`{field}` is {}", list.join(" or ")));
     }
     if words.is_empty() {
-        for field in test
-            .get("required")
-            .and_then(Value::as_array)?
-            .iter()
-            .filter_map(Value::as_str)
-        {
+        for field in test.get("required").and_then(Value::as_array)?.iter().filter_map(Value::as_str) {
             words.push(format!("`{field}` is given"));
         }
     }
@@ -222,9 +181,7 @@ fn steps_down(path: &str) -> usize {
 
 /// A JSON pointer without its last steps.
 fn ancestor(pointer: &str, steps: usize) -> &str {
-    (0..steps).fold(pointer, |pointer, _| {
-        pointer.rsplit_once('/').map_or("", |(parent, _)| parent)
-    })
+    (0..steps).fold(pointer, |pointer, _| pointer.rsplit_once('/').map_or("", |(parent, _)| parent))
 }
 
 fn phrase(error: &ValidationError<'_>, schema: Option<&Value>) -> String {
@@ -247,10 +204,7 @@ fn phrase(error: &ValidationError<'_>, schema: Option<&Value>) -> String {
         }
         ValidationErrorKind::MaxLength { limit } => {
             let has = error.instance().as_str().map_or(0, |text| text.chars().count());
-            format!(
-                "must be at most {} long; it has {has}",
-                count(*limit, "character")
-            )
+            format!("must be at most {} long; it has {has}", count(*limit, "character"))
         }
         ValidationErrorKind::MinLength { limit: 1 } => "must not be empty".to_owned(),
         ValidationErrorKind::MinLength { limit } => {
@@ -278,9 +232,7 @@ fn phrase(error: &ValidationError<'_>, schema: Option<&Value>) -> String {
 
 /// The phrase for a value that fits no branch: the choices, if the branches are choices.
 fn choices(error: &ValidationError<'_>, schema: Option<&Value>) -> String {
-    let branches = schema
-        .and_then(|schema| schema.get(error.kind().keyword()))
-        .and_then(Value::as_array);
+    let branches = schema.and_then(|schema| schema.get(error.kind().keyword())).and_then(Value::as_array);
     let named: Option<Vec<String>> = branches.and_then(|branches| {
         let name = |branch: &Value| {
             let value = plain(branch.get("const")?);
@@ -379,10 +331,7 @@ mod tests {
         for (input, expected) in [
             (json!({"topic": "demo"}), vec![]),
             (json!({}), vec!["/topic is required"]),
-            (
-                json!({"topic": "demo!!"}),
-                vec!["/topic must be at most 5 characters long; it has 6"],
-            ),
+            (json!({"topic": "demo!!"}), vec!["/topic must be at most 5 characters long; it has 6"]),
             (
                 json!({"topic": "x", "durations": 5}),
                 vec!["/durations is not a field here; did you mean `duration`?"],
@@ -392,26 +341,17 @@ mod tests {
                 json!({"topic": 7, "duration": "5"}),
                 vec!["/topic must be text", "/duration must be a whole number"],
             ),
-            (
-                json!({"topic": "x", "duration": 0}),
-                vec!["/duration must be at least 1"],
-            ),
+            (json!({"topic": "x", "duration": 0}), vec!["/duration must be at least 1"]),
             (
                 json!({"topic": "x", "type": 3}),
                 vec!["/type must be one of 2 (Scheduled meeting), 8 (Recurring meeting with fixed time)"],
             ),
-            (
-                json!({"topic": "x", "audio": "none"}),
-                vec!["/audio must be one of both, voip, (empty)"],
-            ),
+            (json!({"topic": "x", "audio": "none"}), vec!["/audio must be one of both, voip, (empty)"]),
             (
                 json!({"topic": "x", "when": "tomorrow"}),
                 vec!["/when must be a date and time with its offset, like 2026-12-01T10:00:00Z"],
             ),
-            (
-                json!({"topic": "x", "code": "abc"}),
-                vec!["/code must be capitals"],
-            ),
+            (json!({"topic": "x", "code": "abc"}), vec!["/code must be capitals"]),
             (
                 json!({"topic": "x", "type": 8}),
                 vec!["/recurrence is required when `type` is 8 (Recurring meeting with fixed time)"],
@@ -432,17 +372,11 @@ mod tests {
                 json!({"topic": "x", "people": ["a", ""]}),
                 vec!["/people must hold at most 1 item", "/people/1 must not be empty"],
             ),
-            (
-                json!({"topic": "x", "id": 1.5}),
-                vec!["/id must be a whole number or text"],
-            ),
+            (json!({"topic": "x", "id": 1.5}), vec!["/id must be a whole number or text"]),
             (json!("text"), vec![" must be an object"]),
         ] {
-            let found: Vec<String> = meeting()
-                .check(&input)
-                .iter()
-                .map(|p| format!("{} {}", p.path, p.message))
-                .collect();
+            let found: Vec<String> =
+                meeting().check(&input).iter().map(|p| format!("{} {}", p.path, p.message)).collect();
             assert_eq!(found, expected, "{input}");
         }
     }

@@ -7,9 +7,8 @@ use connector_api::{Refusal, prelude::*};
 
 /// Makes an error of a refusal.
 pub(crate) fn explain(refusal: &Refusal) -> Error {
-    let said = refusal.message().map_or(String::new(), |message| {
-        format!(": {}", message.trim_end_matches('.'))
-    });
+    let said =
+        refusal.message().map_or(String::new(), |message| format!(": {}", message.trim_end_matches('.')));
     match (refusal.class(), refusal.code()) {
         (AnswerClass::MissingScope, _) => missing_scope(refusal),
         (AnswerClass::Expired, _) => refusal
@@ -50,14 +49,9 @@ pub(crate) fn explain(refusal: &Refusal) -> Error {
 
 /// Code 4711, status 400. The message lists scopes between brackets, in every language, and only of the app's own family.
 fn missing_scope(refusal: &Refusal) -> Error {
-    let listed = refusal
-        .message()
-        .and_then(|message| message.rsplit_once('[')?.1.split_once(']'))
-        .map(|(list, _)| {
-            list.split(',')
-                .map(|scope| scope.trim().to_owned())
-                .filter(|scope| !scope.is_empty())
-                .collect()
+    let listed =
+        refusal.message().and_then(|message| message.rsplit_once('[')?.1.split_once(']')).map(|(list, _)| {
+            list.split(',').map(|scope| scope.trim().to_owned()).filter(|scope| !scope.is_empty()).collect()
         });
     let mut error = refusal.error("");
     if let Some(listed) = listed.filter(|list: &Vec<String>| !list.is_empty()) {
@@ -67,11 +61,7 @@ fn missing_scope(refusal: &Refusal) -> Error {
         Some((first, more)) => (first.clone(), more.to_vec()),
         None => return refusal.default_error(),
     };
-    let or = if more.is_empty() {
-        String::new()
-    } else {
-        format!(" (or {})", more.join(", "))
-    };
+    let or = if more.is_empty() { String::new() } else { format!(" (or {})", more.join(", ")) };
     error.message = format!("Zoom refused: the connection lacks the scope {first}{or}");
     error.hint(format!("add {first} to your Zoom app, then connect again"))
 }
@@ -101,17 +91,13 @@ fn rate_limited(refusal: &Refusal) -> Error {
     let daily = refusal.body().is_some() && at.as_second() % 86_400 == 0;
     match refusal.operation() {
         "add_meeting_registrant" if daily => refusal
-            .error(format!(
-                "Zoom lets a registrant be added three times a day; this one has to wait {until}"
-            ))
+            .error(format!("Zoom lets a registrant be added three times a day; this one has to wait {until}"))
             .hint("other registrants can still be added"),
         "create_meeting" | "update_meeting" if daily => refusal
             .error(format!(
                 "Zoom lets a host create and update 100 meetings a day; this one has to wait {until}"
             ))
             .hint("another host of the account can go on"),
-        _ => refusal
-            .error(format!("Zoom refused: too many calls, {until}"))
-            .hint("run it again after that"),
+        _ => refusal.error(format!("Zoom refused: too many calls, {until}")).hint("run it again after that"),
     }
 }

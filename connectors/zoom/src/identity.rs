@@ -32,25 +32,11 @@ struct User {
 /// `GET /users/me`, except for a server-to-server connection, behind which there is an account and nobody in particular.
 pub(crate) async fn identify(ctx: Ctx) -> Result<Identity> {
     if ctx.auth() == "server_to_server" {
-        let account = ctx
-            .parameters()
-            .get("account_id")
-            .and_then(|id| id.as_str())
-            .map(str::to_owned);
-        let label = account
-            .clone()
-            .map_or("a Zoom account".to_owned(), |id| format!("Zoom account {id}"));
-        return Ok(Identity {
-            account,
-            user: None,
-            label,
-        });
+        let account = ctx.parameters().get("account_id").and_then(|id| id.as_str()).map(str::to_owned);
+        let label = account.clone().map_or("a Zoom account".to_owned(), |id| format!("Zoom account {id}"));
+        return Ok(Identity { account, user: None, label });
     }
     let user: User = ctx.get("/users/me").rate("light").send().await?;
     let label = user.email.unwrap_or_else(|| user.id.to_string());
-    Ok(Identity {
-        account: user.account_id.map(|id| id.to_string()),
-        user: Some(user.id.to_string()),
-        label,
-    })
+    Ok(Identity { account: user.account_id.map(|id| id.to_string()), user: Some(user.id.to_string()), label })
 }

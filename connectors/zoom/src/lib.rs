@@ -34,26 +34,12 @@ fn connector() -> Connector {
         .auth(user())
         .auth_with::<identity::Account>(server_to_server())
         .scope_family(scopes::GRANULAR, "Granular scopes, for the user's own account")
-        .scope_family(
-            scopes::GRANULAR_ADMIN,
-            "Granular scopes, for all users of an account",
-        )
+        .scope_family(scopes::GRANULAR_ADMIN, "Granular scopes, for all users of an account")
         .scope_family(scopes::CLASSIC, "Classic scopes, for the user's own account")
-        .scope_family(
-            scopes::CLASSIC_ADMIN,
-            "Classic scopes, for all users of an account",
-        )
+        .scope_family(scopes::CLASSIC_ADMIN, "Classic scopes, for all users of an account")
         .identify(identity::SCOPES, identity::identify)
-        .rate(
-            "light",
-            "Reads of one thing, and small changes",
-            limits([(4, 6_000), (30, 0), (80, 0)]),
-        )
-        .rate(
-            "medium",
-            "Lists, and creating",
-            limits([(2, 2_000), (20, 0), (60, 0)]),
-        )
+        .rate("light", "Reads of one thing, and small changes", limits([(4, 6_000), (30, 0), (80, 0)]))
+        .rate("medium", "Lists, and creating", limits([(2, 2_000), (20, 0), (60, 0)]))
         .error_members(ErrorMembers {
             code: Some("/code".to_owned()),
             message: Some("/message".to_owned()),
@@ -97,41 +83,24 @@ fn connector() -> Connector {
 /// spaces, gives a new refresh token at every refresh, and says in `reason` why it refuses.
 fn user() -> Auth {
     let oauth = Oauth2 {
-        scope: ScopeParameter {
-            send: false,
-            separator: " ".to_owned(),
-        },
+        scope: ScopeParameter { send: false, separator: " ".to_owned() },
         token_members: vec!["api_url".to_owned()],
         rotates_refresh_token: true,
         error_message: Some("reason".to_owned()),
-        ..Oauth2::authorization_code(
-            Endpoint::new("oauth", "/authorize"),
-            Endpoint::new("oauth", "/token"),
-        )
+        ..Oauth2::authorization_code(Endpoint::new("oauth", "/authorize"), Endpoint::new("oauth", "/token"))
     };
-    Auth::oauth2(
-        "user",
-        "Zoom user",
-        oauth.revoke(Endpoint::new("oauth", "/revoke")),
-    )
-    .description("A person connects their own Zoom account (a General app)")
+    Auth::oauth2("user", "Zoom user", oauth.revoke(Endpoint::new("oauth", "/revoke")))
+        .description("A person connects their own Zoom account (a General app)")
 }
 
 /// A Server-to-Server OAuth app: one account, no user, and no refresh token.
 fn server_to_server() -> Auth {
     let oauth = Oauth2 {
-        scope: ScopeParameter {
-            send: false,
-            separator: " ".to_owned(),
-        },
+        scope: ScopeParameter { send: false, separator: " ".to_owned() },
         token_parameters: [("account_id".to_owned(), "{account_id}".to_owned())].into(),
         token_members: vec!["api_url".to_owned()],
         error_message: Some("reason".to_owned()),
-        ..Oauth2::grant(
-            "account_credentials",
-            Client::Connection,
-            Endpoint::new("oauth", "/token"),
-        )
+        ..Oauth2::grant("account_credentials", Client::Connection, Endpoint::new("oauth", "/token"))
     };
     Auth::oauth2("server_to_server", "Zoom account (server-to-server)", oauth)
         .description("Acts for a whole Zoom account without a person; `me` means nobody there")
@@ -140,11 +109,7 @@ fn server_to_server() -> Auth {
 /// Zoom's limits by plan, as requests a second and a day (0: none a day).
 fn limits(plans: [(u32, u32); 3]) -> [(&'static str, Option<u32>, Option<u32>); 3] {
     let limit = |plan, (second, day): (u32, u32)| (plan, Some(second), Some(day).filter(|day| *day > 0));
-    [
-        limit("free", plans[0]),
-        limit("pro", plans[1]),
-        limit("business", plans[2]),
-    ]
+    [limit("free", plans[0]), limit("pro", plans[1]), limit("business", plans[2])]
 }
 
 /// Zoom's own error codes say more than its statuses: a missing scope has status 400.
@@ -153,10 +118,7 @@ fn code(class: AnswerClass, codes: &[i64]) -> AnswerRule {
     AnswerRule {
         status: vec![400, 401, 403, 404],
         methods: Vec::new(),
-        facts: vec![Fact {
-            at: FactAt::Pointer("/code".to_owned()),
-            is,
-        }],
+        facts: vec![Fact { at: FactAt::Pointer("/code".to_owned()), is }],
         class,
         until: None,
     }
@@ -176,15 +138,10 @@ fn daily_limit(fact: Fact) -> AnswerRule {
 /// no type, no time to come back, and plenty left of the limit that the headers do name (observed). They end at midnight,
 /// UTC.
 fn limit_of_a_host_or_registrant() -> AnswerRule {
-    let mut rule = daily_limit(Fact {
-        at: FactAt::Header("X-RateLimit-Type".to_owned()),
-        is: FactIs::Absent,
-    });
+    let mut rule =
+        daily_limit(Fact { at: FactAt::Header("X-RateLimit-Type".to_owned()), is: FactIs::Absent });
     rule.methods = vec!["POST".to_owned(), "PATCH".to_owned()];
-    rule.facts.push(Fact {
-        at: FactAt::Header("X-RateLimit-Remaining".to_owned()),
-        is: FactIs::Above(0),
-    });
+    rule.facts.push(Fact { at: FactAt::Header("X-RateLimit-Remaining".to_owned()), is: FactIs::Above(0) });
     rule
 }
 

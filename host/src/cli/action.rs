@@ -110,11 +110,8 @@ impl Command {
 /// Splits `zoom.create_meeting`.
 fn split_name(name: &str) -> Result<(&str, &str)> {
     name.split_once('.').ok_or_else(|| {
-        Error::new(
-            ErrorKind::Usage,
-            format!("`{}` is not CONNECTOR.ACTION", name.escape_debug()),
-        )
-        .hint("see what there is: jackfield action list")
+        Error::new(ErrorKind::Usage, format!("`{}` is not CONNECTOR.ACTION", name.escape_debug()))
+            .hint("see what there is: jackfield action list")
     })
 }
 
@@ -166,15 +163,14 @@ fn show(host: &Host, name: &str, format: Format) -> Result<()> {
                 ("scopes", scopes(&action.scopes)),
                 (
                     "list",
-                    action.paging.as_ref().map_or(String::new(), |_| {
-                        "comes in pages; --all gets them all".to_owned()
-                    }),
+                    action
+                        .paging
+                        .as_ref()
+                        .map_or(String::new(), |_| "comes in pages; --all gets them all".to_owned()),
                 ),
                 ("docs", action.docs.clone().unwrap_or_default()),
             ];
-            output::data(&output::pairs(
-                facts.into_iter().filter(|(_, value)| !value.is_empty()),
-            ));
+            output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
             output::say(&format!("\nwhat it takes: jackfield action form {name}"));
         }
     }
@@ -190,11 +186,7 @@ fn scopes(sets: &[Scopes]) -> String {
 fn form(host: &Host, name: &str, format: Format) -> Result<()> {
     let (connector, action) = split_name(name)?;
     let (library, action) = host.resolve(connector, action)?;
-    let form = forms::build(
-        &action.title,
-        &action.description,
-        &library.manifest.standalone(&action.input),
-    );
+    let form = forms::build(&action.title, &action.description, &library.manifest.standalone(&action.input));
     match format {
         Format::Json => output::json(&form),
         Format::Ndjson => output::json_line(&form),
@@ -221,25 +213,15 @@ impl Invoke {
             .hint("read one of them from a file: --token-file FILE, or --file FILE"));
         }
         if self.all && declared.paging.is_none() {
-            return Err(Error::new(
-                ErrorKind::Usage,
-                format!("`{}` does not answer in pages", self.action),
-            )
-            .hint("leave --all out"));
+            return Err(Error::new(ErrorKind::Usage, format!("`{}` does not answer in pages", self.action))
+                .hint("leave --all out"));
         }
         let input = self.input(&manifest, declared)?;
         // What is wrong with the input is told before a token is asked for.
         host.check_input(library, declared, &input)?;
         let credential = self.credential(host, connector)?;
-        let caller = Caller {
-            deadline: self.timeout.map(Duration::from_secs),
-            ..Caller::operator()
-        };
-        let pages = if self.all {
-            Pages::All { most: self.max_items }
-        } else {
-            Pages::One
-        };
+        let caller = Caller { deadline: self.timeout.map(Duration::from_secs), ..Caller::operator() };
+        let pages = if self.all { Pages::All { most: self.max_items } } else { Pages::One };
         let invocation = Invocation {
             connector: connector.to_owned(),
             action: action.to_owned(),
@@ -258,10 +240,7 @@ impl Invoke {
         }
         let invoked = runtime.block_on(stoppable(host.invoke(&caller, invocation)))?;
         if invoked.more && self.all {
-            output::say(&format!(
-                "stopped at {} items; there are more: --max-items",
-                self.max_items
-            ));
+            output::say(&format!("stopped at {} items; there are more: --max-items", self.max_items));
         }
         self.print(declared, &invoked)
     }
@@ -293,11 +272,7 @@ impl Invoke {
             parameters.insert(name.to_owned(), Value::String(value.to_owned()));
         }
         if matches!(auth.kind, AuthKind::None {}) && !self.token_stdin && self.token_file.is_none() {
-            return Ok(Credential {
-                auth: auth.name.clone(),
-                parameters,
-                ..Credential::default()
-            });
+            return Ok(Credential { auth: auth.name.clone(), parameters, ..Credential::default() });
         }
         let token = if self.token_stdin || self.token_file.is_some() {
             input::read_token(self.token_file.as_ref())?
@@ -305,10 +280,7 @@ impl Invoke {
             // Nothing is sent, and what stands here is masked.
             SecretString::from("TOKEN")
         } else {
-            let text = format!(
-                "{} needs a credential, and none was given",
-                library.manifest.title
-            );
+            let text = format!("{} needs a credential, and none was given", library.manifest.title);
             let hint = format!(
                 "give a token: jackfield action invoke {} … --token-file FILE, or --token-stdin",
                 self.action
@@ -323,19 +295,15 @@ impl Invoke {
             Error::new(ErrorKind::Internal, format!("the output cannot be read: {error}"))
         };
         let output: Value = serde_json::from_str(invoked.output.get()).map_err(unreadable)?;
-        let items = action
-            .paging
-            .as_ref()
-            .and_then(|paging| output.pointer(&paging.items))
-            .and_then(Value::as_array);
+        let items =
+            action.paging.as_ref().and_then(|paging| output.pointer(&paging.items)).and_then(Value::as_array);
         match (self.output, items) {
             (Format::Json, _) => output::json(&output),
             (Format::Ndjson, Some(items)) => items.iter().for_each(output::json_line),
             (Format::Ndjson, None) => output::json_line(&output),
-            (Format::Name, Some(items)) => items
-                .iter()
-                .filter_map(name_of)
-                .for_each(|name| output::data(&name)),
+            (Format::Name, Some(items)) => {
+                items.iter().filter_map(name_of).for_each(|name| output::data(&name))
+            }
             (Format::Name, None) => output::data(&name_of(&output).unwrap_or_default()),
             (Format::Table, Some(items)) => print_items(items),
             (Format::Table, None) => print_object(&output),
@@ -356,18 +324,14 @@ async fn stoppable<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 /// What names a thing: its id.
 fn name_of(value: &Value) -> Option<String> {
-    let named = ["id", "name", "meeting_id"]
-        .into_iter()
-        .find_map(|member| value.get(member));
+    let named = ["id", "name", "meeting_id"].into_iter().find_map(|member| value.get(member));
     Some(output::cell(named?)).filter(|name| !name.is_empty())
 }
 
 fn print_object(value: &Value) {
     match value.as_object() {
         Some(members) => output::data(&output::pairs(
-            members
-                .iter()
-                .map(|(name, value)| (name.as_str(), output::cell(value))),
+            members.iter().map(|(name, value)| (name.as_str(), output::cell(value))),
         )),
         None => output::data(&output::one_line(&output::cell(value))),
     }
@@ -396,11 +360,7 @@ fn print_request(request: Option<Value>, format: Format) {
     if format != Format::Table {
         return output::json(&request);
     }
-    let mut text = format!(
-        "{} {}\n",
-        output::cell(&request["method"]),
-        output::cell(&request["url"])
-    );
+    let mut text = format!("{} {}\n", output::cell(&request["method"]), output::cell(&request["url"]));
     for (name, value) in request["headers"].as_object().into_iter().flatten() {
         text.push_str(&format!("{name}: {}\n", output::one_line(&output::cell(value))));
     }

@@ -88,32 +88,14 @@ fn show(library: &Library, format: Format) {
         .hosts
         .iter()
         .map(|rule| {
-            format!(
-                "{}{}",
-                rule.host,
-                if rule.credential {
-                    ""
-                } else {
-                    " (without the credential)"
-                }
-            )
+            format!("{}{}", rule.host, if rule.credential { "" } else { " (without the credential)" })
         })
         .collect();
-    let auth: Vec<String> = manifest
-        .auth
-        .iter()
-        .map(|auth| format!("{} ({})", auth.name, auth.title))
-        .collect();
-    let bases: Vec<String> = manifest
-        .bases
-        .iter()
-        .map(|base| format!("{} {}", base.name, base.urls.join(" or ")))
-        .collect();
-    let webhooks: Vec<&str> = manifest
-        .webhooks
-        .iter()
-        .map(|webhook| webhook.name.as_str())
-        .collect();
+    let auth: Vec<String> =
+        manifest.auth.iter().map(|auth| format!("{} ({})", auth.name, auth.title)).collect();
+    let bases: Vec<String> =
+        manifest.bases.iter().map(|base| format!("{} {}", base.name, base.urls.join(" or "))).collect();
+    let webhooks: Vec<&str> = manifest.webhooks.iter().map(|webhook| webhook.name.as_str()).collect();
     let facts = [
         ("title", manifest.title.clone()),
         ("about", manifest.description.clone()),
@@ -121,10 +103,7 @@ fn show(library: &Library, format: Format) {
         ("file", library.path.display().to_string()),
         (
             "built with",
-            format!(
-                "connector-abi {}, connector-api {}",
-                library.probe.abi_crate, library.probe.api_crate
-            ),
+            format!("connector-abi {}, connector-api {}", library.probe.abi_crate, library.probe.api_crate),
         ),
         ("may reach", hosts.join(", ")),
         ("addresses", bases.join(", ")),
@@ -133,28 +112,17 @@ fn show(library: &Library, format: Format) {
         ("webhooks", webhooks.join(", ")),
         ("docs", manifest.docs.clone().unwrap_or_default()),
     ];
-    output::data(&output::pairs(
-        facts.into_iter().filter(|(_, value)| !value.is_empty()),
-    ));
+    output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
     let names = |pairs: Vec<(&str, &str)>| {
         let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-        pairs
-            .iter()
-            .map(|(name, title)| format!("  {name:width$}  {title}\n"))
-            .collect::<String>()
+        pairs.iter().map(|(name, title)| format!("  {name:width$}  {title}\n")).collect::<String>()
     };
-    let actions = manifest
-        .actions
-        .iter()
-        .map(|action| (action.name.as_str(), action.title.as_str()))
-        .collect();
+    let actions =
+        manifest.actions.iter().map(|action| (action.name.as_str(), action.title.as_str())).collect();
     output::data(&format!("\nactions\n{}", names(actions)));
     if !manifest.triggers.is_empty() {
-        let triggers = manifest
-            .triggers
-            .iter()
-            .map(|trigger| (trigger.name.as_str(), trigger.title.as_str()))
-            .collect();
+        let triggers =
+            manifest.triggers.iter().map(|trigger| (trigger.name.as_str(), trigger.title.as_str())).collect();
         output::data(&format!("\ntriggers\n{}", names(triggers)));
     }
 }

@@ -39,35 +39,18 @@ pub(crate) fn print(error: &Error, format: Format) {
 fn text(error: &Error) -> String {
     let clean = output::one_line;
     let mut out = format!("error[{}]: {}", clean(error.kind.as_str()), clean(&error.message));
-    let fields: Vec<(String, String)> = error
-        .problems
-        .iter()
-        .map(|problem| (field(&problem.path), clean(&problem.message)))
-        .collect();
-    let width = fields
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or_default();
+    let fields: Vec<(String, String)> =
+        error.problems.iter().map(|problem| (field(&problem.path), clean(&problem.message))).collect();
+    let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
     for (name, message) in fields {
         let _ = write!(out, "\n  {name:width$}  {message}");
     }
-    if let Some(path) = error
-        .path
-        .as_ref()
-        .filter(|path| error.problems.is_empty() && !path.is_empty())
-    {
+    if let Some(path) = error.path.as_ref().filter(|path| error.problems.is_empty() && !path.is_empty()) {
         let _ = write!(out, "\n  at: {}", field(path));
     }
     if let Some(provider) = &error.provider {
-        let code = provider
-            .code
-            .as_ref()
-            .map_or(String::new(), |code| format!(", code {}", clean(code)));
-        let said = provider
-            .message
-            .as_ref()
-            .map_or(String::new(), |text| format!(": {}", clean(text)));
+        let code = provider.code.as_ref().map_or(String::new(), |code| format!(", code {}", clean(code)));
+        let said = provider.message.as_ref().map_or(String::new(), |text| format!(": {}", clean(text)));
         let _ = write!(out, "\n  provider: status {}{code}{said}", provider.status);
     }
     if let Some(hint) = &error.hint {
@@ -91,11 +74,7 @@ fn field(pointer: &str) -> String {
             let _ = write!(path, "{dot}{}", output::one_line(&step));
         }
     }
-    if path.is_empty() {
-        "(the input)".to_owned()
-    } else {
-        path
-    }
+    if path.is_empty() { "(the input)".to_owned() } else { path }
 }
 
 #[cfg(test)]
@@ -104,10 +83,8 @@ mod tests {
 
     #[test]
     fn every_kind_ends_the_command_with_a_code_of_its_own_family() {
-        let codes: Vec<String> = ErrorKind::ALL
-            .iter()
-            .map(|kind| format!("{} {kind}", exit_code(kind)))
-            .collect();
+        let codes: Vec<String> =
+            ErrorKind::ALL.iter().map(|kind| format!("{} {kind}", exit_code(kind))).collect();
         assert_eq!(
             codes,
             [

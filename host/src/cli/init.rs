@@ -18,25 +18,16 @@ impl Init {
     pub(crate) fn run(self, home: Option<PathBuf>) -> Result<()> {
         let given = match (self.dir, home) {
             (Some(_), Some(_)) => {
-                return Err(Error::new(
-                    ErrorKind::Usage,
-                    "the home is named twice: as DIR and with --home",
-                )
-                .hint("give one of the two"));
+                return Err(Error::new(ErrorKind::Usage, "the home is named twice: as DIR and with --home")
+                    .hint("give one of the two"));
             }
             (dir, home) => dir.or(home),
         };
-        let flag = given
-            .as_ref()
-            .map_or(String::new(), |dir| format!(" --home {}", dir.display()));
+        let flag = given.as_ref().map_or(String::new(), |dir| format!(" --home {}", dir.display()));
         let home = Home::locate(given)?;
         let new = home.create()?;
         let path = home.path().display();
-        say(&if new {
-            format!("made a home at {path}")
-        } else {
-            format!("the home at {path} is complete")
-        });
+        say(&if new { format!("made a home at {path}") } else { format!("the home at {path} is complete") });
         say(&format!(
             "drop connector libraries into {}, then: jackfield{flag} connector list",
             home.plugins().display()

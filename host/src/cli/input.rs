@@ -22,11 +22,7 @@ fn usage(text: String) -> Error {
 
 /// Reads the JSON of a file, or of standard input for `-`.
 pub(crate) fn read_file(path: &Path) -> Result<Value> {
-    let name = if path == Path::new("-") {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
-    };
+    let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
     let failed = |what: String| usage(format!("{name}: {what}"));
     let bytes = read_all(path).map_err(|error| failed(error.to_string()))?;
     json::read(&bytes).map_err(|error| failed(format!("is not JSON: {error}")))
@@ -35,14 +31,9 @@ pub(crate) fn read_file(path: &Path) -> Result<Value> {
 fn read_all(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     if path == Path::new("-") {
-        std::io::stdin()
-            .lock()
-            .take(MAX_FILE + 1)
-            .read_to_end(&mut bytes)?;
+        std::io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     } else {
-        std::fs::File::open(path)?
-            .take(MAX_FILE + 1)
-            .read_to_end(&mut bytes)?;
+        std::fs::File::open(path)?.take(MAX_FILE + 1).read_to_end(&mut bytes)?;
     }
     if bytes.len() as u64 > MAX_FILE {
         return Err(std::io::Error::other(format!("has more than {MAX_FILE} bytes")));
@@ -62,10 +53,7 @@ pub(crate) fn read_token(file: Option<&PathBuf>) -> Result<SecretString> {
     let text = std::str::from_utf8(&bytes).map_err(|_| usage(format!("the token in {name} is not text")))?;
     let token = text.trim_end_matches(['\r', '\n']);
     if token.is_empty() {
-        return Err(Error::new(
-            ErrorKind::Unauthorized,
-            format!("there is no token in {name}"),
-        ));
+        return Err(Error::new(ErrorKind::Unauthorized, format!("there is no token in {name}")));
     }
     if token.chars().any(char::is_control) {
         return Err(Error::new(
@@ -89,9 +77,7 @@ pub(crate) fn set(input: &mut Value, schema: &Value, assignment: &str) -> Result
                     *at = Value::Object(Map::new());
                 }
                 let members = at.as_object_mut().ok_or_else(|| {
-                    usage(format!(
-                        "`{path}`: `{name}` is a field of something that is no object"
-                    ))
+                    usage(format!("`{path}`: `{name}` is a field of something that is no object"))
                 })?;
                 members.entry(name.clone()).or_insert(Value::Null)
             }
@@ -100,9 +86,7 @@ pub(crate) fn set(input: &mut Value, schema: &Value, assignment: &str) -> Result
                     *at = Value::Array(Vec::new());
                 }
                 let items = at.as_array_mut().ok_or_else(|| {
-                    usage(format!(
-                        "`{path}`: [{index}] is an item of something that is no list"
-                    ))
+                    usage(format!("`{path}`: [{index}] is an item of something that is no list"))
                 })?;
                 if *index > items.len() || *index > MAX_INDEX {
                     return Err(usage(format!(
@@ -150,10 +134,8 @@ fn steps(path: &str) -> Result<Vec<Step>> {
         }
         steps.push(Step::Name(name.to_owned()));
         while !rest.is_empty() {
-            let (index, after) = rest
-                .strip_prefix('[')
-                .and_then(|rest| rest.split_once(']'))
-                .ok_or_else(bad)?;
+            let (index, after) =
+                rest.strip_prefix('[').and_then(|rest| rest.split_once(']')).ok_or_else(bad)?;
             steps.push(Step::Index(index.parse().map_err(|_| bad())?));
             rest = after;
         }
@@ -249,10 +231,7 @@ mod tests {
             ("note=null", json!({"note": "null"})),
             ("hosts=a@b", json!({"hosts": "a@b"})),
             (r#"hosts=["a","b"]"#, json!({"hosts": ["a", "b"]})),
-            (
-                "inner.list[0].email=1",
-                json!({"inner": {"list": [{"email": "1"}]}}),
-            ),
+            ("inner.list[0].email=1", json!({"inner": {"list": [{"email": "1"}]}})),
             ("inner.list[0].n=1.5", json!({"inner": {"list": [{"n": 1.5}]}})),
             (r#"inner={"list":[]}"#, json!({"inner": {"list": []}})),
             ("unknown=5", json!({"unknown": "5"})),
@@ -275,10 +254,7 @@ mod tests {
             ("a..b=x", "`a..b` is not a field"),
             ("a[x]=1", "`a[x]` is not a field"),
             ("a[0=1", "`a[0` is not a field"),
-            (
-                "topic.x=1",
-                "`topic.x`: `x` is a field of something that is no object",
-            ),
+            ("topic.x=1", "`topic.x`: `x` is a field of something that is no object"),
             ("inner.list[2]=1", "item 2 comes after 0 item(s)"),
             ("inner[0]=1", "[0] is an item of something that is no list"),
         ] {

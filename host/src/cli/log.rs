@@ -44,19 +44,12 @@ pub(crate) fn start(verbose: u8, home: Option<&Home>) {
 }
 
 fn ours(level: LevelFilter) -> Targets {
-    Targets::new()
-        .with_target("jackfield", level)
-        .with_target("connector", level)
+    Targets::new().with_target("jackfield", level).with_target("connector", level)
 }
 
 /// A file a day; a log that cannot be written keeps nobody from working.
 fn open(home: &Home) -> Option<File> {
     let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
     let path = home.logs().join(format!("jackfield-{day}.log"));
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)
-        .ok()
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path).ok()
 }

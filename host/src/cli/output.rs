@@ -24,13 +24,9 @@ pub(crate) enum Format {
 #[allow(clippy::print_stdout, reason = "this is where data goes to standard output")]
 pub(crate) fn data(text: &str) {
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| {
-        if text.ends_with('\n') {
-            Ok(())
-        } else {
-            out.write_all(b"\n")
-        }
-    });
+    let _ = out
+        .write_all(text.as_bytes())
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
     let _ = out.flush();
 }
 
@@ -64,10 +60,9 @@ pub(crate) fn list<T: Serialize>(
         Format::Table => data(&table(headers, items.iter().map(row))),
         Format::Json => json(&items),
         Format::Ndjson => items.iter().for_each(json_line),
-        Format::Name => items
-            .iter()
-            .filter_map(|item| row(item).into_iter().next())
-            .for_each(|name| data(&name)),
+        Format::Name => {
+            items.iter().filter_map(|item| row(item).into_iter().next()).for_each(|name| data(&name))
+        }
     }
 }
 
@@ -92,28 +87,16 @@ pub(crate) fn table(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -
         column.set_padding((0, 2));
     }
     if let Some(width) = terminal_width() {
-        table
-            .set_content_arrangement(ContentArrangement::Dynamic)
-            .set_width(width);
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
-    table
-        .lines()
-        .map(|line| line.trim_end().to_owned() + "\n")
-        .collect()
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 /// Names and values, one a line.
 pub(crate) fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> String {
     let pairs: Vec<_> = pairs.collect();
-    let width = pairs
-        .iter()
-        .map(|(name, _)| name.chars().count())
-        .max()
-        .unwrap_or_default();
-    pairs
-        .iter()
-        .map(|(name, value)| format!("{:width$}  {}\n", one_line(name), one_line(value)))
-        .collect()
+    let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
+    pairs.iter().map(|(name, value)| format!("{:width$}  {}\n", one_line(name), one_line(value))).collect()
 }
 
 /// A JSON value in a cell.
@@ -146,8 +129,5 @@ pub(crate) fn terminal_width() -> Option<u16> {
     if !io::IsTerminal::is_terminal(&io::stdout()) {
         return None;
     }
-    rustix::termios::tcgetwinsize(io::stdout())
-        .ok()
-        .map(|size| size.ws_col)
-        .filter(|columns| *columns >= 40)
+    rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns >= 40)
 }

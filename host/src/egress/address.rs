@@ -247,10 +247,7 @@ mod tests {
         let (guarded, _) = stub(vec![vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()]]);
         let error = guarded.resolve("inside.example.com".into()).await.unwrap_err();
         assert_eq!(error.to_string(), "`inside.example.com` leads to this machine");
-        let (guarded, _) = stub(vec![vec![
-            "10.0.0.1".parse().unwrap(),
-            "1.1.1.1".parse().unwrap(),
-        ]]);
+        let (guarded, _) = stub(vec![vec!["10.0.0.1".parse().unwrap(), "1.1.1.1".parse().unwrap()]]);
         assert_eq!(
             guarded.resolve("mixed.example.com".into()).await.unwrap(),
             ["1.1.1.1:0".parse().unwrap()]
@@ -276,26 +273,13 @@ mod tests {
         let inner = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         tokio::spawn(serve(outer, "public"));
         tokio::spawn(serve(inner, "inner"));
-        let (mut guarded, asked) = stub(vec![
-            vec!["127.0.0.2".parse().unwrap()],
-            vec!["127.0.0.1".parse().unwrap()],
-        ]);
+        let (mut guarded, asked) =
+            stub(vec![vec!["127.0.0.2".parse().unwrap()], vec!["127.0.0.1".parse().unwrap()]]);
         guarded.forbidden = |address| (address == IpAddr::from([127, 0, 0, 1])).then_some("this machine");
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .dns_resolver(guarded)
-            .build()
-            .unwrap();
+        let client = reqwest::Client::builder().no_proxy().dns_resolver(guarded).build().unwrap();
         let url = format!("http://rebinding.example.com:{port}/");
-        assert_eq!(
-            client.get(&url).send().await.unwrap().text().await.unwrap(),
-            "public"
-        );
-        assert_eq!(
-            asked.load(Ordering::SeqCst),
-            1,
-            "looked up once: what was checked was dialled"
-        );
+        assert_eq!(client.get(&url).send().await.unwrap().text().await.unwrap(), "public");
+        assert_eq!(asked.load(Ordering::SeqCst), 1, "looked up once: what was checked was dialled");
         let error = client.get(&url).send().await.unwrap_err();
         let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
         assert!(

@@ -73,9 +73,7 @@ impl Credential {
 
     /// Adds the secrets to what is masked.
     pub fn redact(&self, redactor: &mut Redactor) {
-        self.secrets
-            .values()
-            .for_each(|secret| redactor.add(secret.expose_secret()));
+        self.secrets.values().for_each(|secret| redactor.add(secret.expose_secret()));
     }
 
     /// Puts the secrets where the manifest says.
@@ -101,10 +99,7 @@ impl Credential {
     fn fill(&self, value: &str) -> Result<String> {
         let mut missing = None;
         let filled = template::fill(value, |hole| {
-            let secret = self
-                .secrets
-                .get(hole)
-                .map(|secret| secret.expose_secret().to_owned());
+            let secret = self.secrets.get(hole).map(|secret| secret.expose_secret().to_owned());
             let value = secret.or_else(|| self.public_value(hole));
             if value.is_none() {
                 missing = Some(hole.to_owned());
@@ -120,10 +115,7 @@ impl Credential {
 }
 
 fn no_credential(missing: &str) -> Error {
-    Error::new(
-        ErrorKind::Unauthorized,
-        format!("the connection has no `{missing}`"),
-    )
+    Error::new(ErrorKind::Unauthorized, format!("the connection has no `{missing}`"))
 }
 
 fn unusable() -> Error {

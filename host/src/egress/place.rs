@@ -44,35 +44,20 @@ impl Target {
         };
         let base = base.ok_or_else(|| {
             let name = request.base.as_deref().unwrap_or("default");
-            blocked(format!(
-                "the connector has no base address `{}`",
-                name.escape_debug()
-            ))
+            blocked(format!("the connector has no base address `{}`", name.escape_debug()))
         })?;
         let (root, by_operator) = self.root(base)?;
         if !path.starts_with('/') {
-            return Err(blocked(
-                "the connector's path does not begin with a slash".to_owned(),
-            ));
+            return Err(blocked("the connector's path does not begin with a slash".to_owned()));
         }
         let expected = format!("{}{path}", root.path().trim_end_matches('/'));
         let mut url = root.clone();
         url.set_path(&expected);
         // A parser that has its own ideas of the path - dot segments, back slashes - has read another one.
         if url.path() != expected || url.origin() != root.origin() {
-            return Err(blocked(
-                "the connector's path would lead elsewhere than it says".to_owned(),
-            ));
+            return Err(blocked("the connector's path would lead elsewhere than it says".to_owned()));
         }
-        if by_operator {
-            Ok(Place {
-                url,
-                by_operator,
-                credential: true,
-            })
-        } else {
-            self.check(url)
-        }
+        if by_operator { Ok(Place { url, by_operator, credential: true }) } else { self.check(url) }
     }
 
     /// A base's address, and whether the operator has said it.
@@ -90,12 +75,8 @@ impl Target {
                 value
             });
             if let Ok(Some(text)) = filled {
-                let unusable = || {
-                    blocked(format!(
-                        "the base address `{}` does not become an address",
-                        base.name
-                    ))
-                };
+                let unusable =
+                    || blocked(format!("the base address `{}` does not become an address", base.name));
                 let url = Url::parse(&text).map_err(|_| unusable())?;
                 return if url.query().is_some() || url.fragment().is_some() {
                     Err(unusable())
@@ -104,31 +85,17 @@ impl Target {
                 };
             }
         }
-        let text = format!(
-            "the address of `{}` needs the connection's `{missing}`",
-            base.name
-        );
+        let text = format!("the address of `{}` needs the connection's `{missing}`", base.name);
         Err(Error::new(ErrorKind::Unauthorized, text).hint(format!("give it: --parameter {missing}=…")))
     }
 
     /// Whether a request may go to an address.
     pub(super) fn check(&self, url: Url) -> Result<Place> {
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(blocked(
-                "an address with a name or a password in it is not used".to_owned(),
-            ));
+            return Err(blocked("an address with a name or a password in it is not used".to_owned()));
         }
-        if self
-            .integration
-            .endpoints
-            .values()
-            .any(|endpoint| endpoint.origin() == url.origin())
-        {
-            return Ok(Place {
-                url,
-                by_operator: true,
-                credential: true,
-            });
+        if self.integration.endpoints.values().any(|endpoint| endpoint.origin() == url.origin()) {
+            return Ok(Place { url, by_operator: true, credential: true });
         }
         if url.scheme() != "https" {
             let hint =
@@ -141,26 +108,12 @@ impl Target {
             Some(Host::Ipv6(address)) => self.check_address(IpAddr::V6(address))?,
             None => return Err(blocked("an address without a host is not used".to_owned())),
         };
-        let rule = self
-            .manifest
-            .hosts
-            .iter()
-            .find(|rule| self.rule_fits(rule, &host))
-            .ok_or_else(|| {
-                let id = &self.manifest.id;
-                blocked(format!(
-                    "the connector `{id}` does not declare the host `{}`",
-                    host.escape_debug()
-                ))
-                .hint(format!(
-                    "see which hosts it declares: jackfield connector show {id}"
-                ))
-            })?;
-        Ok(Place {
-            url,
-            by_operator: false,
-            credential: rule.credential,
-        })
+        let rule = self.manifest.hosts.iter().find(|rule| self.rule_fits(rule, &host)).ok_or_else(|| {
+            let id = &self.manifest.id;
+            blocked(format!("the connector `{id}` does not declare the host `{}`", host.escape_debug()))
+                .hint(format!("see which hosts it declares: jackfield connector show {id}"))
+        })?;
+        Ok(Place { url, by_operator: false, credential: rule.credential })
     }
 
     fn check_address(&self, address: IpAddr) -> Result<String> {
@@ -172,11 +125,7 @@ impl Target {
 
     fn rule_fits(&self, rule: &HostRule, host: &str) -> bool {
         match template::fill(&rule.host, |hole| self.credential.public_value(hole)) {
-            Ok(Some(filled)) => HostRule {
-                host: filled,
-                credential: rule.credential,
-            }
-            .fits(host),
+            Ok(Some(filled)) => HostRule { host: filled, credential: rule.credential }.fits(host),
             _ => false,
         }
     }

@@ -57,10 +57,7 @@ impl Target {
             .ok()
             .filter(|method| *method != Method::CONNECT && *method != Method::TRACE)
             .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::Blocked,
-                    "the connector's method is not one that is sent",
-                )
+                Error::new(ErrorKind::Blocked, "the connector's method is not one that is sent")
             })?;
         let mut url = place.url;
         if !request.query.is_empty() {
@@ -82,20 +79,8 @@ impl Target {
             ));
         }
         let repeatable = request.idempotent || method.is_safe();
-        let template = if request.path.starts_with('/') {
-            request.path
-        } else {
-            "(an address)".to_owned()
-        };
-        Ok(Prepared {
-            method,
-            url,
-            headers,
-            body,
-            by_operator: place.by_operator,
-            repeatable,
-            template,
-        })
+        let template = if request.path.starts_with('/') { request.path } else { "(an address)".to_owned() };
+        Ok(Prepared { method, url, headers, body, by_operator: place.by_operator, repeatable, template })
     }
 
     fn header(&self, headers: &mut HeaderMap, name: &str, value: &str) -> Result<()> {
@@ -132,11 +117,8 @@ impl Prepared {
             .map(|(name, value)| {
                 let text = if value.is_sensitive() {
                     // The scheme helps; what stands behind it is the secret.
-                    let scheme = value
-                        .to_str()
-                        .ok()
-                        .and_then(|text| text.split_once(' '))
-                        .map(|(scheme, _)| scheme);
+                    let scheme =
+                        value.to_str().ok().and_then(|text| text.split_once(' ')).map(|(scheme, _)| scheme);
                     scheme.map_or(crate::redact::MASK.to_owned(), |scheme| {
                         format!("{scheme} {}", crate::redact::MASK)
                     })

@@ -113,11 +113,7 @@ impl Egress {
     /// Clients within these limits. None is made before it is needed.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self {
-            limits,
-            public: OnceLock::new(),
-            operator: OnceLock::new(),
-        }
+        Self { limits, public: OnceLock::new(), operator: OnceLock::new() }
     }
 
     fn client(&self, by_operator: bool) -> Result<&Client> {
@@ -136,10 +132,7 @@ impl Egress {
             builder = builder.https_only(true).dns_resolver(Arc::new(Guarded::system()));
         }
         let client = builder.build().map_err(|error| {
-            Error::new(
-                ErrorKind::Internal,
-                format!("no HTTP client can be made: {}", reason(&error)),
-            )
+            Error::new(ErrorKind::Internal, format!("no HTTP client can be made: {}", reason(&error)))
         })?;
         Ok(place.get_or_init(|| client))
     }
@@ -229,29 +222,17 @@ impl Egress {
         let mut request = request.clone();
         let mut received = received;
         for _ in 0..MAX_REDIRECTS {
-            let location = received
-                .headers
-                .get(LOCATION)
-                .and_then(|location| location.to_str().ok());
+            let location = received.headers.get(LOCATION).and_then(|location| location.to_str().ok());
             let (true, Some(location)) = (is_redirect(received.status), location) else {
                 return Ok(received);
             };
-            let blocked = |error: Error| Lost {
-                error,
-                sent: false,
-                passing: false,
-            };
+            let blocked = |error: Error| Lost { error, sent: false, passing: false };
             let next = request.url.join(location).map_err(|_| {
-                blocked(Error::new(
-                    ErrorKind::UnexpectedAnswer,
-                    "was sent on to an address that is none",
-                ))
+                blocked(Error::new(ErrorKind::UnexpectedAnswer, "was sent on to an address that is none"))
             })?;
             let place = target.check(next).map_err(|mut error| {
-                error.message = format!(
-                    "{} sent the request on, and {}",
-                    target.manifest.title, error.message
-                );
+                error.message =
+                    format!("{} sent the request on, and {}", target.manifest.title, error.message);
                 blocked(error)
             })?;
             if place.url.origin() != request.url.origin() {
@@ -273,17 +254,10 @@ impl Egress {
     }
 
     async fn once(&self, request: &Prepared, deadline: Instant) -> Result<Received, Lost> {
-        let before = |error| Lost {
-            error,
-            sent: false,
-            passing: false,
-        };
+        let before = |error| Lost { error, sent: false, passing: false };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            return Err(before(Error::new(
-                ErrorKind::Timeout,
-                "there was no time left to send a request",
-            )));
+            return Err(before(Error::new(ErrorKind::Timeout, "there was no time left to send a request")));
         }
         let response = self
             .client(request.by_operator)
@@ -303,10 +277,8 @@ impl Egress {
         let (status, headers) = (response.status(), response.headers().clone());
         // What the client has unpacked has lost this header.
         if let Some(encoding) = headers.get(CONTENT_ENCODING) {
-            let encoding = String::from_utf8_lossy(encoding.as_bytes())
-                .escape_debug()
-                .take(30)
-                .collect::<String>();
+            let encoding =
+                String::from_utf8_lossy(encoding.as_bytes()).escape_debug().take(30).collect::<String>();
             let text = format!("sent an answer in the encoding `{encoding}`, which was not asked for");
             return Err(Lost {
                 error: Error::new(ErrorKind::UnexpectedAnswer, text),
@@ -322,27 +294,15 @@ impl Egress {
                     let text = format!("sent an answer of more than {most} bytes");
                     let hint = "ask for less, or raise `limits.answer_bytes`";
                     let error = Error::new(ErrorKind::UnexpectedAnswer, text).hint(hint);
-                    return Err(Lost {
-                        error,
-                        sent: true,
-                        passing: false,
-                    });
+                    return Err(Lost { error, sent: true, passing: false });
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => {
-                    return Ok(Received {
-                        status,
-                        headers,
-                        body,
-                    });
+                    return Ok(Received { status, headers, body });
                 }
                 // The status says that nothing was done, whatever else it would have said.
                 Err(_) if status.is_client_error() => {
-                    return Ok(Received {
-                        status,
-                        headers,
-                        body: Vec::new(),
-                    });
+                    return Ok(Received { status, headers, body: Vec::new() });
                 }
                 Err(error) => {
                     let mut lost = lost(&error);
@@ -385,21 +345,9 @@ fn classify(target: &Target, request: &Prepared, received: &Received) -> (Verdic
     // Only answers that might be refusals are looked into; an answer of success is parsed once, by the connector.
     let answers = &target.manifest.answers;
     let look = !received.status.is_success()
-        || answers
-            .rules
-            .iter()
-            .any(|rule| rule.status.is_empty() || rule.status.contains(&status));
-    let body: Option<Value> = if look {
-        connector_protocol::json::read(&received.body).ok()
-    } else {
-        None
-    };
-    let seen = Seen {
-        method: request.method.as_str(),
-        status,
-        header: &header,
-        body: body.as_ref(),
-    };
+        || answers.rules.iter().any(|rule| rule.status.is_empty() || rule.status.contains(&status));
+    let body: Option<Value> = if look { connector_protocol::json::read(&received.body).ok() } else { None };
+    let seen = Seen { method: request.method.as_str(), status, header: &header, body: body.as_ref() };
     let verdict = answers.classify(&seen, Timestamp::now());
     let mut room = MAX_HEADERS;
     let mut headers = Vec::new();
@@ -410,15 +358,7 @@ fn classify(target: &Target, request: &Prepared, received: &Received) -> (Verdic
             headers.push((name.as_str().to_owned(), value));
         }
     }
-    (
-        verdict,
-        HttpAnswer {
-            status,
-            class: verdict.class,
-            headers,
-            retry_at: verdict.retry_at,
-        },
-    )
+    (verdict, HttpAnswer { status, class: verdict.class, headers, retry_at: verdict.retry_at })
 }
 
 /// What an error of the client means: whether the provider may have got the request, and whether it may go better.
@@ -432,27 +372,15 @@ fn lost(error: &reqwest::Error) -> Lost {
         };
     }
     if error.is_builder() {
-        return Lost {
-            error: Error::new(ErrorKind::Blocked, reason(error)),
-            sent: false,
-            passing: false,
-        };
+        return Lost { error: Error::new(ErrorKind::Blocked, reason(error)), sent: false, passing: false };
     }
     if error.is_connect() {
         // What TLS says comes as invalid data. A certificate does not get better by waiting.
         let tls = chain()
             .filter_map(|error| error.downcast_ref::<io::Error>())
             .any(|e| e.kind() == io::ErrorKind::InvalidData);
-        let kind = if error.is_timeout() {
-            ErrorKind::Timeout
-        } else {
-            ErrorKind::Network
-        };
-        return Lost {
-            error: Error::new(kind, reason(error)),
-            sent: false,
-            passing: !tls,
-        };
+        let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
+        return Lost { error: Error::new(kind, reason(error)), sent: false, passing: !tls };
     }
     let kind = if error.is_timeout() {
         ErrorKind::Timeout
@@ -462,11 +390,7 @@ fn lost(error: &reqwest::Error) -> Lost {
         ErrorKind::Network
     };
     // The deadline is over; anything else may pass.
-    Lost {
-        error: Error::new(kind, reason(error)),
-        sent: true,
-        passing: !error.is_timeout(),
-    }
+    Lost { error: Error::new(kind, reason(error)), sent: true, passing: !error.is_timeout() }
 }
 
 /// An error and what it was caused by, outermost first.

@@ -12,16 +12,9 @@ const MAX_DEPTH: usize = 6;
 #[must_use]
 pub fn build(title: &str, description: &str, schema: &Value) -> Form {
     let empty = Map::new();
-    let builder = Builder {
-        defs: schema.get("$defs").and_then(Value::as_object).unwrap_or(&empty),
-    };
+    let builder = Builder { defs: schema.get("$defs").and_then(Value::as_object).unwrap_or(&empty) };
     let (fields, rules) = builder.object(schema, 0);
-    Form {
-        title: title.to_owned(),
-        description: description.to_owned(),
-        fields,
-        rules,
-    }
+    Form { title: title.to_owned(), description: description.to_owned(), fields, rules }
 }
 
 struct Builder<'a> {
@@ -37,13 +30,8 @@ impl Builder<'_> {
             .flatten()
             .map(|(name, schema)| self.field(name, schema, required.contains(&name.as_str()), depth))
             .collect();
-        let mut rules: Vec<Rule> = schema
-            .get("allOf")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(rule)
-            .collect();
+        let mut rules: Vec<Rule> =
+            schema.get("allOf").and_then(Value::as_array).into_iter().flatten().filter_map(rule).collect();
         rules.extend(not_together(schema));
         (fields, rules)
     }
@@ -55,10 +43,7 @@ impl Builder<'_> {
         let text = |keyword: &str| either(keyword).and_then(Value::as_str).map(str::to_owned);
         let flag = |keyword: &str| either(keyword) == Some(&Value::Bool(true));
         let ui = |member: &str| {
-            [schema, target]
-                .iter()
-                .find_map(|schema| schema.get("x-ui")?.get(member))
-                .and_then(Value::as_str)
+            [schema, target].iter().find_map(|schema| schema.get("x-ui")?.get(member)).and_then(Value::as_str)
         };
         Field {
             name: name.to_owned(),
@@ -70,10 +55,7 @@ impl Builder<'_> {
             advanced: ui("visibility") == Some("advanced"),
             group: ui("group").map(str::to_owned),
             default: either("default").cloned(),
-            examples: either("examples")
-                .and_then(Value::as_array)
-                .cloned()
-                .unwrap_or_default(),
+            examples: either("examples").and_then(Value::as_array).cloned().unwrap_or_default(),
             unit: ui("unit").map(str::to_owned),
             clearable,
             kind: self.kind(target, ui("widget"), text("x-timezone-field"), depth),
@@ -156,11 +138,7 @@ fn type_of(schema: &Value) -> Option<&str> {
 
 fn choices(schema: &Value) -> Option<Vec<Choice>> {
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-        let choice = |value: &Value| Choice {
-            value: value.clone(),
-            title: plain(value),
-            help: None,
-        };
+        let choice = |value: &Value| Choice { value: value.clone(), title: plain(value), help: None };
         return Some(values.iter().map(choice).collect());
     }
     let branches = schema.get("oneOf")?.as_array()?;
@@ -184,18 +162,13 @@ fn plain(value: &Value) -> String {
 fn humanise(name: &str) -> String {
     let words = name.replace(['_', '-'], " ");
     let mut characters = words.chars();
-    characters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().collect::<String>() + characters.as_str()
-    })
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + characters.as_str())
 }
 
 fn strings(value: Option<&Value>) -> Vec<&str> {
-    value
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect()
+    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 fn owned(names: &[&str]) -> Vec<String> {
@@ -217,42 +190,22 @@ fn rule(condition: &Value) -> Option<Rule> {
             };
             (field.clone(), values)
         }
-        None => (
-            strings(test.get("required"))
-                .first()
-                .map(|field| (*field).to_owned())?,
-            Vec::new(),
-        ),
+        None => (strings(test.get("required")).first().map(|field| (*field).to_owned())?, Vec::new()),
     };
     let branch = |word: &str| {
         let branch = condition.get(word);
         let require = owned(&strings(branch.and_then(|branch| branch.get("required"))));
-        let properties = branch
-            .and_then(|branch| branch.get("properties"))
-            .and_then(Value::as_object);
-        let forbid = properties
-            .into_iter()
-            .flatten()
-            .filter(|(_, schema)| **schema == Value::Bool(false));
+        let properties = branch.and_then(|branch| branch.get("properties")).and_then(Value::as_object);
+        let forbid = properties.into_iter().flatten().filter(|(_, schema)| **schema == Value::Bool(false));
         (require, forbid.map(|(name, _)| name.clone()).collect::<Vec<_>>())
     };
     let ((require, forbid), (otherwise_require, otherwise_forbid)) = (branch("then"), branch("else"));
-    Some(Rule::When {
-        field,
-        is,
-        require,
-        forbid,
-        otherwise_require,
-        otherwise_forbid,
-    })
+    Some(Rule::When { field, is, require, forbid, otherwise_require, otherwise_forbid })
 }
 
 fn not_together(schema: &Value) -> Option<Rule> {
     let fields = owned(&strings(schema.get("not")?.get("required")));
-    let message = schema
-        .pointer("/x-ui/errors/not")
-        .and_then(Value::as_str)
-        .map(str::to_owned);
+    let message = schema.pointer("/x-ui/errors/not").and_then(Value::as_str).map(str::to_owned);
     (fields.len() > 1).then_some(Rule::NotTogether { fields, message })
 }
 

@@ -49,12 +49,7 @@ fn field(out: &mut String, field: &Field, indent: usize, width: usize) {
     let _ = write!(out, "\n{:indent$}{}  ({})\n", "", field.name, facts.join(", "));
     paragraph(out, &field.help, indent + 4, width);
     if let Some(example) = field.examples.first() {
-        paragraph(
-            out,
-            &format!("for example: {}", plain(example)),
-            indent + 4,
-            width,
-        );
+        paragraph(out, &format!("for example: {}", plain(example)), indent + 4, width);
     }
     body(out, &field.kind, indent + 4, width);
 }
@@ -64,27 +59,13 @@ fn body(out: &mut String, kind: &Kind, indent: usize, width: usize) {
         Kind::Choice { choices } => {
             for choice in choices {
                 let value = plain(&choice.value);
-                let value = if value.is_empty() {
-                    "\"\"".to_owned()
-                } else {
-                    value
-                };
-                let title = if choice.title == value {
-                    String::new()
-                } else {
-                    format!("  {}", choice.title)
-                };
-                let help = choice
-                    .help
-                    .as_ref()
-                    .map_or(String::new(), |help| format!(": {help}"));
+                let value = if value.is_empty() { "\"\"".to_owned() } else { value };
+                let title = if choice.title == value { String::new() } else { format!("  {}", choice.title) };
+                let help = choice.help.as_ref().map_or(String::new(), |help| format!(": {help}"));
                 paragraph(out, &format!("{value}{title}{help}"), indent, width);
             }
         }
-        Kind::Object {
-            fields: inner,
-            rules: between,
-        } => {
+        Kind::Object { fields: inner, rules: between } => {
             fields(out, inner, indent, width);
             rules(out, between, indent, width);
         }
@@ -95,19 +76,10 @@ fn body(out: &mut String, kind: &Kind, indent: usize, width: usize) {
 
 fn kind(field: &Field) -> String {
     let with = |what: &str, bounds: Vec<String>| {
-        if bounds.is_empty() {
-            what.to_owned()
-        } else {
-            format!("{what}, {}", bounds.join(", "))
-        }
+        if bounds.is_empty() { what.to_owned() } else { format!("{what}, {}", bounds.join(", ")) }
     };
     match &field.kind {
-        Kind::Text {
-            format,
-            min_length,
-            max_length,
-            ..
-        } => {
+        Kind::Text { format, min_length, max_length, .. } => {
             let what = match format.as_deref() {
                 Some("email") => "e-mail address",
                 Some("uri") => "web address",
@@ -115,18 +87,12 @@ fn kind(field: &Field) -> String {
             };
             let mut bounds = Vec::new();
             bounds.extend(
-                min_length
-                    .filter(|least| *least > 1)
-                    .map(|least| format!("at least {least} characters")),
+                min_length.filter(|least| *least > 1).map(|least| format!("at least {least} characters")),
             );
             bounds.extend(max_length.map(|most| format!("at most {most} characters")));
             with(what, bounds)
         }
-        Kind::Number {
-            integer,
-            minimum,
-            maximum,
-        } => {
+        Kind::Number { integer, minimum, maximum } => {
             let mut bounds = Vec::new();
             match (minimum, maximum) {
                 (Some(least), Some(most)) => bounds.push(format!("{least} to {most}")),
@@ -140,16 +106,11 @@ fn kind(field: &Field) -> String {
         Kind::Toggle => "true or false".to_owned(),
         Kind::Choice { .. } => "one of these".to_owned(),
         Kind::Date => "date, like 2026-12-01".to_owned(),
-        Kind::DateTime {
-            timezone_field: Some(zone),
-        } => format!("date and time; time zone in {zone}"),
+        Kind::DateTime { timezone_field: Some(zone) } => format!("date and time; time zone in {zone}"),
         Kind::DateTime { timezone_field: None } => "date and time, like 2026-12-01T10:00:00Z".to_owned(),
         Kind::TimeZone => "time zone".to_owned(),
         Kind::List { item, max_items, .. } => {
-            let most = max_items
-                .map(|most| format!("at most {most}"))
-                .into_iter()
-                .collect();
+            let most = max_items.map(|most| format!("at most {most}")).into_iter().collect();
             with(&format!("list of: {}", kind(item)), most)
         }
         Kind::Object { .. } => "fields".to_owned(),
@@ -170,20 +131,10 @@ fn rules(out: &mut String, rules: &[Rule], indent: usize, width: usize) {
 
 fn rule(rule: &Rule) -> Vec<String> {
     match rule {
-        Rule::When {
-            field,
-            is,
-            require,
-            forbid,
-            otherwise_require,
-            otherwise_forbid,
-        } => {
+        Rule::When { field, is, require, forbid, otherwise_require, otherwise_forbid } => {
             let values: Vec<String> = is.iter().map(plain).collect();
-            let is = if values.is_empty() {
-                "is given".to_owned()
-            } else {
-                format!("is {}", values.join(" or "))
-            };
+            let is =
+                if values.is_empty() { "is given".to_owned() } else { format!("is {}", values.join(" or ")) };
             let line = |word: &str, fields: &[String], what: &str| {
                 (!fields.is_empty()).then(|| format!("{word} {field} {is}: {} {what}", fields.join(", ")))
             };
@@ -198,11 +149,7 @@ fn rule(rule: &Rule) -> Vec<String> {
             .collect()
         }
         Rule::NotTogether { fields, message } => {
-            vec![
-                message
-                    .clone()
-                    .unwrap_or_else(|| format!("not together: {}", fields.join(", "))),
-            ]
+            vec![message.clone().unwrap_or_else(|| format!("not together: {}", fields.join(", ")))]
         }
     }
 }

@@ -55,24 +55,12 @@ impl CallServices {
         redactor: Redactor,
     ) -> Self {
         let span = tracing::Span::current();
-        Self {
-            outside,
-            target,
-            deadline,
-            flight,
-            redactor,
-            lines: AtomicUsize::new(0),
-            span,
-        }
+        Self { outside, target, deadline, flight, redactor, lines: AtomicUsize::new(0), span }
     }
 
     async fn answer(&self, op: &str, message: Vec<u8>) -> Result<Vec<u8>> {
-        let malformed = |error| {
-            Error::new(
-                ErrorKind::ConnectorFault,
-                format!("the request is malformed: {error}"),
-            )
-        };
+        let malformed =
+            |error| Error::new(ErrorKind::ConnectorFault, format!("the request is malformed: {error}"));
         let (head, body) = frame::decode(&message).map_err(malformed)?;
         match op {
             "http" => self.http(read(head)?, body.to_vec()).await,
@@ -91,10 +79,7 @@ impl CallServices {
             }
             other => {
                 let op: String = other.escape_debug().take(60).collect();
-                Err(Error::new(
-                    ErrorKind::Unsupported,
-                    format!("this host does not offer `{op}`"),
-                ))
+                Err(Error::new(ErrorKind::Unsupported, format!("this host does not offer `{op}`")))
             }
         }
     }
@@ -102,17 +87,13 @@ impl CallServices {
     async fn http(&self, request: HttpRequest, body: Vec<u8>) -> Result<Vec<u8>> {
         match &self.outside {
             Outside::Egress(egress) => {
-                let (head, body) = egress
-                    .send(&self.target, request, body, self.deadline, &self.flight)
-                    .await?;
+                let (head, body) =
+                    egress.send(&self.target, request, body, self.deadline, &self.flight).await?;
                 write(&head, &body)
             }
             Outside::Shown(place) => {
                 let shown = self.target.prepare(request, body)?.show(&self.redactor);
-                place
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .get_or_insert(shown);
+                place.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(shown);
                 Err(Error::new(ErrorKind::Cancelled, "nothing is sent in a rehearsal"))
             }
         }
@@ -120,12 +101,7 @@ impl CallServices {
 
     /// A connector's words as they may stand in a log: one line, escaped, without secrets.
     fn clean(&self, text: &str) -> String {
-        self.redactor
-            .text(text)
-            .chars()
-            .take(4000)
-            .flat_map(char::escape_debug)
-            .collect()
+        self.redactor.text(text).chars().take(4000).flat_map(char::escape_debug).collect()
     }
 }
 
@@ -133,10 +109,7 @@ impl Services for CallServices {
     fn call(&self, op: &str, message: Vec<u8>) -> Pin<Box<dyn Future<Output = Result<Vec<u8>>> + Send + '_>> {
         let op = op.to_owned();
         let span = self.span.clone();
-        Box::pin(tracing::Instrument::instrument(
-            async move { self.answer(&op, message).await },
-            span,
-        ))
+        Box::pin(tracing::Instrument::instrument(async move { self.answer(&op, message).await }, span))
     }
 
     fn log(&self, level: u8, line: &str) {
@@ -159,21 +132,13 @@ impl Services for CallServices {
 }
 
 fn read<T: DeserializeOwned>(head: &[u8]) -> Result<T> {
-    serde_json::from_slice(head).map_err(|_| {
-        Error::new(
-            ErrorKind::ConnectorFault,
-            "the head of the request cannot be read",
-        )
-    })
+    serde_json::from_slice(head)
+        .map_err(|_| Error::new(ErrorKind::ConnectorFault, "the head of the request cannot be read"))
 }
 
 fn write(head: &impl Serialize, body: &[u8]) -> Result<Vec<u8>> {
-    let head = serde_json::to_vec(head).map_err(|error| {
-        Error::new(
-            ErrorKind::Internal,
-            format!("the answer cannot be written: {error}"),
-        )
-    })?;
+    let head = serde_json::to_vec(head)
+        .map_err(|error| Error::new(ErrorKind::Internal, format!("the answer cannot be written: {error}")))?;
     let message = frame::encode(&head, body);
     if message.len() > frame::MAX_LEN {
         let text = format!("the answer has more than {} bytes", frame::MAX_LEN);

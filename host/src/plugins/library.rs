@@ -45,12 +45,7 @@ pub struct Refusal {
 
 impl Refusal {
     pub(super) fn new(path: &Path, reason: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            id: None,
-            reason: reason.into(),
-            hint: None,
-        }
+        Self { path: path.to_owned(), id: None, reason: reason.into(), hint: None }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -90,10 +85,7 @@ impl Library {
             return Err(refuse("is not a regular file".to_owned()));
         }
         if kind.len() > MAX_LEN {
-            return Err(refuse(format!(
-                "has {} bytes; the limit is {MAX_LEN}",
-                kind.len()
-            )));
+            return Err(refuse(format!("has {} bytes; the limit is {MAX_LEN}", kind.len())));
         }
         let file = File::open(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
         let cache = ReadCache::new(file);
@@ -148,10 +140,8 @@ impl Library {
         }
         let manifest_bytes = section(MANIFEST_SECTION, manifest::MAX_LEN as u64)?.ok_or_else(not_ours)?;
         let manifest = Manifest::read(&manifest_bytes).map_err(refuse)?;
-        if let Some(missing) = manifest
-            .requires
-            .iter()
-            .find(|name| !manifest::CAPABILITIES.contains(&name.as_str()))
+        if let Some(missing) =
+            manifest.requires.iter().find(|name| !manifest::CAPABILITIES.contains(&name.as_str()))
         {
             let missing = missing.escape_debug();
             let mut refusal = refuse(format!("needs `{missing}`, which this host does not offer"))

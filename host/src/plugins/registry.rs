@@ -21,18 +21,13 @@ impl Registry {
     /// If the directory itself cannot be read.
     pub fn scan(directory: &Path) -> Result<Self> {
         let failed = |error: std::io::Error| {
-            Error::new(
-                ErrorKind::Config,
-                format!("cannot read {}: {error}", directory.display()),
-            )
+            Error::new(ErrorKind::Config, format!("cannot read {}: {error}", directory.display()))
         };
         let mut paths = Vec::new();
         for entry in fs::read_dir(directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             // What begins with a dot is a file on its way here.
-            let hidden = path
-                .file_name()
-                .is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+            let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
             if !hidden && path.extension().is_some_and(|extension| extension == "so") {
                 paths.push(path);
             }
@@ -52,22 +47,16 @@ impl Registry {
     fn add(&mut self, library: Library) {
         let id = library.id().to_owned();
         let twin = |path: &Path, other: &Path| {
-            let mut refusal = Refusal::new(
-                path,
-                format!("is the connector `{id}`, and so is {}", other.display()),
-            )
-            .hint("remove one of the two");
+            let mut refusal =
+                Refusal::new(path, format!("is the connector `{id}`, and so is {}", other.display()))
+                    .hint("remove one of the two");
             refusal.id = Some(id.clone());
             refusal
         };
         if let Some(first) = self.libraries.remove(&id) {
             self.refused.push(twin(&first.path, &library.path));
             self.refused.push(twin(&library.path, &first.path));
-        } else if let Some(first) = self
-            .refused
-            .iter()
-            .find(|refusal| refusal.id.as_ref() == Some(&id))
-        {
+        } else if let Some(first) = self.refused.iter().find(|refusal| refusal.id.as_ref() == Some(&id)) {
             let refusal = twin(&library.path, &first.path);
             self.refused.push(refusal);
         } else {
@@ -95,21 +84,14 @@ impl Registry {
         if let Some(library) = self.libraries.get(id) {
             return Ok(library);
         }
-        if let Some(refusal) = self
-            .refused
-            .iter()
-            .find(|refusal| refusal.id.as_deref() == Some(id))
-        {
+        if let Some(refusal) = self.refused.iter().find(|refusal| refusal.id.as_deref() == Some(id)) {
             return Err(refusal.clone().into());
         }
         let hint = match did_you_mean(id, self.libraries.keys().map(String::as_str)) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => "see what is there: jackfield connector list".to_owned(),
         };
-        Err(Error::new(
-            ErrorKind::Unknown,
-            format!("there is no connector `{}`", id.escape_debug()),
-        )
-        .hint(hint))
+        Err(Error::new(ErrorKind::Unknown, format!("there is no connector `{}`", id.escape_debug()))
+            .hint(hint))
     }
 }

@@ -73,16 +73,11 @@ fn serve() -> io::Result<()> {
     }
     let socket = take_socket()?;
     let library = send_fd::receive(&socket)?;
-    let none = Rlimit {
-        current: Some(0),
-        maximum: Some(0),
-    };
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
     rustix::process::setrlimit(Resource::Core, none)?;
     set_no_new_privs(true)?;
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         socket.set_nonblocking(true)?;
         let (sender, receiver, transmit) = link::link(UnixStream::from_std(socket)?);
@@ -112,10 +107,7 @@ fn take_socket() -> io::Result<StdStream> {
 }
 
 /// Opens the library and makes its connector. From here on, code of the connector runs.
-#[allow(
-    unsafe_code,
-    reason = "opening a library and reading a symbol of it cannot be done otherwise"
-)]
+#[allow(unsafe_code, reason = "opening a library and reading a symbol of it cannot be done otherwise")]
 fn load(library: &OwnedFd) -> Result<ConnectorBox, Error> {
     use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
@@ -132,10 +124,7 @@ fn load(library: &OwnedFd) -> Result<ConnectorBox, Error> {
     // Its code and its statics are used until the process ends.
     std::mem::forget(opened);
     let header: &'static LibHeader = header.upgrade().map_err(|error| {
-        refuse(format!(
-            "was built with another abi_stable: {}",
-            first_line(&error.to_string())
-        ))
+        refuse(format!("was built with another abi_stable: {}", first_line(&error.to_string())))
     })?;
     let root: RootRef = connector_abi::load(header).map_err(|error| {
         // Kilobytes of layout: for whoever looks for it.
@@ -149,22 +138,14 @@ fn load(library: &OwnedFd) -> Result<ConnectorBox, Error> {
 }
 
 fn first_line(text: &str) -> &str {
-    text.lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty())
-        .unwrap_or_default()
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default()
 }
 
 fn read_error(message: &[u8]) -> Error {
     message::decode(message)
         .ok()
         .and_then(|(head, _)| serde_json::from_slice(head).ok())
-        .unwrap_or_else(|| {
-            Error::new(
-                ErrorKind::ConnectorFault,
-                "the connector failed without saying how",
-            )
-        })
+        .unwrap_or_else(|| Error::new(ErrorKind::ConnectorFault, "the connector failed without saying how"))
 }
 
 fn write_error(error: &Error) -> Vec<u8> {
@@ -197,11 +178,7 @@ async fn serve_calls(connector: Arc<ConnectorBox>, sender: &Sender, mut receiver
             Kind::Reply | Kind::ReplyFailure => {
                 let waiter = waiting.lock().ok().and_then(|mut waiting| waiting.remove(&id));
                 if let Some(waiter) = waiter {
-                    let _ = waiter.send(if kind == Kind::Reply {
-                        Ok(bytes)
-                    } else {
-                        Err(bytes)
-                    });
+                    let _ = waiter.send(if kind == Kind::Reply { Ok(bytes) } else { Err(bytes) });
                 }
             }
             _ => break,
@@ -271,10 +248,7 @@ impl Future for Caught {
             Ok(polled) => polled.map(Ok),
             Err(payload) => {
                 std::mem::forget(payload);
-                Poll::Ready(Err(Error::new(
-                    ErrorKind::ConnectorPanicked,
-                    "the connector panicked",
-                )))
+                Poll::Ready(Err(Error::new(ErrorKind::ConnectorPanicked, "the connector panicked")))
             }
         }
     }
@@ -296,13 +270,8 @@ impl HostServices for CallHost {
             waiting.insert(id, waiter);
         }
         let op: String = op.chars().take(60).collect();
-        self.sender
-            .send(Kind::Ask, id, join_ask(self.call, &op, &message));
-        let asked = Asked {
-            id,
-            sender: self.sender.clone(),
-            waiting: self.waiting.clone(),
-        };
+        self.sender.send(Kind::Ask, id, join_ask(self.call, &op, &message));
+        let asked = Asked { id, sender: self.sender.clone(), waiting: self.waiting.clone() };
         async move {
             let answer = answer.await;
             drop(asked);
@@ -335,11 +304,7 @@ struct Asked {
 
 impl Drop for Asked {
     fn drop(&mut self) {
-        if self
-            .waiting
-            .lock()
-            .is_ok_and(|mut waiting| waiting.remove(&self.id).is_some())
-        {
+        if self.waiting.lock().is_ok_and(|mut waiting| waiting.remove(&self.id).is_some()) {
             self.sender.stop(Kind::Ask, self.id);
             self.sender.send(Kind::Withdraw, self.id, Vec::new());
         }

@@ -81,10 +81,7 @@ pub(crate) struct BadFrame;
 
 /// Appends a frame to a buffer.
 pub(crate) fn write(out: &mut Vec<u8>, kind: Kind, last: bool, id: u64, payload: &[u8]) {
-    debug_assert!(
-        payload.len() <= MAX_PAYLOAD,
-        "a longer message is cut into chunks before"
-    );
+    debug_assert!(payload.len() <= MAX_PAYLOAD, "a longer message is cut into chunks before");
     let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
     out.extend_from_slice(&[kind as u8, u8::from(last), 0, 0]);
     out.extend_from_slice(&len.to_le_bytes());
@@ -110,15 +107,7 @@ pub(crate) fn read(buffer: &[u8]) -> Result<Option<(Frame<'_>, usize)>, BadFrame
     let Some(payload) = rest.get(..len) else {
         return Ok(None);
     };
-    Ok(Some((
-        Frame {
-            kind,
-            last: header[1] == 1,
-            id: u64::from_le_bytes(id),
-            payload,
-        },
-        HEADER + len,
-    )))
+    Ok(Some((Frame { kind, last: header[1] == 1, id: u64::from_le_bytes(id), payload }, HEADER + len)))
 }
 
 #[cfg(test)]
@@ -135,20 +124,9 @@ mod tests {
             assert_eq!(whole.is_some(), cut >= 19, "{cut}");
         }
         let (first, len) = read(&bytes).unwrap().unwrap();
-        assert_eq!(
-            first,
-            Frame {
-                kind: Kind::Call,
-                last: false,
-                id: 7,
-                payload: b"abc"
-            }
-        );
+        assert_eq!(first, Frame { kind: Kind::Call, last: false, id: 7, payload: b"abc" });
         let (second, rest) = read(&bytes[len..]).unwrap().unwrap();
-        assert_eq!(
-            (second.kind, second.id, len + rest),
-            (Kind::Credit, u64::MAX, bytes.len())
-        );
+        assert_eq!((second.kind, second.id, len + rest), (Kind::Credit, u64::MAX, bytes.len()));
     }
 
     #[test]

@@ -19,10 +19,7 @@ impl Image {
     /// Copies the file.
     pub(super) fn of(path: &Path) -> Result<Self> {
         let failed = |what: &str, error: io::Error| {
-            Error::new(
-                ErrorKind::PluginRefused,
-                format!("{}: {what}: {error}", path.display()),
-            )
+            Error::new(ErrorKind::PluginRefused, format!("{}: {what}: {error}", path.display()))
         };
         let mut file = File::open(path).map_err(|error| failed("cannot be read", error))?;
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;

@@ -101,26 +101,18 @@ async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
         } else {
             None
         };
-        for order in first
-            .into_iter()
-            .chain(std::iter::from_fn(|| queue.try_recv().ok()))
-        {
+        for order in first.into_iter().chain(std::iter::from_fn(|| queue.try_recv().ok())) {
             match order {
                 // The common case: it fits into one frame and nothing is before it.
                 Order::Send(kind, id, bytes) if bytes.len() <= MAX_PAYLOAD => {
                     frame::write(&mut out, kind, true, id, &bytes)
                 }
-                Order::Send(kind, id, bytes) => waiting.push_back(Outgoing {
-                    kind,
-                    id,
-                    bytes,
-                    sent: 0,
-                    room: WINDOW,
-                }),
+                Order::Send(kind, id, bytes) => {
+                    waiting.push_back(Outgoing { kind, id, bytes, sent: 0, room: WINDOW })
+                }
                 Order::Room(kind, id, room) => {
-                    if let Some(message) = waiting
-                        .iter_mut()
-                        .find(|message| message.kind == kind && message.id == id)
+                    if let Some(message) =
+                        waiting.iter_mut().find(|message| message.kind == kind && message.id == id)
                     {
                         message.room += room;
                     }
@@ -136,9 +128,8 @@ async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
                     );
                 }
                 Order::Drop(kind, id) => {
-                    if let Some(at) = waiting
-                        .iter()
-                        .position(|message| message.kind == kind && message.id == id)
+                    if let Some(at) =
+                        waiting.iter().position(|message| message.kind == kind && message.id == id)
                         && waiting.remove(at).is_some_and(|message| message.sent > 0)
                     {
                         frame::write(&mut out, kind, true, id, &[]);
@@ -149,9 +140,7 @@ async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
         if let Some(at) = waiting.iter().position(|message| message.room > 0)
             && let Some(mut message) = waiting.remove(at)
         {
-            let len = (message.bytes.len() - message.sent)
-                .min(MAX_PAYLOAD)
-                .min(message.room);
+            let len = (message.bytes.len() - message.sent).min(MAX_PAYLOAD).min(message.room);
             let chunk = message.sent..message.sent + len;
             let last = chunk.end == message.bytes.len();
             frame::write(&mut out, message.kind, last, message.id, &message.bytes[chunk]);
@@ -202,11 +191,7 @@ impl Receiver {
                             return Err(Gone::Violation("a message over the limit"));
                         }
                         message.extend_from_slice(frame.payload);
-                        if frame.last {
-                            self.partial.remove(&key)
-                        } else {
-                            None
-                        }
+                        if frame.last { self.partial.remove(&key) } else { None }
                     };
                     if whole.is_none()
                         && let Some(orders) = self.orders.upgrade()
@@ -217,11 +202,7 @@ impl Receiver {
                     match whole {
                         Some(bytes) if key.0 == Kind::Credit => self.credit(key.1, &bytes)?,
                         Some(bytes) => {
-                            return Ok(Incoming {
-                                kind: key.0,
-                                id: key.1,
-                                bytes,
-                            });
+                            return Ok(Incoming { kind: key.0, id: key.1, bytes });
                         }
                         None => {}
                     }
@@ -322,10 +303,7 @@ mod tests {
             frame::write(&mut chunk, Kind::Answer, false, 1, &[0; MAX_PAYLOAD]);
             while b.write_all(&chunk).await.is_ok() {}
         });
-        assert!(matches!(
-            receiver.next().await,
-            Err(Gone::Violation("a message over the limit"))
-        ));
+        assert!(matches!(receiver.next().await, Err(Gone::Violation("a message over the limit"))));
     }
 
     #[tokio::test]

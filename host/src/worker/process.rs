@@ -103,30 +103,16 @@ impl Process {
         let (sender, mut receiver, transmit) = link::link(UnixStream::from_std(ours).map_err(failed)?);
         tokio::spawn(transmit);
 
-        let refused = |text: &str| {
-            Error::new(
-                ErrorKind::PluginRefused,
-                format!("{}: {text}", library.path.display()),
-            )
-        };
+        let refused =
+            |text: &str| Error::new(ErrorKind::PluginRefused, format!("{}: {text}", library.path.display()));
         match timeout(START, receiver.next()).await {
             Err(_) => return Err(refused(&format!("did not load within {} s", START.as_secs()))),
-            Ok(Ok(Incoming {
-                kind: Kind::Ready,
-                bytes,
-                ..
-            })) if bytes == *library.manifest_bytes => {}
-            Ok(Ok(Incoming {
-                kind: Kind::Ready, ..
-            })) => {
+            Ok(Ok(Incoming { kind: Kind::Ready, bytes, .. })) if bytes == *library.manifest_bytes => {}
+            Ok(Ok(Incoming { kind: Kind::Ready, .. })) => {
                 return Err(refused("its manifest is not what its code declares")
                     .hint("in the connector's crate: JACKFIELD_UPDATE=1 cargo test, then build it again"));
             }
-            Ok(Ok(Incoming {
-                kind: Kind::Refused,
-                bytes,
-                ..
-            })) => {
+            Ok(Ok(Incoming { kind: Kind::Refused, bytes, .. })) => {
                 let mut error: Error = serde_json::from_slice(&bytes)
                     .unwrap_or_else(|_| refused("was refused without a reason"));
                 error.message = format!("{}: {}", library.path.display(), error.message);
@@ -147,11 +133,7 @@ impl Process {
             killed_for: None,
         }));
         tokio::spawn(read(receiver, sender.clone(), state.clone()));
-        Ok(Arc::new(Self {
-            sender,
-            state,
-            next: AtomicU64::new(1),
-        }))
+        Ok(Arc::new(Self { sender, state, next: AtomicU64::new(1) }))
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -171,22 +153,11 @@ impl Process {
             if let Some(error) = &state.dead {
                 return Err(error.clone());
             }
-            let in_flight = InFlight {
-                answer,
-                services,
-                asks: HashMap::new(),
-                tasks: JoinSet::new(),
-            };
+            let in_flight = InFlight { answer, services, asks: HashMap::new(), tasks: JoinSet::new() };
             state.calls.insert(id, in_flight);
         }
         self.sender.send(Kind::Call, id, bytes);
-        Ok((
-            Guard {
-                process: self.clone(),
-                id,
-            },
-            receiver,
-        ))
+        Ok((Guard { process: self.clone(), id }, receiver))
     }
 
     /// Kills the worker. Whatever is in flight in it fails.
@@ -272,11 +243,8 @@ async fn read(mut receiver: link::Receiver, sender: Sender, state: Arc<Mutex<Sta
         None => status.map_or_else(|| "its fate is unknown".to_owned(), how_ended),
     };
     tracing::warn!(connector, "a worker ended: {how}");
-    let error = Error::new(
-        ErrorKind::ConnectorCrashed,
-        format!("the connector's worker died ({how})"),
-    )
-    .hint("run it again: a new worker will be started");
+    let error = Error::new(ErrorKind::ConnectorCrashed, format!("the connector's worker died ({how})"))
+        .hint("run it again: a new worker will be started");
     let calls = {
         let mut state = lock(&state);
         state.dead = Some(error.clone());
@@ -312,10 +280,7 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
                     reply(
                         sender,
                         id,
-                        Err(Error::new(
-                            ErrorKind::Blocked,
-                            format!("more than {MAX_ASKS} requests at once"),
-                        )),
+                        Err(Error::new(ErrorKind::Blocked, format!("more than {MAX_ASKS} requests at once"))),
                     );
                 } else {
                     let (services, op, message) =
@@ -369,14 +334,9 @@ fn split_ask(bytes: &[u8]) -> Option<(u64, &str, &[u8])> {
 }
 
 fn read_failure(bytes: &[u8]) -> Error {
-    let error = message::decode(bytes)
-        .ok()
-        .and_then(|(head, _)| serde_json::from_slice(head).ok());
+    let error = message::decode(bytes).ok().and_then(|(head, _)| serde_json::from_slice(head).ok());
     error.unwrap_or_else(|| {
-        Error::new(
-            ErrorKind::ConnectorFault,
-            "the connector failed in a way that cannot be read",
-        )
+        Error::new(ErrorKind::ConnectorFault, "the connector failed in a way that cannot be read")
     })
 }
 
@@ -406,9 +366,7 @@ struct KillOnDrop(Option<Child>);
 
 impl KillOnDrop {
     fn keep(mut self) -> Result<Child> {
-        self.0
-            .take()
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "the worker is gone"))
+        self.0.take().ok_or_else(|| Error::new(ErrorKind::Internal, "the worker is gone"))
     }
 
     fn how_it_ended(mut self) -> String {

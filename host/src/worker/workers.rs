@@ -74,10 +74,7 @@ impl Default for Workers {
     /// Workers that are the program that is running, from its very file: an upgrade of the binary on disk while it runs
     /// does not start workers that speak another protocol.
     fn default() -> Self {
-        Self {
-            program: PathBuf::from("/proc/self/exe"),
-            running: Mutex::default(),
-        }
+        Self { program: PathBuf::from("/proc/self/exe"), running: Mutex::default() }
     }
 }
 
@@ -106,11 +103,10 @@ impl Workers {
             Ok(_) => Err(Error::new(ErrorKind::Timeout, "it took longer than it may")),
             Err(_) => {
                 guard.kill("it did not give way at its deadline");
-                Err(Error::new(
-                    ErrorKind::ConnectorTimeout,
-                    "the connector did not give way at its deadline",
-                )
-                .hint("this is a fault of the connector; its worker was ended, and others are not affected"))
+                Err(Error::new(ErrorKind::ConnectorTimeout, "the connector did not give way at its deadline")
+                    .hint(
+                        "this is a fault of the connector; its worker was ended, and others are not affected",
+                    ))
             }
         }
     }

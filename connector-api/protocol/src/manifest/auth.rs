@@ -62,10 +62,7 @@ impl Auth {
         password: impl Into<String>,
     ) -> Self {
         let mut auth = Self::new(name, title, AuthKind::Basic {});
-        auth.placement.push(Placement::Basic {
-            username: username.into(),
-            password: password.into(),
-        });
+        auth.placement.push(Placement::Basic { username: username.into(), password: password.into() });
         auth
     }
 
@@ -85,20 +82,14 @@ impl Auth {
     /// Places a secret in a header.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.placement.push(Placement::Header {
-            name: name.into(),
-            value: value.into(),
-        });
+        self.placement.push(Placement::Header { name: name.into(), value: value.into() });
         self
     }
 
     /// Places a secret in the query string.
     #[must_use]
     pub fn query(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.placement.push(Placement::Query {
-            name: name.into(),
-            value: value.into(),
-        });
+        self.placement.push(Placement::Query { name: name.into(), value: value.into() });
         self
     }
 
@@ -115,11 +106,7 @@ impl Auth {
     }
 
     fn fields(&self) -> impl Iterator<Item = (&String, &Value)> {
-        self.parameters
-            .get("properties")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
+        self.parameters.get("properties").and_then(Value::as_object).into_iter().flatten()
     }
 }
 
@@ -181,10 +168,7 @@ impl Oauth2 {
     /// The grant that asks the user, with the operator's client, PKCE S256 and HTTP Basic at the token endpoint.
     #[must_use]
     pub fn authorization_code(authorize: Endpoint, token: Endpoint) -> Self {
-        Self {
-            authorize: Some(authorize),
-            ..Self::grant("authorization_code", Client::Integration, token)
-        }
+        Self { authorize: Some(authorize), ..Self::grant("authorization_code", Client::Integration, token) }
     }
 
     /// A grant that asks nobody.
@@ -226,10 +210,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// The path below the base.
     pub fn new(base: impl Into<String>, path: impl Into<String>) -> Self {
-        Self {
-            base: base.into(),
-            path: path.into(),
-        }
+        Self { base: base.into(), path: path.into() }
     }
 }
 
@@ -275,10 +256,7 @@ pub struct ScopeParameter {
 
 impl Default for ScopeParameter {
     fn default() -> Self {
-        Self {
-            send: true,
-            separator: " ".to_owned(),
-        }
+        Self { send: true, separator: " ".to_owned() }
     }
 }
 

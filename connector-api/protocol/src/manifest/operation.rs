@@ -30,9 +30,9 @@ impl HostRule {
         let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
         let rule = self.host.to_ascii_lowercase();
         match rule.strip_prefix("*.") {
-            Some(parent) => host
-                .strip_suffix(parent)
-                .is_some_and(|below| below.len() > 1 && below.ends_with('.')),
+            Some(parent) => {
+                host.strip_suffix(parent).is_some_and(|below| below.len() > 1 && below.ends_with('.'))
+            }
             None => host == rule,
         }
     }
@@ -149,21 +149,12 @@ impl Paging {
     /// The answer holds a token for the next page: it stands at `at` in the answer, is sent back as `parameter`, and the
     /// list is at `items` in the output. Both are JSON pointers.
     pub fn token(items: impl Into<String>, parameter: impl Into<String>, at: impl Into<String>) -> Self {
-        Self {
-            items: items.into(),
-            style: PagingStyle::Token {
-                parameter: parameter.into(),
-                at: at.into(),
-            },
-        }
+        Self { items: items.into(), style: PagingStyle::Token { parameter: parameter.into(), at: at.into() } }
     }
 
     /// The `Link` header names the next page; the list is at `items` in the output.
     pub fn link(items: impl Into<String>) -> Self {
-        Self {
-            items: items.into(),
-            style: PagingStyle::Link {},
-        }
+        Self { items: items.into(), style: PagingStyle::Link {} }
     }
 
     /// Pages have numbers, the first being `first`; the list is at `items`, in the answer and in the output.
@@ -171,12 +162,7 @@ impl Paging {
         let items = items.into();
         Self {
             items: items.clone(),
-            style: PagingStyle::Page {
-                parameter: parameter.into(),
-                first,
-                list: items,
-                pages: None,
-            },
+            style: PagingStyle::Page { parameter: parameter.into(), first, list: items, pages: None },
         }
     }
 

@@ -115,20 +115,12 @@ pub struct Secret {
 impl Secret {
     /// A secret that the operator pastes, used as it is; `title` is what the provider's screen calls it.
     pub fn of_integration(title: impl Into<String>) -> Self {
-        Self {
-            owner: SecretOwner::Integration,
-            title: title.into(),
-            prefix: None,
-            encoding: Encoding::Utf8,
-        }
+        Self { owner: SecretOwner::Integration, title: title.into(), prefix: None, encoding: Encoding::Utf8 }
     }
 
     /// A secret that the host makes for each subscription, used as it is.
     pub fn of_subscription(title: impl Into<String>) -> Self {
-        Self {
-            owner: SecretOwner::Subscription,
-            ..Self::of_integration(title)
-        }
+        Self { owner: SecretOwner::Subscription, ..Self::of_integration(title) }
     }
 }
 

@@ -78,18 +78,9 @@ struct NewMeeting {
 }
 
 fn rules(schema: &mut Schema) {
-    schema.rule(
-        when("type")
-            .is(8)
-            .require(["start_time", "recurrence"])
-            .otherwise_forbid(["recurrence"]),
-    );
+    schema.rule(when("type").is(8).require(["start_time", "recurrence"]).otherwise_forbid(["recurrence"]));
     schema.rule(when("type").is(1).forbid(["schedule_for"]));
-    schema.rule(
-        when("pre_schedule")
-            .is(true)
-            .constrain("type", json!({"enum": [2, 3]})),
-    );
+    schema.rule(when("pre_schedule").is(true).constrain("type", json!({"enum": [2, 3]})));
 }
 
 impl Action for CreateMeeting {
@@ -104,10 +95,6 @@ impl Action for CreateMeeting {
 
     async fn run(ctx: &Ctx, input: Input) -> Result<Meeting> {
         let user = input.user_id.in_path(ctx)?;
-        ctx.post("/users/{user_id}/meetings")
-            .path("user_id", user)
-            .json(&input.meeting)
-            .send()
-            .await
+        ctx.post("/users/{user_id}/meetings").path("user_id", user).json(&input.meeting).send().await
     }
 }

@@ -71,10 +71,8 @@ impl Action for DeleteMeeting {
     type Output = Deleted;
 
     async fn run(ctx: &Ctx, input: Input) -> Result<Deleted> {
-        let request = ctx
-            .delete("/meetings/{meeting_id}")
-            .path("meeting_id", &input.meeting_id)
-            .queries(&input.query);
+        let request =
+            ctx.delete("/meetings/{meeting_id}").path("meeting_id", &input.meeting_id).queries(&input.query);
         Deleted::of(request.send_empty().await, input.ignore_missing)
     }
 }

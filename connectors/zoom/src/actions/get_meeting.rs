@@ -43,10 +43,6 @@ impl Action for GetMeeting {
 
     async fn run(ctx: &Ctx, input: Input) -> Result<Meeting> {
         let meeting = input.meeting_id.in_path();
-        ctx.get("/meetings/{meeting_id}")
-            .path("meeting_id", meeting)
-            .queries(&input.query)
-            .send()
-            .await
+        ctx.get("/meetings/{meeting_id}").path("meeting_id", meeting).queries(&input.query).send().await
     }
 }

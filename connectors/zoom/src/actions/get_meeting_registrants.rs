@@ -68,11 +68,7 @@ pub(crate) struct Output {
     #[serde(default)]
     registrants: Vec<Registrant>,
     /// Where the list goes on; absent at its end
-    #[serde(
-        default,
-        deserialize_with = "crate::model::blank",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "crate::model::blank", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     next_page_token: Option<String>,
     /// How many registrants a page holds
@@ -95,11 +91,7 @@ impl Action for GetMeetingRegistrants {
     type Output = Output;
 
     fn paging() -> Option<Paging> {
-        Some(Paging::token(
-            "/registrants",
-            "next_page_token",
-            "/next_page_token",
-        ))
+        Some(Paging::token("/registrants", "next_page_token", "/next_page_token"))
     }
 
     async fn run(ctx: &Ctx, input: Input) -> Result<Output> {

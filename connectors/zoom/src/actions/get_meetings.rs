@@ -77,11 +77,7 @@ pub(crate) struct Output {
     #[serde(default)]
     meetings: Vec<MeetingSummary>,
     /// Where the list goes on; absent at its end
-    #[serde(
-        default,
-        deserialize_with = "crate::model::blank",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "crate::model::blank", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     next_page_token: Option<String>,
     /// How many meetings a page holds
@@ -109,11 +105,6 @@ impl Action for GetMeetings {
 
     async fn run(ctx: &Ctx, input: Input) -> Result<Output> {
         let user = input.user_id.in_path(ctx)?;
-        ctx.get("/users/{user_id}/meetings")
-            .path("user_id", user)
-            .queries(&input.query)
-            .paged()
-            .send()
-            .await
+        ctx.get("/users/{user_id}/meetings").path("user_id", user).queries(&input.query).paged().send().await
     }
 }

@@ -52,22 +52,14 @@ struct MeetingChanges {
     #[schemars(length(min = 1), extend("x-ui" = {"widget": "time-zone"}))]
     timezone: Option<String>,
     /// What it is for. Empty text or `null` clears it
-    #[serde(
-        default,
-        skip_serializing_if = "Patch::is_keep",
-        serialize_with = "Patch::clear_as_empty"
-    )]
+    #[serde(default, skip_serializing_if = "Patch::is_keep", serialize_with = "Patch::clear_as_empty")]
     #[schemars(extend("x-ui" = {"widget": "textarea"}))]
     agenda: Patch<Agenda>,
     /// How it repeats. Needed to change a whole series
     #[serde(skip_serializing_if = "Option::is_none")]
     recurrence: Option<Recurrence>,
     /// The passcode: at most 10 letters, digits and `@ * _ -`. Empty text or `null` removes it
-    #[serde(
-        default,
-        skip_serializing_if = "Patch::is_keep",
-        serialize_with = "Patch::clear_as_empty"
-    )]
+    #[serde(default, skip_serializing_if = "Patch::is_keep", serialize_with = "Patch::clear_as_empty")]
     #[schemars(title = "Passcode", extend("x-secret" = true))]
     password: Patch<Passcode>,
     /// The user id or e-mail address of somebody else for whom it is scheduled
@@ -138,12 +130,7 @@ fn occurrence_rules(schema: &mut Schema) {
         "pre_schedule",
         "tracking_fields",
     ];
-    schema.rule(
-        when("occurrence_id")
-            .is_given()
-            .forbid(fixed)
-            .constrain("settings", settings),
-    );
+    schema.rule(when("occurrence_id").is_given().forbid(fixed).constrain("settings", settings));
 }
 
 /// What became of a change
@@ -187,9 +174,8 @@ impl Action for UpdateMeeting {
     type Output = Output;
 
     async fn run(ctx: &Ctx, input: Input) -> Result<Output> {
-        let occurrence = [("occurrence_id", input.occurrence_id.as_deref())]
-            .into_iter()
-            .collect::<Query<'_>>();
+        let occurrence =
+            [("occurrence_id", input.occurrence_id.as_deref())].into_iter().collect::<Query<'_>>();
         let id = &input.meeting_id;
         ctx.patch("/meetings/{meeting_id}")
             .path("meeting_id", id)
@@ -212,13 +198,7 @@ impl Action for UpdateMeeting {
                 .answer()
                 .await?;
             let stored: Value = answer.json()?;
-            compare(
-                "",
-                &json!(input.changes),
-                &stored,
-                stored["timezone"].as_str(),
-                &mut output,
-            );
+            compare("", &json!(input.changes), &stored, stored["timezone"].as_str(), &mut output);
             output.verified = Some(output.differences.is_empty() && output.not_shown.is_empty());
             output.meeting = Some(answer.json()?);
         }
@@ -251,10 +231,6 @@ fn compare(path: &str, sent: &Value, stored: &Value, timezone: Option<&str>, out
 
 /// Equal, or two ways to write one point in time.
 fn same(sent: &Value, stored: &Value, timezone: Option<&str>) -> bool {
-    let instant = |value: &Value| {
-        serde_json::from_value::<StartTime>(value.clone())
-            .ok()?
-            .instant(timezone)
-    };
+    let instant = |value: &Value| serde_json::from_value::<StartTime>(value.clone()).ok()?.instant(timezone);
     sent == stored || instant(sent).is_some_and(|sent| instant(stored) == Some(sent))
 }

@@ -65,11 +65,7 @@ impl MeetingRef {
     /// The value of the path parameter. Zoom wants a UUID that begins with a slash, or holds two in a row, to be
     /// percent-encoded twice; the host encodes every parameter once.
     pub(crate) fn in_path(&self) -> String {
-        if self.0.starts_with('/') || self.0.contains("//") {
-            encode(&self.0)
-        } else {
-            self.0.clone()
-        }
+        if self.0.starts_with('/') || self.0.contains("//") { encode(&self.0) } else { self.0.clone() }
     }
 }
 

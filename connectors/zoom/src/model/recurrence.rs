@@ -89,20 +89,10 @@ fn rules(schema: &mut Schema) {
             .forbid(["monthly_day", "monthly_week", "monthly_week_day"]),
     );
     schema.rule(
-        when("type")
-            .is(3)
-            .constrain("repeat_interval", json!({"maximum": 10}))
-            .forbid(["weekly_days"]),
+        when("type").is(3).constrain("repeat_interval", json!({"maximum": 10})).forbid(["weekly_days"]),
     );
-    schema.rule(
-        when("monthly_week")
-            .is_given()
-            .require(["monthly_week_day"])
-            .forbid(["monthly_day"]),
-    );
+    schema.rule(when("monthly_week").is_given().require(["monthly_week_day"]).forbid(["monthly_day"]));
     schema.rule(when("monthly_week_day").is_given().require(["monthly_week"]));
-    schema.at_most_one_of(
-        ["end_times", "end_date_time"],
-        "must have `end_times` or `end_date_time`, not both",
-    );
+    schema
+        .at_most_one_of(["end_times", "end_date_time"], "must have `end_times` or `end_date_time`, not both");
 }

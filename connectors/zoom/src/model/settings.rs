@@ -163,10 +163,7 @@ impl<'de> Deserialize<'de> for AlternativeHosts {
             Written::Text(text) => text.split(';').map(|host| host.trim().to_owned()).collect(),
             Written::List(list) => list,
         };
-        if hosts
-            .iter()
-            .any(|host| host.is_empty() || host.contains([',', ';']))
-        {
+        if hosts.iter().any(|host| host.is_empty() || host.contains([',', ';'])) {
             return Err(D::Error::custom("expected hosts separated by semicolons"));
         }
         Ok(Self(hosts))
@@ -420,10 +417,7 @@ fn new_rules(schema: &mut Schema) {
         when("registrants_confirmation_email").is(true),
     ];
     for rule in needing {
-        schema.rule(
-            rule.require(["approval_type"])
-                .constrain("approval_type", approved()),
-        );
+        schema.rule(rule.require(["approval_type"]).constrain("approval_type", approved()));
     }
 }
 
@@ -458,11 +452,7 @@ pub(crate) struct SettingsChange {
 /// The meeting may have its registration already, so only what contradicts itself is refused.
 fn change_rules(schema: &mut Schema) {
     let approved = json!({"enum": [0, 1], "x-ui": {"errors": {"enum": "must be 0 or 1, so that there is a registration"}}});
-    schema.rule(
-        when("registration_type")
-            .is_given()
-            .constrain("approval_type", approved),
-    );
+    schema.rule(when("registration_type").is_given().constrain("approval_type", approved));
 }
 
 /// The settings that creating and updating share

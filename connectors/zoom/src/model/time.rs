@@ -80,9 +80,7 @@ impl JsonSchema for StartTime {
 
 /// Reads the empty text, `null` and an absent member alike as nothing: Zoom uses all three.
 pub(crate) fn blank<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(Option::<Id>::deserialize(deserializer)?
-        .map(|text| text.to_string())
-        .filter(|text| !text.is_empty()))
+    Ok(Option::<Id>::deserialize(deserializer)?.map(|text| text.to_string()).filter(|text| !text.is_empty()))
 }
 
 /// The schema of a time in what Zoom sends. It stays text, so that one that is written in another way is still passed on.
@@ -115,10 +113,7 @@ mod tests {
     #[test]
     fn a_local_time_is_a_point_in_time_by_its_zone() {
         let time = StartTime::read("2026-07-01T10:00:00").unwrap();
-        assert_eq!(
-            time.instant(Some("Europe/Berlin")).unwrap().to_string(),
-            "2026-07-01T08:00:00Z"
-        );
+        assert_eq!(time.instant(Some("Europe/Berlin")).unwrap().to_string(), "2026-07-01T08:00:00Z");
         assert_eq!(time.instant(None), None);
         assert_eq!(time.instant(Some("Nowhere/City")), None);
     }

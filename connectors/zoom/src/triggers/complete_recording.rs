@@ -94,22 +94,14 @@ pub(super) fn on_delivery(event: &str, delivery: &Delivery) -> Result<Vec<Emit<R
     let about = envelope.about(&recording.meeting.core)?;
     let name = |file: &RecordingFile| {
         let made = || {
-            [&file.file_type, &file.recording_start]
-                .map(|part| part.clone().unwrap_or_default())
-                .join("@")
+            [&file.file_type, &file.recording_start].map(|part| part.clone().unwrap_or_default()).join("@")
         };
         file.id.clone().unwrap_or_else(made)
     };
     let mut files: Vec<String> = recording.recording_files.iter().map(name).collect();
     files.sort();
     let key = format!("{event}/{}/{}", about.instance, files.join(","));
-    Ok(about.emit(
-        key,
-        RecordingCompleted {
-            recording,
-            download_token: envelope.download_token,
-        },
-    ))
+    Ok(about.emit(key, RecordingCompleted { recording, download_token: envelope.download_token }))
 }
 
 pub(super) fn sample(file: Value) -> Option<Value> {

@@ -53,12 +53,6 @@ impl Trigger for MeetingEnded {
         let (envelope, object) = envelope::read::<Object>(delivery)?;
         let about = envelope.about(&object.meeting.core)?;
         let key = format!("meeting.ended/{}", about.instance);
-        Ok(about.emit(
-            key,
-            MeetingOver {
-                meeting: object.meeting,
-                end_time: object.end_time,
-            },
-        ))
+        Ok(about.emit(key, MeetingOver { meeting: object.meeting, end_time: object.end_time }))
     }
 }

@@ -60,11 +60,7 @@ impl Trigger for NewRecording {
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<RecordingStarted>>> {
         let (envelope, recording) = envelope::read::<StartedRecording>(delivery)?;
         let about = envelope.about(&recording.meeting.core)?;
-        let start = recording
-            .recording_file
-            .recording_start
-            .as_deref()
-            .unwrap_or_default();
+        let start = recording.recording_file.recording_start.as_deref().unwrap_or_default();
         let key = format!("recording.started/{}/{start}", about.instance);
         Ok(about.emit(key, RecordingStarted { recording }))
     }

@@ -76,15 +76,8 @@ fn on_delivery(event: &str, delivery: &Delivery) -> Result<Vec<Emit<ParticipantE
     let (envelope, Object { participant, meeting }) = envelope::read(delivery)?;
     let about = envelope.about(&meeting.core)?;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let visit = participant
-        .participant_uuid
-        .clone()
-        .unwrap_or_else(|| text(&participant.user_id));
-    let time = if event.ends_with("joined") {
-        &participant.join_time
-    } else {
-        &participant.leave_time
-    };
+    let visit = participant.participant_uuid.clone().unwrap_or_else(|| text(&participant.user_id));
+    let time = if event.ends_with("joined") { &participant.join_time } else { &participant.leave_time };
     let key = format!("{event}/{}/{visit}/{}", about.instance, text(time));
     Ok(about.emit(key, ParticipantEvent { participant, meeting }))
 }

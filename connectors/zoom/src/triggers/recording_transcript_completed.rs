@@ -22,10 +22,7 @@ impl JsonSchema for TranscriptCompleted {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = RecordingCompleted::json_schema(generator);
-        schema.insert(
-            "description".to_owned(),
-            json!("The transcript of a recording is ready"),
-        );
+        schema.insert("description".to_owned(), json!("The transcript of a recording is ready"));
         schema
     }
 }
@@ -51,9 +48,6 @@ impl Trigger for RecordingTranscriptCompleted {
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<TranscriptCompleted>>> {
         let events = complete_recording::on_delivery("recording.transcript_completed", delivery)?;
-        Ok(events
-            .into_iter()
-            .map(|emit| emit.map(TranscriptCompleted))
-            .collect())
+        Ok(events.into_iter().map(|emit| emit.map(TranscriptCompleted)).collect())
     }
 }

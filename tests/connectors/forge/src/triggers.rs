@@ -80,9 +80,17 @@ impl Trigger for NewCommit {
         let sender = push.sender.id.to_string();
         let emit = |commit: PushedCommit| {
             let (key, at) = (format!("{repository}/{}", commit.id), commit.timestamp);
-            let event =
-                Commit { id: commit.id, message: commit.message, repository: repository.clone(), additions: None };
-            Emit::new(key, event).resource(format!("repository:{repository}")).actor(&sender).occurred_at(at).enrich()
+            let event = Commit {
+                id: commit.id,
+                message: commit.message,
+                repository: repository.clone(),
+                additions: None,
+            };
+            Emit::new(key, event)
+                .resource(format!("repository:{repository}"))
+                .actor(&sender)
+                .occurred_at(at)
+                .enrich()
         };
         Ok(push.commits.into_iter().map(emit).collect())
     }

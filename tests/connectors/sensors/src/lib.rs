@@ -47,7 +47,11 @@ fn connector() -> Connector {
         .base("api", ["https://{region}.sensors.example.com/v1"])
         .auth_with::<Key>(Auth::api_key("key", "API key").query("key", "{key}"))
         .auth_with::<Service>(Auth::basic("service", "Service account", "{name}", "{password}"))
-        .error_members(ErrorMembers { code: Some("/error".to_owned()), message: Some("/text".to_owned()), problems: None })
+        .error_members(ErrorMembers {
+            code: Some("/error".to_owned()),
+            message: Some("/text".to_owned()),
+            problems: None,
+        })
         // It answers 200 whatever happens, and says in the body whether it meant it.
         .answer_rule(says("/error", &["key_expired", "key_unknown"], AnswerClass::Expired))
         .answer_rule(says("/error", &["too_fast"], AnswerClass::RateLimited))
