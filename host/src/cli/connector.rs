@@ -1,5 +1,7 @@
 //! `jackfield connector`
 
+mod new;
+
 use clap::Subcommand;
 use jackfield::{
     Result,
@@ -26,12 +28,15 @@ pub(crate) enum Command {
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
     },
+    /// Write the crate of a new connector, green from its first test
+    New(new::New),
 }
 
 impl Command {
     pub(crate) fn format(&self) -> Format {
         match self {
             Self::List { output } | Self::Show { output, .. } => *output,
+            Self::New(_) => Format::Table,
         }
     }
 
@@ -44,6 +49,7 @@ impl Command {
         match self {
             Self::List { output } => list(&registry()?, output),
             Self::Show { connector, output } => show(registry()?.find(&connector)?, output),
+            Self::New(new) => return new.run(),
         }
         Ok(())
     }
