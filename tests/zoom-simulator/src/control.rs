@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HOST;
@@ -46,6 +46,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/meetings/{id}/end", post(end_meeting))
         .route("/meetings/{id}/registrants/{registrant}", post(decide_registrant))
         .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
         .layer(from_fn(loopback_only))
         .with_state(shared)
 }
@@ -81,6 +82,24 @@ impl From<JsonRejection> for Refusal {
     }
 }
 
+impl From<PathRejection> for Refusal {
+    fn from(rejection: PathRejection) -> Self {
+        Self {
+            status: rejection.status(),
+            message: rejection.body_text(),
+        }
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(rejection: QueryRejection) -> Self {
+        Self {
+            status: rejection.status(),
+            message: rejection.body_text(),
+        }
+    }
+}
+
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.status, Json(json!({"error": self.message}))).into_response()
@@ -92,8 +111,19 @@ type Result<T> = std::result::Result<T, Refusal>;
 /// A body, or why it is none.
 type Body<T> = std::result::Result<Json<T>, JsonRejection>;
 
+/// The open segments of a path, or why they are none.
+type Segments<T> = std::result::Result<Path<T>, PathRejection>;
+
 async fn nothing_here() -> Refusal {
-    Refusal::missing("the control API has no such address or method")
+    Refusal::missing("the control API has no such address")
+}
+
+async fn other_method() -> Refusal {
+    let message = "the control API has another method for this address".to_owned();
+    Refusal {
+        status: StatusCode::METHOD_NOT_ALLOWED,
+        message,
+    }
 }
 
 async fn loopback_only(request: Request, next: Next) -> Response {
@@ -243,7 +273,8 @@ async fn clear_faults(State(shared): Control) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn remove_fault(State(shared): Control, Path(id): Path<u64>) -> Result<StatusCode> {
+async fn remove_fault(State(shared): Control, segments: Segments<u64>) -> Result<StatusCode> {
+    let Path(id) = segments?;
     match shared.faults().remove(id) {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Refusal::missing(format!("there is no fault {id}"))),
@@ -274,13 +305,17 @@ impl Selection {
     }
 }
 
-async fn journal(State(shared): Control, Query(selection): Query<Selection>) -> Json<Value> {
+async fn journal(
+    State(shared): Control,
+    query: std::result::Result<Query<Selection>, QueryRejection>,
+) -> Result<Json<Value>> {
+    let Query(selection) = query?;
     let journal = shared.journal();
     let entries: Vec<&Entry> = journal
         .entries()
         .filter(|entry| selection.contains(entry))
         .collect();
-    Json(json!({"requests": entries}))
+    Ok(Json(json!({"requests": entries})))
 }
 
 async fn clear_journal(State(shared): Control) -> StatusCode {
@@ -292,12 +327,12 @@ async fn changes(State(shared): Control) -> Json<Value> {
     Json(json!({"changes": shared.world().changes().entries()}))
 }
 
-async fn start_meeting(State(shared): Control, Path(id): Path<i64>) -> Result<StatusCode> {
-    set_in_progress(&shared, id, true)
+async fn start_meeting(State(shared): Control, segments: Segments<i64>) -> Result<StatusCode> {
+    set_in_progress(&shared, segments?.0, true)
 }
 
-async fn end_meeting(State(shared): Control, Path(id): Path<i64>) -> Result<StatusCode> {
-    set_in_progress(&shared, id, false)
+async fn end_meeting(State(shared): Control, segments: Segments<i64>) -> Result<StatusCode> {
+    set_in_progress(&shared, segments?.0, false)
 }
 
 fn set_in_progress(shared: &Shared, id: i64, in_progress: bool) -> Result<StatusCode> {
@@ -328,9 +363,10 @@ struct Decision {
 /// What the host would do in Zoom's web portal.
 async fn decide_registrant(
     State(shared): Control,
-    Path((id, registrant)): Path<(i64, String)>,
+    segments: Segments<(i64, String)>,
     body: Body<Decision>,
 ) -> Result<StatusCode> {
+    let Path((id, registrant)) = segments?;
     let Json(Decision { status }) = body?;
     match shared.world().decide_registrant(id, &registrant, status) {
         true => Ok(StatusCode::NO_CONTENT),

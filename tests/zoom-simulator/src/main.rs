@@ -121,6 +121,7 @@ fn main() -> ExitCode {
         };
         tracing_subscriber::fmt()
             .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal())
             .with_max_level(level)
             .init();
     }

@@ -224,7 +224,7 @@ const FIELDS: &[Field] = &[
     may("type", Shape::OneOfWhole(&[1, 2, 3, 8, 10])),
     may("pre_schedule", Shape::Flag),
     may("start_time", Shape::Special(start_time)),
-    may("duration", Shape::Whole(0, i64::MAX)),
+    may("duration", Shape::Whole(0, i32::MAX as i64)),
     may("schedule_for", TEXT),
     may("timezone", Shape::Special(timezone)),
     may("agenda", Shape::Text(2_000)),

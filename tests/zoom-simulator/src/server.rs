@@ -12,7 +12,7 @@ use axum::http::header::{AUTHORIZATION, CONNECTION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::api;
@@ -155,16 +155,16 @@ impl Simulator {
             .fallback(provide)
             .with_state(self.shared);
         let service = router.into_make_service_with_connect_info::<WireHandle>();
-        let (stopping, mut stopped) = watch::channel(false);
+        let (stopping, stopped) = oneshot::channel();
         let server = axum::serve(self.listener, service).with_graceful_shutdown(async move {
             stop.await;
             // Nobody listens any more if the server has failed meanwhile.
-            let _ = stopping.send(true);
+            let _ = stopping.send(());
         });
         let mut server = std::pin::pin!(server.into_future());
         tokio::select! {
             result = &mut server => result,
-            _ = stopped.wait_for(|stopped| *stopped) => {
+            _ = stopped => {
                 // A slow answer, or a fault that takes its time, is not worth waiting for.
                 timeout(GRACE, server).await.unwrap_or(Ok(()))
             }

@@ -150,8 +150,9 @@ pub(crate) fn answer(world: &mut World, path: &str, request: &Request) -> Answer
     let tracking_id = world.random.tracking_id();
     let mut headers = HeaderMap::new();
     let mut answer = handle(world, path, request, &mut headers).unwrap_or_else(Answer::from);
-    for (name, value) in &headers {
-        answer.headers.entry(name).or_insert_with(|| value.clone());
+    // A refusal with 429 has headers of its own, and what is not among them is not to be there.
+    if answer.status != StatusCode::TOO_MANY_REQUESTS {
+        answer.headers.extend(headers);
     }
     match HeaderValue::from_str(&tracking_id) {
         Ok(value) => answer.with_header(TRACKING_ID, value),
@@ -184,7 +185,6 @@ fn handle(world: &mut World, path: &str, request: &Request, headers: &mut Header
         }
     };
 
-    // A refusal carries headers of its own.
     *headers = world.limits.call(endpoint.label, now)?;
 
     let style = world.config.scopes;
