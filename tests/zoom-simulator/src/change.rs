@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use crate::clock::zulu;
 use crate::directory::User;
-use crate::meeting::{Meeting, Registrant};
+use crate::meeting::Meeting;
+use crate::registrant::Registrant;
 
 /// How many changes are remembered.
 const KEPT: usize = 1_000;

@@ -23,9 +23,9 @@ use url::Host;
 use crate::config::Plan;
 use crate::faults::{Fault, glob};
 use crate::journal::Entry;
-use crate::meeting::Standing;
 use crate::oauth::authority::NewGrant;
 use crate::oauth::{TokenReply, scopes};
+use crate::registrant::Standing;
 use crate::server::Shared;
 
 type Control = State<Arc<Shared>>;

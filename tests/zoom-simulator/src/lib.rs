@@ -36,6 +36,7 @@ mod paging;
 mod random;
 mod ready;
 mod recurrence;
+mod registrant;
 mod server;
 mod settings;
 mod shape;

@@ -12,11 +12,12 @@ use crate::config::Config;
 use crate::directory::{Directory, User, WEBINAR};
 use crate::errors::ZoomResult;
 use crate::limits::Limits;
-use crate::meeting::{Issued, Meeting, Passcode, Registrant, Standing};
+use crate::meeting::{Issued, Meeting, Passcode};
 use crate::oauth::authority::{self, Authority, NewGrant};
 use crate::oauth::scopes;
 use crate::paging::Pages;
 use crate::random::Random;
+use crate::registrant::{Registrant, Standing};
 
 /// The state of the simulated Zoom.
 #[derive(Debug)]

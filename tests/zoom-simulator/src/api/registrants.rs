@@ -9,8 +9,9 @@ use crate::clock::{whole_seconds, zulu};
 use crate::directory::Licence;
 use crate::errors::{Invalid, ZoomError, ZoomResult};
 use crate::exchange::Answer;
-use crate::meeting::{Kind, Meeting, Registrant, Standing};
+use crate::meeting::{Kind, Meeting};
 use crate::paging::{PageInfo, Wanted};
+use crate::registrant::{Registrant, Standing};
 use crate::settings;
 use crate::shape::{self, Field, Shape, TEXT, list as list_of, may, must};
 

@@ -104,6 +104,20 @@ async fn one_occurrence_is_read_and_changed() {
         (second.clone(), &json!(90))
     );
 
+    // Nor does a change of the series that is not about its time touch it.
+    sim.patch(
+        &path,
+        json!({"topic": "Renamed", "settings": {"mute_upon_entry": true}}),
+    )
+    .await
+    .expect_done();
+    let read = sim.get(&one).await.json();
+    assert_eq!(
+        (&read["topic"], &read["duration"], &read["agenda"]),
+        (&json!("Renamed"), &json!(90), &json!("One"))
+    );
+    assert_eq!(read["settings"]["mute_upon_entry"], true);
+
     // A start in the past is ignored here too.
     sim.patch(&one, json!({"start_time": "2020-01-01T00:00:00Z"}))
         .await
