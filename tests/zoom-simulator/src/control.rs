@@ -264,7 +264,8 @@ async fn list_faults(State(shared): Control) -> Json<Value> {
 
 async fn add_fault(State(shared): Control, body: Body<Fault>) -> Result<Response> {
     let Json(fault) = body?;
-    let id = shared.faults().add(fault).map_err(Refusal::bad)?;
+    let checked = fault.check().map_err(Refusal::bad)?;
+    let id = shared.faults().add(checked);
     Ok((StatusCode::CREATED, Json(json!({"id": id}))).into_response())
 }
 

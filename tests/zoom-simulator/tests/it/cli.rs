@@ -88,6 +88,19 @@ fn help_names_every_option() {
 }
 
 #[test]
+fn the_manual_names_every_option() {
+    let help = String::from_utf8(run(&["-h"]).stdout).expect("text");
+    let manual = include_str!("../../README.md");
+    let options = help
+        .split_whitespace()
+        .filter(|word| word.starts_with("--"))
+        .map(|word| word.trim_matches(','));
+    for option in options.filter(|option| !matches!(*option, "--help" | "--version" | "--verbose...")) {
+        assert!(manual.contains(&format!("`{option}")), "{option}");
+    }
+}
+
+#[test]
 fn only_loopback_addresses_are_listened_on() {
     for address in [
         "0.0.0.0:0",

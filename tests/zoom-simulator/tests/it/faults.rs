@@ -423,3 +423,25 @@ async fn faults_that_cannot_be() {
         json!({"faults": []})
     );
 }
+
+#[tokio::test]
+async fn the_examples_of_the_manual_can_be_queued() {
+    let sim = Sim::start().await;
+    let manual = include_str!("../../README.md");
+    let (_, examples) = manual
+        .split_once("Some that are often wanted:")
+        .expect("the section");
+    let (examples, _) = examples.split_once("\n## ").expect("another section");
+    let examples = examples.lines().filter(|line| line.ends_with("}` |"));
+    let mut count = 0;
+    for line in examples {
+        let (_, example) = line
+            .trim_end_matches("` |")
+            .rsplit_once("| `")
+            .expect("an example");
+        sim.fault(serde_json::from_str(example).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .await;
+        count += 1;
+    }
+    assert!(count > 8, "{count}");
+}
