@@ -79,6 +79,18 @@ async fn other_answers() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_answered_otherwise_is_not_carried_out() {
+    let sim = Sim::start().await;
+    let meeting = sim.create(json!({"type": 3})).await;
+    sim.fault(json!({"answer": {"kind": "html"}, "times": 2})).await;
+    sim.post("/v2/users/me/meetings", json!({"type": 3}))
+        .await
+        .expect(502);
+    sim.delete(&path_of(&meeting)).await.expect(502);
+    assert_eq!(sim.get("/v2/users/me/meetings").await.json()["total_records"], 1);
+}
+
+#[tokio::test]
 async fn a_success_without_a_body() {
     let sim = Sim::start().await;
     // Not carried out, and carried out.
