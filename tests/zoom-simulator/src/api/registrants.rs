@@ -118,81 +118,105 @@ pub(super) fn add(call: &mut Call<'_>) -> ZoomResult<Answer> {
     let meeting = call.named_meeting(ZoomError::no_meeting_to_register_for)?.clone();
     check_registration(&meeting)?;
     let mut problems = Vec::new();
-    let mut answers = shape::read(FIELDS, &call.body()?, "", &mut problems);
+    let answers = shape::read(FIELDS, &call.body()?, "", &mut problems);
     if !problems.is_empty() {
         return Err(ZoomError::validation(problems));
     }
-    let query = call.request.query();
-    let occurrences = match query.get("occurrence_ids") {
-        None => None,
-        Some(ids) => {
-            let ids: Vec<String> = ids.split(',').map(|id| id.trim().to_owned()).collect();
-            if !ids.iter().all(|id| meeting.occurrence(id).is_some()) {
-                return Err(ZoomError::bad_occurrence("occurrence_ids"));
-            }
-            // With registration type 1 people register once and attend what they like.
-            must_name_occurrences(&meeting).then_some(ids)
-        }
-    };
-
-    let text = |name: &str| {
-        answers
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let email = text("email");
-    let employees = text("no_of_employees");
+    let occurrences = wanted_occurrences(call, &meeting)?;
+    let email = answers
+        .get("email")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let now = call.world.now();
     call.world.limits.register(&email, now)?;
+
     let registered = call.world.registrants(meeting.id);
     let before = registered
         .iter()
-        .find(|other| other.email.eq_ignore_ascii_case(&email));
+        .find(|other| other.email.eq_ignore_ascii_case(&email))
+        .cloned();
     if before.is_none() && registered.len() >= call.world.config.registrant_limit {
         return Err(ZoomError::meeting_full());
     }
-
-    // Whoever registers again is still the same person, and adds to the occurrences they had.
-    let id = before.map(|before| before.id.clone());
-    let occurrences = match (before.map(|before| before.occurrences.clone()), occurrences) {
-        (Some(None), _) | (_, None) => None,
-        (Some(Some(mut earlier)), Some(more)) => {
-            earlier.extend(
-                more.into_iter()
-                    .filter(|id| !earlier.contains(id))
-                    .collect::<Vec<_>>(),
-            );
-            Some(earlier)
-        }
-        (None, Some(ids)) => Some(ids),
-    };
-    let manual = settings::number_of(&meeting.settings, "approval_type") == 1;
-    let auto_approve = answers.shift_remove("auto_approve") == Some(Value::Bool(true));
-    answers.shift_remove("language");
-    if let Some((_, read)) = EMPLOYEES_AS_READ
-        .iter()
-        .find(|(written, _)| *written == employees)
-    {
-        answers.insert("no_of_employees".to_owned(), json!(read));
-    }
-    let registrant = Registrant {
-        id: id.unwrap_or_else(|| call.world.random.id()),
-        email,
-        answers,
-        standing: if manual && !auto_approve {
-            Standing::Pending
-        } else {
-            Standing::Approved
+    let auto_approve = answers.get("auto_approve") == Some(&Value::Bool(true));
+    let registrant = match before {
+        // Whoever registers again is still the same person, and adds to the occurrences they had.
+        Some(before) => Registrant {
+            answers: as_read(answers),
+            standing: if auto_approve {
+                Standing::Approved
+            } else {
+                before.standing
+            },
+            occurrences: union(before.occurrences, occurrences),
+            ..before
         },
-        created_at: whole_seconds(now),
-        pin: call.world.random.digits().parse().unwrap_or_default(),
-        ticket: call.world.random.secret(""),
-        occurrences,
+        None => {
+            let manual = settings::number_of(&meeting.settings, "approval_type") == 1;
+            let random = &mut call.world.random;
+            Registrant {
+                id: random.id(),
+                email,
+                answers: as_read(answers),
+                standing: if manual && !auto_approve {
+                    Standing::Pending
+                } else {
+                    Standing::Approved
+                },
+                created_at: whole_seconds(now),
+                pin: random.digits().parse().unwrap_or_default(),
+                ticket: random.secret(""),
+                occurrences,
+            }
+        }
     };
     call.world.put_registrant(meeting.id, registrant.clone());
+    Ok(Answer::json(
+        StatusCode::CREATED,
+        &confirmation(&meeting, &registrant),
+    ))
+}
 
+/// The occurrences that `occurrence_ids` names. `None`: all of them.
+fn wanted_occurrences(call: &Call<'_>, meeting: &Meeting) -> ZoomResult<Option<Vec<String>>> {
+    let query = call.request.query();
+    let Some(ids) = query.get("occurrence_ids") else {
+        return Ok(None);
+    };
+    let ids: Vec<String> = ids.split(',').map(|id| id.trim().to_owned()).collect();
+    if !ids.iter().all(|id| meeting.occurrence(id).is_some()) {
+        return Err(ZoomError::bad_occurrence("occurrence_ids"));
+    }
+    // With registration type 1 people register once and attend what they like.
+    Ok(must_name_occurrences(meeting).then_some(ids))
+}
+
+/// Both lists together, where none means all.
+fn union(earlier: Option<Vec<String>>, more: Option<Vec<String>>) -> Option<Vec<String>> {
+    let (mut all, more) = (earlier?, more?);
+    for id in more {
+        if !all.contains(&id) {
+            all.push(id);
+        }
+    }
+    Some(all)
+}
+
+/// What a read shows of the form: not what was only for this call, and sizes in the classes of reads.
+fn as_read(mut answers: Map<String, Value>) -> Map<String, Value> {
+    answers.shift_remove("auto_approve");
+    answers.shift_remove("language");
+    if let Some(Value::String(employees)) = answers.get_mut("no_of_employees")
+        && let Some((_, read)) = EMPLOYEES_AS_READ.iter().find(|(written, _)| written == employees)
+    {
+        *employees = (*read).to_owned();
+    }
+    answers
+}
+
+/// The answer to a registration.
+fn confirmation(meeting: &Meeting, registrant: &Registrant) -> Value {
     let mut body = json!({
         "registrant_id": registrant.id,
         "id": meeting.id,
@@ -203,7 +227,7 @@ pub(super) fn add(call: &mut Call<'_>) -> ZoomResult<Answer> {
         body["start_time"] = json!(zulu(start));
     }
     if registrant.standing == Standing::Approved {
-        body["join_url"] = json!(join_url(&meeting, &registrant));
+        body["join_url"] = json!(join_url(meeting, registrant));
     }
     if meeting.kind == Kind::Recurring {
         let attended = meeting
@@ -222,7 +246,7 @@ pub(super) fn add(call: &mut Call<'_>) -> ZoomResult<Answer> {
             });
         body["occurrences"] = attended.collect();
     }
-    Ok(Answer::json(StatusCode::CREATED, &body))
+    body
 }
 
 fn join_url(meeting: &Meeting, registrant: &Registrant) -> String {

@@ -286,11 +286,51 @@ async fn sizes_are_read_in_the_classes_of_reads() {
 #[tokio::test]
 async fn whoever_registers_again_is_the_same_person() {
     let sim = Sim::start().await;
-    let meeting = meeting(&sim, json!({"approval_type": 0})).await;
+    let meeting = meeting(&sim, json!({"approval_type": 1})).await;
     let first = add(&sim, &meeting, "a@example.com").await.expect(201).json();
-    let second = add(&sim, &meeting, "A@example.com").await.expect(201).json();
-    assert_eq!(first["registrant_id"], second["registrant_id"]);
-    assert_eq!(listed(&sim, &meeting, "").await.len(), 1);
+    let id = first["registrant_id"].as_str().expect("an id");
+    let path = format!("/meetings/{}/registrants/{id}", meeting["id"]);
+    sim.control("POST", &path, json!({"status": "approved"})).await;
+    let body = json!({"email": "A@example.com", "first_name": "Other"});
+    let again = sim
+        .post(&format!("{}/registrants", path_of(&meeting)), body)
+        .await
+        .expect(201)
+        .json();
+    assert_eq!(again["registrant_id"], id);
+    let list = sim
+        .get(&format!("{}/registrants", path_of(&meeting)))
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(
+        (&list["total_records"], &list["registrants"][0]["first_name"]),
+        (&json!(1), &json!("Other"))
+    );
+}
+
+#[tokio::test]
+async fn registering_again_adds_occurrences() {
+    let sim = Sim::start().await;
+    let (meeting, ids) = series(&sim, 2).await;
+    let path = format!("{}/registrants", path_of(&meeting));
+    let person = json!({"email": "a@example.com", "first_name": "A"});
+    for (query, expected) in [
+        (format!("?occurrence_ids={}", ids[0]), vec![&ids[0]]),
+        (
+            format!("?occurrence_ids={},{}", ids[0], ids[2]),
+            vec![&ids[0], &ids[2]],
+        ),
+        // None named is all of them.
+        (String::new(), ids.iter().collect()),
+    ] {
+        let reply = sim
+            .post(&format!("{path}{query}"), person.clone())
+            .await
+            .expect(201)
+            .json();
+        assert_eq!(occurrence_ids(&reply), expected);
+    }
 }
 
 #[tokio::test]
