@@ -128,7 +128,9 @@ impl New {
 fn title(id: &str) -> String {
     let word = |word: &str| {
         let mut characters = word.chars();
-        characters.next().map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + characters.as_str())
+        characters
+            .next()
+            .map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + characters.as_str())
     };
     id.split('-').map(word).collect::<Vec<_>>().join(" ")
 }

@@ -1,0 +1,15 @@
+//! Drives the simulator over HTTP, as a client does, and its binary as a user does. One crate, so that it links once.
+
+mod cli;
+mod client;
+mod control;
+mod faults;
+mod limits;
+mod lists;
+mod meetings;
+mod oauth;
+mod occurrences;
+mod openapi;
+mod registrants;
+mod users;
+mod validation;
