@@ -2,7 +2,7 @@
 //!
 //! The parent side ([`Workers`]) starts one process a library, carries calls to it, and answers what the connector asks of
 //! the host. The child side ([`child`]) loads the library and serves the calls. Between them lies one socket with
-//! [frames](mod@frame) on it. There is one path: no connector ever runs in the host's own process.
+//! frames on it. There is one path: no connector ever runs in the host's own process.
 //!
 //! Neither side knows what a call is about: the messages are bytes to them.
 

@@ -208,6 +208,9 @@ pub(crate) struct Registrant {
     #[serde(default, deserialize_with = "blank", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("x-secret" = true))]
     join_url: Option<String>,
+    /// The number by which a caller on the phone is recognised
+    #[serde(skip_serializing_if = "Option::is_none")]
+    participant_pin_code: Option<Id>,
     #[serde(flatten)]
     more: serde_json::Map<String, serde_json::Value>,
 }

@@ -1,0 +1,54 @@
+//! The project's own commands: `cargo xtask …`.
+//!
+//! It links no connector: two of them in one binary define the same root symbol.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
+
+mod demo;
+mod manifests;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What a command gives up with: one sentence, or several lines.
+type Result<T = ()> = std::result::Result<T, String>;
+
+/// The project's own commands
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show Jackfield at work: all eight Zoom actions against the simulator
+    Demo,
+    /// Build what the tests need and run all of them
+    Test(test::Test),
+    /// Write the manifests that the connectors' types declare, and the schema of manifests
+    Manifests(manifests::Manifests),
+    /// Check the rules of the house that no compiler knows
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Demo => demo::demo(),
+        Command::Test(test) => test.run(),
+        Command::Manifests(manifests) => manifests.run(),
+        Command::Tidy => tidy::tidy(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

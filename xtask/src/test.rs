@@ -1,0 +1,56 @@
+//! `cargo xtask test`: builds what the tests need, runs all of them, and says which could not run.
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+
+use crate::{
+    Result,
+    run::{cargo, root, run, target},
+};
+
+/// Build what the tests need and run all of them
+#[derive(Args)]
+pub(crate) struct Test {
+    /// Fail if a test is skipped because a tool is missing
+    #[arg(long)]
+    require_tools: bool,
+    /// Passed on to `cargo test`: a filter, or `-- --nocapture`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    args: Vec<String>,
+}
+
+impl Test {
+    pub(crate) fn run(self) -> Result {
+        run(cargo().args(["build", "--workspace"]))?;
+        build_frozen()?;
+        let skips = target().join("skipped-tests.txt");
+        let _ = fs::remove_file(&skips);
+        let mut command = cargo();
+        command.args(["test", "--workspace"]).args(&self.args).env("JACKFIELD_SKIPS", &skips);
+        if self.require_tools {
+            command.env("JACKFIELD_REQUIRE_TOOLS", "1");
+        }
+        // The material that not everybody has lies beside the project, if it is there.
+        if std::env::var_os("JACKFIELD_SHARED").is_none() {
+            command.env("JACKFIELD_SHARED", shared());
+        }
+        let result = run(&mut command);
+        let skipped = fs::read_to_string(&skips).unwrap_or_default();
+        if !skipped.is_empty() {
+            println!("\nSKIPPED TESTS - these were not run:");
+            skipped.lines().for_each(|line| println!("  {line}"));
+        }
+        result
+    }
+}
+
+fn shared() -> PathBuf {
+    root().join("../shared")
+}
+
+/// Builds the connector that is kept beside the frozen ABI, with its own lock file.
+pub(crate) fn build_frozen() -> Result {
+    let manifest = root().join("tests/abi-v1/Cargo.toml");
+    run(cargo().args(["build", "--locked", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(target().join("abi-v1")))
+}
