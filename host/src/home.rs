@@ -22,7 +22,7 @@ const CONFIG: &str = "jackfield.toml";
 const NEW_CONFIG: &str = r#"# Jackfield's configuration: what you decide about this machine.
 # An unknown key is an error. Each key can also be set by the environment: JACKFIELD_LIMITS__DEADLINE_SECONDS=120
 
-[limits]
+#[limits]
 # How long an action may take, in seconds.
 #deadline_seconds = 60
 

@@ -29,7 +29,7 @@ use crate::{
     id::Id,
     plugins::{Library, Registry},
     redact::Redactor,
-    worker::{Call, Family, Workers},
+    worker::{Call, Failed, Family, Workers},
 };
 
 /// How many pages of a list are asked for at most, whatever the limit of items.
@@ -376,27 +376,9 @@ impl Host {
         };
         let services = Arc::new(CallServices::new(outside, target, deadline, flight.clone(), redactor));
         let call = Call { family: Family::Action, op: "run", message, services, deadline };
-        let answer =
-            self.workers.call(library, call).await.map_err(|error| self.ended(error, library, flight))?;
+        let answer = self.workers.call(library, call).await;
+        let answer = answer.map_err(|failed| failure(failed, library, action, time, flight))?;
         self.read_answer(library, action, &answer)
-    }
-
-    /// What it means that a call broke off: nobody knows, if something may have been done by then.
-    fn ended(&self, error: Error, library: &Library, flight: &Flight) -> Error {
-        let broke_off = [
-            ErrorKind::Timeout,
-            ErrorKind::ConnectorTimeout,
-            ErrorKind::ConnectorCrashed,
-            ErrorKind::ConnectorPanicked,
-            ErrorKind::ConnectorFault,
-        ];
-        if broke_off.contains(&error.kind) && flight.is_ambiguous() {
-            let who = &library.manifest.title;
-            let text = format!("nobody knows whether {who} did it: {}", error.message);
-            return Error::new(ErrorKind::Ambiguous, text)
-                .hint("look at the provider before you run it again");
-        }
-        error
     }
 
     /// Reads a connector's answer, which may be anything.
@@ -427,6 +409,27 @@ impl Host {
             .collect();
         Err(fault(format!("an output that it does not declare ({})", list.join("; "))))
     }
+}
+
+/// What it means that a call failed. If it broke off when something may have been done at the provider, nobody knows.
+fn failure(failed: Failed, library: &Library, action: &Action, time: Duration, flight: &Flight) -> Error {
+    let (error, broke_off) = match failed {
+        Failed::Said(error) => {
+            let by_accident = matches!(error.kind, ErrorKind::ConnectorPanicked | ErrorKind::ConnectorFault);
+            (error, by_accident)
+        }
+        Failed::Broke(error) => (error, true),
+        Failed::Stopped => {
+            let text = format!("{}.{} took longer than {} s", library.id(), action.name, time.as_secs());
+            let hint = "give it more time: --timeout SECONDS, or `limits.deadline_seconds`";
+            (Error::new(ErrorKind::Timeout, text).hint(hint), true)
+        }
+    };
+    if broke_off && flight.is_ambiguous() {
+        let text = format!("nobody knows whether {} did it: {}", library.manifest.title, error.message);
+        return Error::new(ErrorKind::Ambiguous, text).hint("look at the provider before you run it again");
+    }
+    error
 }
 
 fn internal(error: serde_json::Error) -> Error {

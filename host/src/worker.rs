@@ -14,4 +14,4 @@ mod process;
 mod send_fd;
 mod workers;
 
-pub use self::workers::{Call, Family, Services, Workers};
+pub use self::workers::{Call, Failed, Family, Services, Workers};

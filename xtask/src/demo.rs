@@ -19,7 +19,15 @@ const HOME: &str = "target/demo/home";
 const TOKEN: &str = "target/demo/token";
 
 pub(crate) fn demo() -> Result {
-    run(cargo().args(["build", "--package", "jackfield", "--package", "connector-zoom", "--package", "zoom-simulator"]))?;
+    run(cargo().args([
+        "build",
+        "--package",
+        "jackfield",
+        "--package",
+        "connector-zoom",
+        "--package",
+        "zoom-simulator",
+    ]))?;
     let directory = root().join("target/demo");
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
@@ -29,7 +37,8 @@ pub(crate) fn demo() -> Result {
     demo.say("A home, and the Zoom connector dropped into it");
     demo.jackfield(&["init"])?;
     demo.shown(&format!("cp target/debug/libzoom.so {HOME}/plugins/"));
-    fs::copy(built().join("libzoom.so"), demo.home.join("plugins/libzoom.so")).map_err(|error| error.to_string())?;
+    fs::copy(built().join("libzoom.so"), demo.home.join("plugins/libzoom.so"))
+        .map_err(|error| error.to_string())?;
     demo.jackfield(&["connector", "list"])?;
 
     demo.say("Requests go to the Zoom simulator instead of Zoom, because jackfield.toml says so");
@@ -48,13 +57,19 @@ pub(crate) fn demo() -> Result {
     demo.say("The eight actions");
     let created = demo.invoke(
         "create_meeting",
-        &["topic=Product demo", "start_time=2027-03-01T10:00", "timezone=Europe/Berlin", "settings.approval_type=0"],
+        &[
+            "topic=Product demo",
+            "start_time=2027-03-01T10:00",
+            "timezone=Europe/Berlin",
+            "settings.approval_type=0",
+        ],
     )?;
     let meeting = format!("meeting_id={}", text_of(&created, "id")?);
     demo.invoke("get_meeting", &[&meeting])?;
     demo.invoke("update_meeting", &[&meeting, "topic=Product demo (moved)", "duration=45", "verify=true"])?;
     demo.invoke("get_meetings", &[])?;
-    let added = demo.invoke("add_meeting_registrant", &[&meeting, "email=jill@example.com", "first_name=Jill"])?;
+    let added =
+        demo.invoke("add_meeting_registrant", &[&meeting, "email=jill@example.com", "first_name=Jill"])?;
     demo.invoke("get_meeting_registrants", &[&meeting])?;
     let registrant = format!("registrant_id={}", text_of(&added, "registrant_id")?);
     demo.invoke("delete_meeting_registrant", &[&meeting, &registrant])?;
@@ -64,7 +79,10 @@ pub(crate) fn demo() -> Result {
 }
 
 fn text_of(output: &Value, member: &str) -> Result<String> {
-    output[member].as_str().map(str::to_owned).ok_or_else(|| format!("the answer has no `{member}`: {output}"))
+    output[member]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| format!("the answer has no `{member}`: {output}"))
 }
 
 struct Demo {

@@ -42,7 +42,13 @@ impl Manifests {
         write_schema(&directory.join("connector.schema.json"), self.check)?;
         for name in connectors()? {
             let mut test = cargo();
-            test.args(["test", "--quiet", "--package", &format!("connector-{name}"), "connector_tests::manifest_is_current"]);
+            test.args([
+                "test",
+                "--quiet",
+                "--package",
+                &format!("connector-{name}"),
+                "connector_tests::manifest_is_current",
+            ]);
             if !self.check {
                 test.env("JACKFIELD_UPDATE", "1");
             }
@@ -56,7 +62,8 @@ impl Manifests {
 fn connectors() -> Result<Vec<String>> {
     let mut names = Vec::new();
     for directory in ["connectors", "tests/connectors"] {
-        let entries = fs::read_dir(root().join(directory)).map_err(|error| format!("{directory}: {error}"))?;
+        let entries =
+            fs::read_dir(root().join(directory)).map_err(|error| format!("{directory}: {error}"))?;
         let found = entries.flatten().filter(|entry| entry.path().join("Cargo.toml").exists());
         names.extend(found.map(|entry| entry.file_name().to_string_lossy().into_owned()));
     }
@@ -72,7 +79,10 @@ fn write_schema(path: &Path, check: bool) -> Result {
     }
     match fs::read_to_string(path) {
         Ok(committed) if committed == text => Ok(()),
-        _ => Err("manifests/connector.schema.json is not what the type says; to rewrite it: cargo xtask manifests".to_owned()),
+        _ => Err(
+            "manifests/connector.schema.json is not what the type says; to rewrite it: cargo xtask manifests"
+                .to_owned(),
+        ),
     }
 }
 
@@ -84,7 +94,10 @@ fn manifests(directory: &Path) -> Result<Vec<(PathBuf, Manifest)>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.ends_with(".json") && !name.ends_with(".schema.json") {
             let bytes = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            found.push((path.clone(), Manifest::read(&bytes).map_err(|error| format!("{}: {error}", path.display()))?));
+            found.push((
+                path.clone(),
+                Manifest::read(&bytes).map_err(|error| format!("{}: {error}", path.display()))?,
+            ));
         }
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
@@ -102,7 +115,12 @@ fn compare(directory: &Path) -> Result {
         let breaks = compat::breaking_changes(&old, new);
         println!("{}: {} against {}: {} breaking change(s)", old.id, new.version, old.version, breaks.len());
         if !breaks.is_empty() && !compat::version_says_so(&old, new) {
-            broken.push(format!("{}: version {} does not say that it breaks:\n  {}", old.id, new.version, breaks.join("\n  ")));
+            broken.push(format!(
+                "{}: version {} does not say that it breaks:\n  {}",
+                old.id,
+                new.version,
+                breaks.join("\n  ")
+            ));
         }
     }
     if broken.is_empty() { Ok(()) } else { Err(broken.join("\n")) }

@@ -52,5 +52,9 @@ fn shared() -> PathBuf {
 /// Builds the connector that is kept beside the frozen ABI, with its own lock file.
 pub(crate) fn build_frozen() -> Result {
     let manifest = root().join("tests/abi-v1/Cargo.toml");
-    run(cargo().args(["build", "--locked", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(target().join("abi-v1")))
+    run(cargo()
+        .args(["build", "--locked", "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(target().join("abi-v1")))
 }

@@ -21,7 +21,14 @@ struct Source {
 pub(crate) fn tidy() -> Result {
     let sources = sources()?;
     let mut complaints = Vec::new();
-    for rule in [contract_is_pure, host_names_no_connector, only_egress_dials, only_store_knows_sql, unsafe_is_fenced, nothing_is_unfinished] {
+    for rule in [
+        contract_is_pure,
+        host_names_no_connector,
+        only_egress_dials,
+        only_store_knows_sql,
+        unsafe_is_fenced,
+        nothing_is_unfinished,
+    ] {
         rule(&sources, &mut complaints);
     }
     frozen_abi(&mut complaints);
@@ -71,7 +78,13 @@ fn code(source: &Source) -> impl Iterator<Item = (usize, &str)> {
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
-fn forbid(sources: &[Source], complaints: &mut Vec<String>, where_: impl Fn(&str) -> bool, words: &[&str], why: &str) {
+fn forbid(
+    sources: &[Source],
+    complaints: &mut Vec<String>,
+    where_: impl Fn(&str) -> bool,
+    words: &[&str],
+    why: &str,
+) {
     for source in sources.iter().filter(|source| where_(&source.path)) {
         for (number, line) in code(source) {
             if let Some(word) = words.iter().find(|word| line.contains(**word)) {
@@ -84,7 +97,18 @@ fn forbid(sources: &[Source], complaints: &mut Vec<String>, where_: impl Fn(&str
 /// connector-api does no input or output and has no runtime. Only its feature for a connector's own tests reads files.
 fn contract_is_pure(sources: &[Source], complaints: &mut Vec<String>) {
     let place = |path: &str| path.starts_with("connector-api/") && !path.ends_with("src/testing.rs");
-    let words = ["std::fs", "std::net", "std::process", "std::thread", "std::io", "tokio", "reqwest", "println!", "SystemTime::now", "Instant::now"];
+    let words = [
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::thread",
+        "std::io",
+        "tokio",
+        "reqwest",
+        "println!",
+        "SystemTime::now",
+        "Instant::now",
+    ];
     forbid(sources, complaints, place, &words, "connector-api does no input or output and has no runtime");
 }
 
@@ -128,7 +152,10 @@ fn unsafe_is_fenced(sources: &[Source], complaints: &mut Vec<String>) {
                 continue;
             }
             if !allowed(&source.path) {
-                complaints.push(format!("{}:{number}: `unsafe` outside the ABI, the export macro and the worker", source.path));
+                complaints.push(format!(
+                    "{}:{number}: `unsafe` outside the ABI, the export macro and the worker",
+                    source.path
+                ));
             }
             // An attribute that is called unsafe does nothing by itself.
             let attribute = line.contains("#[unsafe(");
@@ -137,7 +164,8 @@ fn unsafe_is_fenced(sources: &[Source], complaints: &mut Vec<String>) {
                 line.starts_with("//") || line.starts_with("let ")
             });
             if !attribute && !before.into_iter().any(|line| line.contains("SAFETY:")) {
-                complaints.push(format!("{}:{number}: `unsafe` without a SAFETY sentence before it", source.path));
+                complaints
+                    .push(format!("{}:{number}: `unsafe` without a SAFETY sentence before it", source.path));
             }
         }
     }
@@ -149,7 +177,11 @@ fn nothing_is_unfinished(sources: &[Source], complaints: &mut Vec<String>) {
     for source in sources.iter().filter(|source| source.path != "xtask/src/tidy.rs") {
         for (number, line) in source.text.lines().enumerate() {
             if let Some(word) = words.iter().find(|word| line.contains(**word)) {
-                complaints.push(format!("{}:{}: `{word}`: finish it or leave it out", source.path, number + 1));
+                complaints.push(format!(
+                    "{}:{}: `{word}`: finish it or leave it out",
+                    source.path,
+                    number + 1
+                ));
             }
         }
     }
@@ -170,7 +202,9 @@ fn frozen_abi(complaints: &mut Vec<String>) {
         if let Some(name) = name.strip_prefix("abi/")
             && sum_of(&root().join("connector-api/abi").join(name)).as_deref() != Some(sum)
         {
-            complaints.push(format!("connector-api/abi/{name}: ABI version 1 is frozen, and this file has changed"));
+            complaints.push(format!(
+                "connector-api/abi/{name}: ABI version 1 is frozen, and this file has changed"
+            ));
         }
     }
 }
@@ -204,14 +238,23 @@ mod tests {
         assert_eq!(complaints(contract_is_pure, "connector-api/src/x.rs", "use std::fs;\n// std::fs\n"), 1);
         assert_eq!(complaints(contract_is_pure, "connector-api/src/testing.rs", "use std::fs;\n"), 0);
         assert_eq!(complaints(host_names_no_connector, "host/src/x.rs", "let id = \"zoom\";\n"), 1);
-        assert_eq!(complaints(host_names_no_connector, "host/src/x.rs", "#[cfg(test)]\nmod t { \"zoom\" }\n"), 0);
+        assert_eq!(
+            complaints(host_names_no_connector, "host/src/x.rs", "#[cfg(test)]\nmod t { \"zoom\" }\n"),
+            0
+        );
         assert_eq!(complaints(only_egress_dials, "host/src/x.rs", "TcpStream::connect()\n"), 1);
         assert_eq!(complaints(only_egress_dials, "host/src/egress/x.rs", "TcpStream::connect()\n"), 0);
         assert_eq!(complaints(only_store_knows_sql, "host/src/x.rs", "\"SELECT 1\"\n"), 1);
         assert_eq!(complaints(unsafe_is_fenced, "host/src/x.rs", "// SAFETY: no\nunsafe { x() }\n"), 1);
         assert_eq!(complaints(unsafe_is_fenced, "host/src/worker/x.rs", "unsafe { x() }\n"), 1);
-        assert_eq!(complaints(unsafe_is_fenced, "host/src/worker/x.rs", "// SAFETY: yes\nlet x =\nunsafe { x() }\n"), 1);
-        assert_eq!(complaints(unsafe_is_fenced, "host/src/worker/x.rs", "// SAFETY: yes\nunsafe { x() }\n"), 0);
+        assert_eq!(
+            complaints(unsafe_is_fenced, "host/src/worker/x.rs", "// SAFETY: yes\nlet x =\nunsafe { x() }\n"),
+            1
+        );
+        assert_eq!(
+            complaints(unsafe_is_fenced, "host/src/worker/x.rs", "// SAFETY: yes\nunsafe { x() }\n"),
+            0
+        );
         assert_eq!(complaints(nothing_is_unfinished, "host/src/x.rs", "todo!()\n"), 1);
     }
 }

@@ -34,7 +34,10 @@ fn the_layout_of_version_1_is_what_it_was_when_it_was_frozen() {
     let frozen = include_str!("layout-v1.txt");
     let now = layout();
     if let Some((line, (was, is))) = frozen.lines().zip(now.lines()).enumerate().find(|(_, (a, b))| a != b) {
-        panic!("the frozen ABI has changed, line {}:\n  was {was}\n  is  {is}\nundo it: version 1 never changes", line + 1);
+        panic!(
+            "the frozen ABI has changed, line {}:\n  was {was}\n  is  {is}\nundo it: version 1 never changes",
+            line + 1
+        );
     }
     assert_eq!(frozen.lines().count(), now.lines().count(), "the frozen ABI has changed: undo it");
 }

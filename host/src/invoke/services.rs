@@ -27,6 +27,9 @@ use crate::{
 /// How many lines of log one call may write.
 const MAX_LINES: usize = 200;
 
+/// How much time a connector has at the end of a call to make something of an answer, at most.
+const ANSWER: Duration = Duration::from_millis(250);
+
 /// Where requests go.
 pub(super) enum Outside {
     /// To the provider.
@@ -55,6 +58,9 @@ impl CallServices {
         redactor: Redactor,
     ) -> Self {
         let span = tracing::Span::current();
+        // A little before the call itself ends, so that a slow provider is told as one.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let deadline = deadline.checked_sub((left / 20).min(ANSWER)).unwrap_or(deadline);
         Self { outside, target, deadline, flight, redactor, lines: AtomicUsize::new(0), span }
     }
 

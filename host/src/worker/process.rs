@@ -63,16 +63,23 @@ struct State {
 
 /// A call that has not been answered.
 struct InFlight {
-    answer: oneshot::Sender<Result<Vec<u8>>>,
+    answer: oneshot::Sender<Answer>,
     services: Arc<dyn Services>,
     /// What it has asked of the host. Ends with the call.
     asks: HashMap<u64, tokio::task::AbortHandle>,
     tasks: JoinSet<()>,
 }
 
-/// The call has ended because it was told to.
-pub(super) fn ended() -> Error {
-    Error::new(ErrorKind::CallEnded, "the call was stopped")
+/// What became of a call.
+pub(super) enum Answer {
+    /// The connector's message.
+    Message(Vec<u8>),
+    /// The connector's error.
+    Error(Error),
+    /// It has ended because it was told to.
+    Ended,
+    /// The worker is gone, and the call with it.
+    Died(Error),
 }
 
 impl Process {
@@ -145,7 +152,7 @@ impl Process {
         self: &Arc<Self>,
         bytes: Vec<u8>,
         services: Arc<dyn Services>,
-    ) -> Result<(Guard, oneshot::Receiver<Result<Vec<u8>>>)> {
+    ) -> Result<(Guard, oneshot::Receiver<Answer>)> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, receiver) = oneshot::channel();
         {
@@ -252,7 +259,7 @@ async fn read(mut receiver: link::Receiver, sender: Sender, state: Arc<Mutex<Sta
         std::mem::take(&mut state.calls)
     };
     for call in calls.into_values() {
-        let _ = call.answer.send(Err(error.clone()));
+        let _ = call.answer.send(Answer::Died(error.clone()));
     }
 }
 
@@ -263,9 +270,9 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
         Kind::Answer | Kind::Failure | Kind::Ended => {
             if let Some(call) = lock(state).end(id) {
                 let answer = match kind {
-                    Kind::Answer => Ok(bytes),
-                    Kind::Failure => Err(read_failure(&bytes)),
-                    _ => Err(ended()),
+                    Kind::Answer => Answer::Message(bytes),
+                    Kind::Failure => Answer::Error(read_failure(&bytes)),
+                    _ => Answer::Ended,
                 };
                 let _ = call.answer.send(answer);
             }

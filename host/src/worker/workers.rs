@@ -10,11 +10,11 @@ use std::{
 
 use connector_protocol::{Error, ErrorKind, Result};
 use tokio::{
-    sync::Mutex,
+    sync::{Mutex, oneshot::error::RecvError},
     time::{sleep_until, timeout},
 };
 
-use super::process::Process;
+use super::process::{Answer, Process};
 use crate::plugins::Library;
 
 /// How long a worker has to stop a call before it is killed. A slow provider is not a hung connector: a connector that
@@ -55,6 +55,27 @@ pub struct Call {
     pub deadline: Instant,
 }
 
+/// How a call failed.
+#[derive(Debug)]
+pub enum Failed {
+    /// The connector answered with an error.
+    Said(Error),
+    /// It was stopped at its deadline, and gave way.
+    Stopped,
+    /// Its process could not be started, died, or had to be killed.
+    Broke(Error),
+}
+
+fn read(answer: Result<Answer, RecvError>) -> Result<Vec<u8>, Failed> {
+    match answer {
+        Ok(Answer::Message(bytes)) => Ok(bytes),
+        Ok(Answer::Error(error)) => Err(Failed::Said(error)),
+        Ok(Answer::Ended) => Err(Failed::Stopped),
+        Ok(Answer::Died(error)) => Err(Failed::Broke(error)),
+        Err(_) => Err(Failed::Broke(Error::new(ErrorKind::Internal, "the worker's answer was lost"))),
+    }
+}
+
 /// What belongs into one process together: calls of one connector in one version, of one isolation group.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Key {
@@ -83,30 +104,27 @@ impl Workers {
     ///
     /// # Errors
     ///
-    /// What the connector answers; `timeout` at the deadline, or `connector_timeout` if it did not give way then;
-    /// `connector_crashed` if its process died; `plugin_refused` if the library could not be loaded.
-    pub async fn call(&self, library: &Library, call: Call) -> Result<Vec<u8>> {
-        let process = self.process(library).await?;
+    /// How it failed: the connector said so, it was stopped, or it broke.
+    pub async fn call(&self, library: &Library, call: Call) -> Result<Vec<u8>, Failed> {
+        let process = self.process(library).await.map_err(Failed::Broke)?;
         let bytes = join_call(call.family, call.op, &call.message);
-        let (guard, mut answer) = process.begin(bytes, call.services)?;
-        let lost = || Error::new(ErrorKind::Internal, "the worker's answer was lost");
+        let (guard, mut answer) = process.begin(bytes, call.services).map_err(Failed::Broke)?;
         tokio::select! {
             biased;
-            answer = &mut answer => return answer.map_err(|_| lost())?,
+            answer = &mut answer => return read(answer),
             () = sleep_until(call.deadline.into()) => {}
         }
         guard.cancel();
         match timeout(GIVE_WAY, &mut answer).await {
-            // It has just made it.
-            Ok(Ok(Ok(bytes))) => Ok(bytes),
-            Ok(Ok(Err(error))) if error.kind != ErrorKind::CallEnded => Err(error),
-            Ok(_) => Err(Error::new(ErrorKind::Timeout, "it took longer than it may")),
+            Ok(answer) => read(answer),
             Err(_) => {
                 guard.kill("it did not give way at its deadline");
-                Err(Error::new(ErrorKind::ConnectorTimeout, "the connector did not give way at its deadline")
-                    .hint(
-                        "this is a fault of the connector; its worker was ended, and others are not affected",
-                    ))
+                let error = Error::new(
+                    ErrorKind::ConnectorTimeout,
+                    "the connector did not give way at its deadline",
+                )
+                .hint("this is a fault of the connector; its worker was ended, and others are not affected");
+                Err(Failed::Broke(error))
             }
         }
     }

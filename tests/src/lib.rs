@@ -1,0 +1,77 @@
+//! What end-to-end tests are made of: the binary and the libraries as a user has them, a home in a fresh directory, a
+//! provider that answers whatever it is told to, and the Zoom simulator.
+//!
+//! It links nothing of the host: what a test sees is what a user sees.
+
+mod home;
+mod provider;
+mod simulator;
+
+use std::{
+    env, fs,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+pub use self::{
+    home::{Home, Outcome},
+    provider::{Act, Provider, Request, reply},
+    simulator::Simulator,
+};
+
+/// Where the workspace's debug builds lie.
+///
+/// # Panics
+///
+/// If the tests were not built by cargo.
+#[must_use]
+pub fn built() -> PathBuf {
+    let test = env::current_exe().expect("a test is a program");
+    test.ancestors().nth(2).expect("it lies in target/debug/deps").to_owned()
+}
+
+/// Something that was built.
+///
+/// # Panics
+///
+/// If it was not, with what to type.
+#[must_use]
+pub fn artifact(name: &str) -> PathBuf {
+    let path = built().join(name);
+    assert!(path.exists(), "{} is not built: run the tests with `cargo xtask test`", path.display());
+    path
+}
+
+/// The root of the project.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Says that a test does not run, and why: on standard error, and in the list that `cargo xtask test` prints.
+pub fn skip(test: &str, why: &str) {
+    let line = format!("{test}: {why}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {line}");
+    if let Some(path) = env::var_os("JACKFIELD_SKIPS")
+        && let Ok(mut file) = fs::OpenOptions::new().append(true).create(true).open(path)
+    {
+        let _ = writeln!(file, "{line}");
+    }
+}
+
+/// Skips for a missing tool, where tools may be missing.
+///
+/// # Panics
+///
+/// If `JACKFIELD_REQUIRE_TOOLS` says that they may not.
+pub fn skip_for_tool(test: &str, why: &str) {
+    assert!(env::var_os("JACKFIELD_REQUIRE_TOOLS").is_none(), "{test}: {why}");
+    skip(test, why);
+}
+
+/// A file of the material that not everybody has.
+#[must_use]
+pub fn shared(file: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env::var_os("JACKFIELD_SHARED")?).join(file);
+    path.exists().then_some(path)
+}
