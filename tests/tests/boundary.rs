@@ -50,7 +50,10 @@ fn a_connector_that_never_gives_way_is_ended_soon_after_its_deadline() {
     // One that only waits gives way.
     let outcome = faulty().faulty("do", "wait", &json!({}), &["--timeout", "1"]);
     let error = outcome.error(5);
-    assert_eq!((text(&error, "kind"), text(&error, "message")), ("timeout", "faulty.do took longer than 1 s"));
+    assert_eq!(
+        (text(&error, "kind"), text(&error, "message")),
+        ("timeout", "faulty.do took longer than 1 s")
+    );
 }
 
 #[test]
@@ -63,9 +66,12 @@ fn what_was_on_its_way_when_a_connector_died_is_ambiguous() {
     });
     let home = faulty();
     home.endpoint("faulty", "api", &provider.url());
-    let error = home.faulty("create", "ask-and-crash", &json!({"method": "POST", "path": "/x"}), &[]).error(5);
+    let error =
+        home.faulty("create", "ask-and-crash", &json!({"method": "POST", "path": "/x"}), &[]).error(5);
     assert_eq!(text(&error, "kind"), "ambiguous", "{error:#}");
-    assert!(text(&error, "message").contains("nobody knows whether Faulty did it: the connector's worker died"));
+    assert!(
+        text(&error, "message").contains("nobody knows whether Faulty did it: the connector's worker died")
+    );
     assert_eq!(provider.requests().len(), 1);
     // The same with a read is only a crash.
     let error = home.faulty("do", "ask-and-crash", &json!({"method": "GET", "path": "/x"}), &[]).error(1);
@@ -112,7 +118,10 @@ fn fault_89_an_input_that_does_not_fit_is_told_field_by_field_before_anything_is
         "topic": 5, "type": 8, "duration": 0, "agenda": "x".repeat(2001), "topci": "?", "timezone": "",
         "settings": {"audio": "loud", "meeting_invitees": [{"email": "nobody"}], "jbh_time": 7},
     });
-    let outcome = home.run_with_input(&["action", "invoke", "zoom.create_meeting", "-f", "-", "-o", "json"], &input.to_string());
+    let outcome = home.run_with_input(
+        &["action", "invoke", "zoom.create_meeting", "-f", "-", "-o", "json"],
+        &input.to_string(),
+    );
     let error = outcome.error(2);
     let mut problems: Vec<String> = error["problems"]
         .as_array()
@@ -150,7 +159,11 @@ fn fault_90_no_digit_of_an_id_is_lost_in_either_direction() {
     let long = "123456789012345678901234567890";
     let provider = Provider::start(move |request, _| {
         let id = request.target.rsplit('/').next().unwrap_or_default().to_owned();
-        reply(200, &[("content-type", "application/json")], format!(r#"{{"id": {id}, "pmi": 9007199254740993, "settings": {{"n": {long}}}}}"#))
+        reply(
+            200,
+            &[("content-type", "application/json")],
+            format!(r#"{{"id": {id}, "pmi": 9007199254740993, "settings": {{"n": {long}}}}}"#),
+        )
     });
     let home = Home::with(&["zoom"]);
     home.endpoint("zoom", "api", &provider.url());
@@ -168,7 +181,11 @@ fn fault_90_no_digit_of_an_id_is_lost_in_either_direction() {
         assert_eq!(text(&got, "id"), id);
     }
     for request in provider.requests() {
-        assert!(!request.target.contains(['e', '.'].as_slice()) || request.target.starts_with("/meetings/"), "{}", request.target);
+        assert!(
+            !request.target.contains(['e', '.'].as_slice()) || request.target.starts_with("/meetings/"),
+            "{}",
+            request.target
+        );
         let id = request.target.rsplit('/').next().unwrap();
         assert!(id.bytes().all(|byte| byte.is_ascii_digit()), "{id}");
     }
@@ -247,7 +264,11 @@ fn fault_101_a_home_that_cannot_be_used_says_what_and_where() {
     let below = file.join("home");
     let outcome = home.run(&["init", below.to_str().unwrap()]);
     assert_eq!(outcome.code, 1);
-    assert!(outcome.stderr.starts_with(&format!("error[config]: cannot make {}", below.display())), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.starts_with(&format!("error[config]: cannot make {}", below.display())),
+        "{}",
+        outcome.stderr
+    );
 }
 
 const CANARY: &str = "canary-token-7f3a";
@@ -263,21 +284,37 @@ fn fault_102_no_secret_shows_in_logs_errors_or_processes() {
             let name = process.file_name().to_string_lossy().into_owned();
             let read = |file: &str| fs::read(process.path().join(file)).unwrap_or_default();
             let command = String::from_utf8_lossy(&read("cmdline")).into_owned();
-            if name.bytes().all(|byte| byte.is_ascii_digit()) && (command.contains("jackfield\0action") || command.contains("exe\0worker")) {
+            if name.bytes().all(|byte| byte.is_ascii_digit())
+                && (command.contains("jackfield\0action") || command.contains("exe\0worker"))
+            {
                 seen.push_str(&command);
                 seen.push_str(&String::from_utf8_lossy(&read("environ")));
             }
         }
         let found = [CANARY, PASSCODE].iter().any(|secret| seen.contains(secret));
         let worker = seen.contains("worker");
-        reply(400, &[("content-type", "application/json")], format!(r#"{{"code": 300, "message": "found {found} worker {worker}"}}"#))
+        reply(
+            400,
+            &[("content-type", "application/json")],
+            format!(r#"{{"code": 300, "message": "found {found} worker {worker}"}}"#),
+        )
     });
     let home = Home::with(&["zoom"]);
     home.endpoint("zoom", "api", &provider.url());
     let file = home.path().join("input.json");
     fs::write(&file, json!({"topic": "Demo", "password": PASSCODE}).to_string()).unwrap();
     for format in ["json", "table"] {
-        let args = ["-vvv", "action", "invoke", "zoom.create_meeting", "--token-stdin", "-f", file.to_str().unwrap(), "-o", format];
+        let args = [
+            "-vvv",
+            "action",
+            "invoke",
+            "zoom.create_meeting",
+            "--token-stdin",
+            "-f",
+            file.to_str().unwrap(),
+            "-o",
+            format,
+        ];
         let outcome = home.run_with_input(&args, CANARY);
         assert_eq!(outcome.code, 2, "{}", outcome.stderr);
         assert!(outcome.stderr.contains("found false worker true"), "{}", outcome.stderr);
@@ -286,7 +323,11 @@ fn fault_102_no_secret_shows_in_logs_errors_or_processes() {
             assert!(!everything.contains(secret), "{everything}");
         }
     }
-    assert_eq!(provider.requests()[0].header("authorization"), Some("Bearer canary-token-7f3a"), "it was really sent");
+    assert_eq!(
+        provider.requests()[0].header("authorization"),
+        Some("Bearer canary-token-7f3a"),
+        "it was really sent"
+    );
     assert!(String::from_utf8_lossy(&provider.requests()[0].body).contains(PASSCODE), "and so was this");
 }
 
@@ -295,14 +336,26 @@ fn fault_102_a_rehearsal_masks_every_secret() {
     let home = Home::with(&["zoom"]);
     for format in ["json", "table"] {
         let args = [
-            "action", "invoke", "zoom.create_meeting", "--set", "topic=Demo", "--set", "password=cnryPass9", "--token-stdin",
-            "--dry-run", "-o", format,
+            "action",
+            "invoke",
+            "zoom.create_meeting",
+            "--set",
+            "topic=Demo",
+            "--set",
+            "password=cnryPass9",
+            "--token-stdin",
+            "--dry-run",
+            "-o",
+            format,
         ];
         let outcome = home.run_with_input(&args, CANARY);
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
         let everything = format!("{}{}", outcome.stdout, outcome.stderr);
         assert!(!everything.contains(CANARY) && !everything.contains(PASSCODE), "{everything}");
-        assert!(everything.contains("Bearer ***") && everything.contains(r#""password": "***""#), "{everything}");
+        assert!(
+            everything.contains("Bearer ***") && everything.contains(r#""password": "***""#),
+            "{everything}"
+        );
     }
 }
 
@@ -338,7 +391,15 @@ fn fault_103_what_people_and_providers_write_cannot_forge_a_line() {
     let home = Home::with(&["zoom"]);
     home.endpoint("zoom", "api", &provider.url());
     let outcome = home.run_with_input(
-        &["-vvv", "action", "invoke", "zoom.create_meeting", "--token-stdin", "--set", &format!("topic={evil}")],
+        &[
+            "-vvv",
+            "action",
+            "invoke",
+            "zoom.create_meeting",
+            "--token-stdin",
+            "--set",
+            &format!("topic={evil}"),
+        ],
         "t",
     );
     assert_eq!(outcome.code, 2);

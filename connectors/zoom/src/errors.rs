@@ -12,8 +12,7 @@ pub(crate) fn explain(refusal: &Refusal) -> Error {
     match (refusal.class(), refusal.code()) {
         (AnswerClass::MissingScope, _) => missing_scope(refusal),
         (AnswerClass::Expired, _) => refusal
-            .error("Zoom does not accept the access token: it has expired, was revoked, or a newer one took its place")
-            .hint("connect again to get a new one"),
+            .error("Zoom does not accept the access token: it has expired, was revoked, or a newer one took its place"),
         (AnswerClass::RateLimited, _) => rate_limited(refusal),
         (AnswerClass::NotFound, Some("1001")) => {
             refusal.error(format!("Zoom knows no such user or meeting{said}")).hint("check the id, and whose account it is in")

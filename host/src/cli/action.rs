@@ -238,7 +238,9 @@ impl Invoke {
             print_request(shown, self.output);
             return Ok(());
         }
-        let invoked = runtime.block_on(stoppable(host.invoke(&caller, invocation)))?;
+        let invoked = runtime
+            .block_on(stoppable(host.invoke(&caller, invocation)))
+            .map_err(|error| next_step(error, &self.action))?;
         if invoked.more && self.all {
             output::say(&format!("stopped at {} items; there are more: --max-items", self.max_items));
         }
@@ -310,6 +312,22 @@ impl Invoke {
         }
         Ok(())
     }
+}
+
+/// Says what to type where the credential is what is wrong.
+fn next_step(mut error: Error, action: &str) -> Error {
+    let command = format!("jackfield action invoke {action} … --token-file FILE");
+    match error.kind {
+        ErrorKind::Unauthorized if error.provider.is_some() => {
+            error.hint = Some(format!("get a new token and run it again: {command}"));
+        }
+        ErrorKind::MissingScope => {
+            let first = error.hint.map_or("connect again".to_owned(), |hint| hint);
+            error.hint = Some(format!("{first}: {command}, with the new token"));
+        }
+        _ => {}
+    }
+    error
 }
 
 /// Runs something until it is done, or until Ctrl-C.
