@@ -1,0 +1,269 @@
+//! Libraries: those that are out in the world, those that were built elsewhere, and those that are none.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use jackfield_tests::{Home, Provider, artifact, built, reply};
+use serde_json::{Value, json};
+
+fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+    value[member].as_str().unwrap_or_default()
+}
+
+/// The library that is kept beside the frozen ABI, built with its own lock file.
+fn frozen() -> PathBuf {
+    let path = built().parent().expect("it has a parent").join("abi-v1/debug/libfrozen.so");
+    assert!(path.exists(), "{} is not built: run the tests with `cargo xtask test`", path.display());
+    path
+}
+
+#[test]
+fn a_library_of_the_frozen_abi_is_listed_loaded_and_run() {
+    let provider = Provider::always(200, &[], "the answer");
+    let home = Home::with(&["zoom"]);
+    home.add(&frozen());
+    home.endpoint("frozen", "api", &provider.url());
+    let listed = home.run(&["connector", "list", "-o", "json"]).json();
+    assert_eq!(
+        (text(&listed[0], "name"), text(&listed[0], "state"), text(&listed[0], "abi")),
+        ("frozen", "ready", "1.0.0")
+    );
+    assert_eq!(home.invoke("frozen.ask", &[]).json(), json!({"status": 200, "body": "the answer"}));
+    assert_eq!(provider.requests()[0].header("authorization"), Some("Bearer canary-token-7f3a"));
+}
+
+/// What cargo is called in this test, and what it must not be told.
+fn cargo(directory: &Path) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .current_dir(directory)
+        .env("CARGO_TARGET_DIR", built().parent().expect("it has a parent").join("author"));
+    for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "RUSTFLAGS", "JACKFIELD_UPDATE"]
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn run(command: &mut Command) -> (bool, String) {
+    let output = command.output().expect("cargo runs");
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    (output.status.success(), text)
+}
+
+#[track_caller]
+fn well(command: &mut Command) {
+    let (success, output) = run(command);
+    assert!(success, "{output}");
+}
+
+/// An author's whole afternoon, with this binary and cargo alone, outside this repository's tree.
+#[test]
+fn an_author_elsewhere_writes_tests_builds_and_runs_a_connector() {
+    let home = Home::with(&[]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let acme = elsewhere.path().join("acme-crm");
+    let outcome = home.run(&["connector", "new", "acme-crm", "--dir", acme.to_str().unwrap()]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    // The versions that this repository is tested with, so that the test does not depend on what was released today.
+    fs::copy(jackfield_tests::root().join("Cargo.lock"), acme.join("Cargo.lock")).unwrap();
+
+    // Green from the first test.
+    well(cargo(&acme).arg("test"));
+
+    // A change of a type makes the manifest stale, which is told with the command that helps.
+    let file = acme.join("src/get_item.rs");
+    let source = fs::read_to_string(&file).unwrap();
+    fs::write(&file, source.replace("/// The item's id\n", "/// The id of the item\n")).unwrap();
+    let (success, output) = run(cargo(&acme).arg("test"));
+    assert!(!success && output.contains("to rewrite it: JACKFIELD_UPDATE=1 cargo test"), "{output}");
+    well(cargo(&acme).arg("test").env("JACKFIELD_UPDATE", "1"));
+    well(cargo(&acme).arg("test"));
+
+    // A field without a description is refused.
+    fs::write(&file, source.replace("    /// The item's id\n", "")).unwrap();
+    let (success, output) = run(cargo(&acme).arg("test").env("JACKFIELD_UPDATE", "1"));
+    assert!(
+        !success && output.contains("/actions/0/input/properties/item_id: has no description"),
+        "{output}"
+    );
+    fs::write(&file, &source).unwrap();
+    well(cargo(&acme).arg("test").env("JACKFIELD_UPDATE", "1"));
+
+    // A change that breaks what was released is refused until the version says so.
+    fs::create_dir(acme.join("released")).unwrap();
+    fs::copy(acme.join("manifest.json"), acme.join("released/manifest.json")).unwrap();
+    fs::write(&file, source.replace("item_id: Id,", "item_id: Id,\n    /// Why\n    reason: String,"))
+        .unwrap();
+    let (success, output) = run(cargo(&acme).arg("test").env("JACKFIELD_UPDATE", "1"));
+    assert!(!success && output.contains("/actions/get_item/input/reason: is required now"), "{output}");
+    fs::write(&file, &source).unwrap();
+    well(cargo(&acme).arg("test").env("JACKFIELD_UPDATE", "1"));
+
+    // Built, dropped in, run.
+    well(cargo(&acme).arg("build"));
+    let library = built().parent().unwrap().join("author/debug/libacme_crm.so");
+    let provider = Provider::start(|request, _| {
+        assert_eq!(request.header("authorization"), Some("Bearer canary-token-7f3a"));
+        reply(200, &[], r#"{"id": 7, "name": "Kettle"}"#)
+    });
+    home.add(&library);
+    home.endpoint("acme-crm", "api", &provider.url());
+    assert_eq!(home.invoke("acme-crm.get_item", &["item_id=7"]).json(), json!({"id": "7", "name": "Kettle"}));
+    assert_eq!(provider.requests()[0].target, "/items/7");
+
+    // The same against connector-api of another major version: the ABI below it is what counts.
+    for name in ["Cargo.toml", "protocol/Cargo.toml"] {
+        let path = acme.join("vendor/connector-api").join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("version = \"0.1.0\"", "version = \"9.0.0\"")).unwrap();
+    }
+    well(cargo(&acme).arg("build"));
+    home.add(&library);
+    let shown = home.run(&["connector", "show", "acme-crm"]);
+    assert!(shown.stdout.contains("connector-abi 1.0.0, connector-api 9.0.0"), "{}", shown.stdout);
+    assert_eq!(home.invoke("acme-crm.get_item", &["item_id=7"]).json(), json!({"id": "7", "name": "Kettle"}));
+}
+
+/// The bytes of a library with one place changed.
+fn patched(library: &Path, find: &[u8], at: usize, byte: u8) -> Vec<u8> {
+    let mut bytes = fs::read(library).unwrap();
+    let place = bytes.windows(find.len()).position(|window| window == find).expect("it is there");
+    bytes[place + at] = byte;
+    bytes
+}
+
+/// The bytes of a library with a text replaced wherever it stands: the linker may keep the manifest twice.
+fn replaced(library: &Path, find: &[u8], with: &[u8]) -> Vec<u8> {
+    let mut bytes = fs::read(library).unwrap();
+    let places: Vec<usize> = bytes
+        .windows(find.len())
+        .enumerate()
+        .filter(|(_, window)| *window == find)
+        .map(|(at, _)| at)
+        .collect();
+    for place in places {
+        bytes[place..place + find.len()].copy_from_slice(with);
+    }
+    bytes
+}
+
+#[test]
+fn a_file_that_is_no_connector_of_ours_is_one_line_and_hinders_nobody() {
+    let home = Home::with(&["zoom"]);
+    let put = |name: &str, bytes: &[u8]| fs::write(home.plugins().join(name), bytes).unwrap();
+    let good = frozen();
+    let whole = fs::read(&good).unwrap();
+    put("a-text.so", b"#!/bin/sh\necho hello\n");
+    put("b-empty.so", b"");
+    put("c-half.so", &whole[..whole.len() / 2]);
+    put("d-page.so", &whole[..4096]);
+    put(
+        "e-random.so",
+        &(0..100_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect::<Vec<_>>(),
+    );
+    put("f-arch.so", &patched(&good, b"\x7fELF", 18, 183));
+    put("g-abi.so", &patched(&good, b"JACKFLD\0", 8, 2));
+    put("h-abort.so", &patched(&good, b"JACKFLD\0", 12, 1));
+    put("i-manifest.so", &replaced(&good, br#""manifest_version": 1"#, br#""manifest_version": 7"#));
+    fs::copy(artifact("jackfield"), home.plugins().join("j-program.so")).unwrap();
+    fs::create_dir(home.plugins().join("k-directory.so")).unwrap();
+    let fifo = home.plugins().join("l-fifo.so");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // These are nobody's business.
+    put("notes.txt", b"x");
+    put(".zoom.so", b"half written");
+
+    let outcome = home.run(&["connector", "list"]);
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    let reasons: Vec<String> = outcome
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("warning: "))
+        .map(|line| line.replace(&format!("{}/", home.plugins().display()), ""))
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "a-text.so: is not a library, or is cut short",
+            "b-empty.so: is not a library, or is cut short",
+            "c-half.so: is not a library, or is cut short",
+            "d-page.so: is not a library, or is cut short",
+            "e-random.so: is not a library, or is cut short",
+            "f-arch.so: is built for Aarch64, this machine is X86_64",
+            "g-abi.so: is built for ABI 2, this host speaks ABI 1",
+            "h-abort.so: is built with `panic = \"abort\"`: one panic would end its worker",
+            "i-manifest.so: the manifest contradicts itself: /manifest_version is 7; this version knows 1",
+            "j-program.so: is not a connector: it has no connector sections",
+            "k-directory.so: is not a regular file",
+            "l-fifo.so: is not a regular file",
+        ]
+    );
+    let names: Vec<&str> = outcome.stdout.lines().filter(|line| line.ends_with("ready")).collect();
+    assert_eq!(names.len(), 1, "{}", outcome.stdout);
+    assert!(names[0].starts_with("zoom"));
+    assert_eq!(home.run(&["action", "list", "-o", "name"]).stdout.lines().count(), 8);
+}
+
+#[test]
+fn of_two_libraries_with_one_id_neither_is_used() {
+    let home = Home::with(&["zoom"]);
+    fs::copy(artifact("libzoom.so"), home.plugins().join("other.so")).unwrap();
+    let outcome = home.run(&["action", "invoke", "zoom.get_meetings"]);
+    assert_eq!(outcome.code, 7);
+    assert!(
+        outcome.stderr.contains("is the connector `zoom`, and so is")
+            && outcome.stderr.contains("hint: remove one of the two"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn a_library_whose_code_says_something_else_than_its_manifest_is_refused_when_it_is_loaded() {
+    let home = Home::with(&[]);
+    // One of the two copies, that of the section or that of the code: they differ then.
+    let bytes = patched(&frozen(), b"\"title\": \"Frozen\"", 10, b'P');
+    fs::write(home.plugins().join("frozen.so"), bytes).unwrap();
+    let error = home.invoke("frozen.ask", &[]).error(7);
+    assert_eq!(text(&error, "kind"), "plugin_refused");
+    assert!(text(&error, "message").ends_with("its manifest is not what its code declares"), "{error:#}");
+}
+
+#[test]
+fn a_library_that_needs_what_this_host_does_not_offer_names_it() {
+    let home = Home::with(&[]);
+    let bytes = replaced(&frozen(), br#""requires": ["http"]"#, br#""requires": ["warp"]"#);
+    fs::write(home.plugins().join("frozen.so"), bytes).unwrap();
+    let error = home.invoke("frozen.ask", &[]).error(7);
+    assert!(text(&error, "message").ends_with("needs `warp`, which this host does not offer"), "{error:#}");
+    assert_eq!(text(&error, "hint"), "use a newer Jackfield");
+}
+
+#[test]
+fn overwriting_a_library_disturbs_nothing_that_runs() {
+    let provider = Provider::start(|_, _| {
+        std::thread::sleep(std::time::Duration::from_millis(600));
+        reply(200, &[], "fine")
+    });
+    let home = Home::with(&[]);
+    home.add(&frozen());
+    home.endpoint("frozen", "api", &provider.url());
+    let path = home.plugins().join("libfrozen.so");
+    let overwritten = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while provider.requests().is_empty() {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            // In place: the same file, other bytes.
+            fs::write(&path, vec![0; 1000]).unwrap();
+        });
+        home.invoke("frozen.ask", &[])
+    });
+    assert_eq!(overwritten.json(), json!({"status": 200, "body": "fine"}));
+    assert_eq!(text(&home.invoke("frozen.ask", &[]).error(2), "kind"), "unknown");
+}
