@@ -171,6 +171,8 @@ impl Process {
     pub(super) fn kill(&self, why: &'static str) {
         let mut state = lock(&self.state);
         state.killed_for = Some(why);
+        // From now on nobody is given to it; those it has are told when it is gone.
+        state.dead = Some(died(&format!("it was killed: {why}")));
         let _ = state.child.kill();
     }
 }
@@ -250,8 +252,7 @@ async fn read(mut receiver: link::Receiver, sender: Sender, state: Arc<Mutex<Sta
         None => status.map_or_else(|| "its fate is unknown".to_owned(), how_ended),
     };
     tracing::warn!(connector, "a worker ended: {how}");
-    let error = Error::new(ErrorKind::ConnectorCrashed, format!("the connector's worker died ({how})"))
-        .hint("run it again: a new worker will be started");
+    let error = died(&how);
     let calls = {
         let mut state = lock(&state);
         state.dead = Some(error.clone());
@@ -261,6 +262,11 @@ async fn read(mut receiver: link::Receiver, sender: Sender, state: Arc<Mutex<Sta
     for call in calls.into_values() {
         let _ = call.answer.send(Answer::Died(error.clone()));
     }
+}
+
+fn died(how: &str) -> Error {
+    Error::new(ErrorKind::ConnectorCrashed, format!("the connector's worker died ({how})"))
+        .hint("run it again: a new worker will be started")
 }
 
 /// Takes one message of the worker; an error if it makes no sense.

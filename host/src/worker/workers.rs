@@ -95,11 +95,16 @@ impl Default for Workers {
     /// Workers that are the program that is running, from its very file: an upgrade of the binary on disk while it runs
     /// does not start workers that speak another protocol.
     fn default() -> Self {
-        Self { program: PathBuf::from("/proc/self/exe"), running: Mutex::default() }
+        Self::of("/proc/self/exe")
     }
 }
 
 impl Workers {
+    /// Workers that are this program: a `jackfield` binary.
+    pub fn of(program: impl Into<PathBuf>) -> Self {
+        Self { program: program.into(), running: Mutex::default() }
+    }
+
     /// Calls a connector.
     ///
     /// # Errors
