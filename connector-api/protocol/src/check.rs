@@ -472,3 +472,133 @@ fn unknown(name: &str, known: &[&str]) -> String {
         None => format!("`{name}` is not a keyword; there are {}", known.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn sound() -> Value {
+        json!({
+            "manifest_version": 1, "id": "acme", "title": "Acme", "version": "0.1.0", "description": "Things",
+            "hosts": [{"host": "api.example.com", "credential": true}, {"host": "{host}", "credential": true}],
+            "bases": [{"name": "api", "urls": ["https://{host}/v1", "https://api.example.com"]}],
+            "auth": [
+                {
+                    "name": "key", "title": "Key", "kind": "api_key",
+                    "parameters": {"type": "object", "properties": {
+                        "key": {"type": "string", "description": "The key", "x-secret": true},
+                        "host": {"type": "string", "description": "The host"},
+                    }},
+                    "placement": [{"in": "header", "name": "X-Key", "value": "{key}"}],
+                },
+                {
+                    "name": "user", "title": "User", "kind": "oauth2", "grant": "authorization_code", "client": "integration",
+                    "authorize": {"base": "api", "path": "/authorize"}, "token": {"base": "api", "path": "/token"},
+                    "client_auth": "basic", "placement": [{"in": "header", "name": "Authorization", "value": "Bearer {access_token}"}],
+                },
+            ],
+            "scope_families": [{"name": "new", "title": "New"}],
+            "rates": [{"name": "core", "description": "All"}],
+            "webhooks": [{
+                "name": "default", "secret": {"owner": "integration", "title": "Secret"}, "distinct": ["body_hash"],
+                "verify": {
+                    "kind": "hmac", "hash": "sha256", "message": ["timestamp", "body"],
+                    "signature": {"header": "x-sig", "encoding": "hex"},
+                    "timestamp": {"header": "x-time", "window_seconds": 300},
+                },
+            }],
+            "actions": [{
+                "name": "make", "title": "Make", "description": "Makes", "effect": "creates", "rate": "core",
+                "scopes": [{"family": "new", "all": ["write"]}],
+                "input": {"type": "object", "properties": {"size": {"$ref": "#/$defs/Size"}}},
+                "output": {"type": "object"},
+                "paging": {"items": "/list", "style": "token", "parameter": "next", "at": "/next"},
+            }],
+            "triggers": [{
+                "name": "made", "title": "Made", "description": "Was made",
+                "source": {"kind": "app_webhook", "hook": "default", "events": ["made"]},
+                "parameters": {"type": "object"}, "event": {"type": "object"},
+            }],
+            "$defs": {"Size": {"type": "string", "description": "How large", "x-ui": {"widget": "radio"}}},
+        })
+    }
+
+    fn problems(pointer: &str, change: Value) -> Vec<String> {
+        let mut manifest = sound();
+        match manifest.pointer_mut(pointer) {
+            Some(place) => *place = change,
+            None => {
+                let (parent, name) = pointer.rsplit_once('/').unwrap();
+                manifest.pointer_mut(parent).unwrap()[name] = change;
+            }
+        }
+        let manifest: Manifest = serde_json::from_value(manifest).unwrap();
+        manifest.check().into_iter().map(|problem| format!("{} {}", problem.path, problem.message)).collect()
+    }
+
+    #[test]
+    fn a_manifest_that_contradicts_itself_is_told_where() {
+        assert_eq!(problems("/id", json!("acme")), Vec::<String>::new());
+        for (pointer, change, expected) in [
+            ("/manifest_version", json!(2), "/manifest_version is 2; this version knows 1"),
+            ("/id", json!("../etc"), "/id must be lower-case letters"),
+            ("/version", json!("1"), "/version is not a semantic version"),
+            ("/title", json!(" "), "/title must not be empty"),
+            ("/auth", json!([]), "/auth must name at least one way"),
+            ("/auth/0/name", json!("Key"), "/auth/0/name must be lower-case letters"),
+            ("/auth/1/name", json!("key"), "/auth/1/name `key` is there twice"),
+            ("/auth/0/placement/0/value", json!("{token}"), "`{token}` is neither a parameter nor a kept token member"),
+            ("/auth/0/placement/0/value", json!("{key"), "stray brace"),
+            ("/auth/0/placement", json!([]), "/auth/0/placement must say where the credential goes"),
+            ("/auth/0/parameters/properties/key/x-secret", json!(false), "must have at least one field marked `x-secret`"),
+            ("/auth/0/parameters/properties/host/description", json!(""), "host has no description"),
+            ("/auth/1/token/base", json!("oauth"), "/auth/1/token/base `oauth` is not among `bases`"),
+            ("/auth/1/authorize", json!(null), "/auth/1/authorize is required"),
+            ("/auth/1/client", json!("connection"), "must have `client_id` and a secret `client_secret`"),
+            ("/hosts/0/host", json!("a b"), "/hosts/0/host must be a host name"),
+            ("/hosts/0/host", json!("*"), "/bases/0/urls/1 leads to `api.example.com`, which `hosts` does not allow"),
+            ("/bases/0/urls", json!([]), "/bases/0/urls must hold at least one address"),
+            ("/bases/0/urls/1", json!("http://api.example.com"), "/bases/0/urls/1 must begin with https://"),
+            ("/bases/0/urls/0", json!("https://{nobody}/"), "`{nobody}` is neither"),
+            ("/actions/0/name", json!("Make"), "/actions/0/name must be"),
+            ("/actions/0/rate", json!("light"), "/actions/0/rate `light` is not among `rates`"),
+            ("/actions/0/scopes/0/family", json!("old"), "`old` is not among `scope_families`"),
+            ("/actions/0/scopes/0/all", json!([]), "must name at least one scope"),
+            ("/actions/0/input", json!({"type": "string"}), "/actions/0/input must be an object"),
+            ("/actions/0/input/properties/size/$ref", json!("#/$defs/Nope"), "does not lead into `$defs`"),
+            ("/actions/0/input/properties/size/$ref", json!("https://evil.example.com/x"), "does not lead into `$defs`"),
+            ("/actions/0/output", json!({"$dynamicRef": "#x"}), "is not used in manifests"),
+            ("/actions/0/output", json!({"x-secrets": true}), "`x-secrets` is not a keyword; did you mean `x-secret`?"),
+            ("/$defs/Size/description", json!(""), "/actions/0/input/properties/size: has no description"),
+            ("/$defs/Size/x-ui", json!({"wigdet": "radio"}), "`wigdet` is not a keyword; did you mean `widget`?"),
+            ("/actions/0/paging/items", json!("list"), "`list` is not a JSON pointer"),
+            ("/triggers/0/source/hook", json!("other"), "`other` is not among `webhooks`"),
+            ("/triggers/0/source/events", json!([]), "must name the provider's events"),
+            ("/triggers/0/source", json!({"kind": "poll", "every_seconds": 0}), "must be at least 1"),
+            ("/webhooks/0/distinct", json!([]), "/webhooks/0/distinct must not be empty"),
+            ("/webhooks/0/verify/message", json!(["timestamp"]), "must cover the body"),
+            ("/webhooks/0/verify/message", json!(["body"]), "must cover the timestamp"),
+            ("/webhooks/0/verify/timestamp", json!(null), "is signed, so it must be said where it stands"),
+        ] {
+            let found = problems(pointer, change.clone());
+            let expected = expected.replace(": has", " has");
+            assert!(found.iter().any(|problem| problem.contains(&expected)), "{pointer} = {change}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn fault_83_a_schema_without_bottom_or_end_is_refused_quickly() {
+        let mut deep = json!({"type": "string"});
+        for _ in 0..40 {
+            deep = json!({"type": "object", "properties": {"x": deep}});
+        }
+        assert!(problems("/actions/0/output", deep).iter().any(|problem| problem.contains("nested deeper")));
+        let wide: Map<String, Value> = (0..10_000).map(|i| (format!("p{i}"), json!({}))).collect();
+        assert!(problems("/actions/0/output", json!({"properties": wide})).iter().any(|problem| problem.contains("10001 schemas")));
+        // One that refers to itself is only as large as it is written.
+        let recursive = json!({"type": "object", "description": "A node", "properties": {"child": {"$ref": "#/$defs/Size"}}});
+        assert_eq!(problems("/$defs/Size", recursive), Vec::<String>::new());
+    }
+}
