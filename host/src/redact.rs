@@ -1,5 +1,8 @@
 //! Keeping secrets out of whatever people read: by value, wherever one turns up.
 
+use std::collections::BTreeSet;
+
+use connector_protocol::schema::escape;
 use serde_json::Value;
 
 /// What stands in the place of a secret.
@@ -23,7 +26,13 @@ impl Redactor {
 
     /// Adds every text that stands at a field marked `x-secret` by the schema.
     pub fn add_marked(&mut self, schema: &Value, value: &Value) {
-        collect_marked(schema, schema, value, 0, &mut |secret| self.add(secret));
+        for path in marked(schema, value) {
+            match value.pointer(&path) {
+                Some(Value::String(text)) => self.add(text),
+                Some(Value::Number(number)) => self.add(&number.to_string()),
+                _ => {}
+            }
+        }
     }
 
     /// Text with the secrets masked.
@@ -58,7 +67,32 @@ impl std::fmt::Debug for Redactor {
     }
 }
 
-fn collect_marked(root: &Value, schema: &Value, value: &Value, depth: usize, add: &mut dyn FnMut(&str)) {
+/// Masks what stands at the fields marked `x-secret` by the schema, and gives how many there were.
+pub fn mask_marked(schema: &Value, value: &mut Value) -> usize {
+    let paths = marked(schema, value);
+    for path in &paths {
+        if let Some(value) = value.pointer_mut(path) {
+            *value = Value::String(MASK.to_owned());
+        }
+    }
+    paths.len()
+}
+
+/// The pointers to the texts and numbers that stand at fields marked `x-secret`.
+fn marked(schema: &Value, value: &Value) -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    collect_marked(schema, schema, value, "", 0, &mut paths);
+    paths
+}
+
+fn collect_marked(
+    root: &Value,
+    schema: &Value,
+    value: &Value,
+    at: &str,
+    depth: usize,
+    paths: &mut BTreeSet<String>,
+) {
     if depth > 32 {
         return;
     }
@@ -66,31 +100,31 @@ fn collect_marked(root: &Value, schema: &Value, value: &Value, depth: usize, add
     let defs = root.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
     // A mark may stand beside a reference or behind it.
     let target = connector_protocol::schema::resolve(schema, defs);
-    if [schema, target].iter().any(|schema| schema.get("x-secret") == Some(&Value::Bool(true))) {
-        match value {
-            Value::String(text) => add(text),
-            Value::Number(number) => add(&number.to_string()),
-            _ => {}
-        }
+    let is_marked = [schema, target].iter().any(|schema| schema.get("x-secret") == Some(&Value::Bool(true)));
+    if is_marked && (value.is_string() || value.is_number()) {
+        paths.insert(at.to_owned());
     }
     match value {
         Value::Object(members) => {
             for (name, member) in members {
                 if let Some(schema) = target.get("properties").and_then(|properties| properties.get(name)) {
-                    collect_marked(root, schema, member, depth + 1, add);
+                    let at = format!("{at}/{}", escape(name));
+                    collect_marked(root, schema, member, &at, depth + 1, paths);
                 }
             }
         }
         Value::Array(items) => {
             if let Some(schema) = target.get("items") {
-                items.iter().for_each(|item| collect_marked(root, schema, item, depth + 1, add));
+                for (index, item) in items.iter().enumerate() {
+                    collect_marked(root, schema, item, &format!("{at}/{index}"), depth + 1, paths);
+                }
             }
         }
         _ => {}
     }
     for keyword in ["allOf", "anyOf", "oneOf"] {
         for branch in target.get(keyword).and_then(Value::as_array).into_iter().flatten() {
-            collect_marked(root, branch, value, depth + 1, add);
+            collect_marked(root, branch, value, at, depth + 1, paths);
         }
     }
 }
@@ -120,5 +154,11 @@ mod tests {
             json!({"a": ["***", "x *** y", "hunter"], "pin": "***", "other": "1234", "p": "***!"})
         );
         assert_eq!(redactor.text("pin 123, hunter2"), "pin 123, ***");
+        let mut shown = json!({"password": "hunter", "inner": {"pin": 7}, "patch": null, "name": "hunter"});
+        assert_eq!(mask_marked(&schema, &mut shown), 2);
+        assert_eq!(
+            shown,
+            json!({"password": "***", "inner": {"pin": "***"}, "patch": null, "name": "hunter"})
+        );
     }
 }

@@ -56,7 +56,8 @@ fn slow(ms: u64) -> Arc<Slow> {
 }
 
 fn call(what: &str, services: Arc<Slow>, time: Duration) -> Call {
-    let head = json!({"name": "do", "input": {"what": what, "head": {"method": "GET", "path": "/"}}, "context": {}});
+    let head =
+        json!({"name": "do", "input": {"what": what, "head": {"method": "GET", "path": "/"}}, "context": {}});
     let message = message::encode(head.to_string().as_bytes(), &[]);
     Call { family: Family::Action, op: "run", message, services, deadline: Instant::now() + time }
 }
@@ -81,7 +82,10 @@ fn broke(answer: std::result::Result<Vec<u8>, Failed>) -> ErrorKind {
 async fn a_worker_that_died_is_replaced_by_the_next_call() {
     let (workers, faulty) = (workers(), library("libfaulty.so"));
     for what in ["abort", "segfault", "exit"] {
-        assert_eq!(broke(workers.call(&faulty, call(what, slow(0), LONG)).await), ErrorKind::ConnectorCrashed);
+        assert_eq!(
+            broke(workers.call(&faulty, call(what, slow(0), LONG)).await),
+            ErrorKind::ConnectorCrashed
+        );
         assert_eq!(said(workers.call(&faulty, call("say", slow(0), LONG)).await), "hello");
     }
 }
@@ -89,8 +93,10 @@ async fn a_worker_that_died_is_replaced_by_the_next_call() {
 #[tokio::test]
 async fn a_panic_costs_its_own_call_and_nothing_else() {
     let (workers, faulty) = (workers(), library("libfaulty.so"));
-    let (waiting, panicked) =
-        tokio::join!(workers.call(&faulty, call("ask", slow(300), LONG)), workers.call(&faulty, call("panic", slow(0), LONG)));
+    let (waiting, panicked) = tokio::join!(
+        workers.call(&faulty, call("ask", slow(300), LONG)),
+        workers.call(&faulty, call("panic", slow(0), LONG))
+    );
     assert!(matches!(panicked, Err(Failed::Said(error)) if error.kind == ErrorKind::ConnectorPanicked));
     assert!(said(waiting).contains("200"));
 }
@@ -99,16 +105,17 @@ async fn a_panic_costs_its_own_call_and_nothing_else() {
 async fn when_a_worker_dies_its_calls_fail_and_those_of_others_go_on() {
     let (workers, faulty, frozen) = (workers(), library("libfaulty.so"), library("libsensors.so"));
     let head = json!({"name": "list_sensors", "input": {}, "context": {}});
-    let other = Call {
-        message: message::encode(head.to_string().as_bytes(), &[]),
-        ..call("", slow(500), LONG)
-    };
+    let other =
+        Call { message: message::encode(head.to_string().as_bytes(), &[]), ..call("", slow(500), LONG) };
     let (victim, other, ()) = tokio::join!(
         workers.call(&faulty, call("ask", slow(10_000), LONG)),
         workers.call(&frozen, other),
         async {
             tokio::time::sleep(Duration::from_millis(200)).await;
-            assert_eq!(broke(workers.call(&faulty, call("abort", slow(0), LONG)).await), ErrorKind::ConnectorCrashed);
+            assert_eq!(
+                broke(workers.call(&faulty, call("abort", slow(0), LONG)).await),
+                ErrorKind::ConnectorCrashed
+            );
         }
     );
     assert_eq!(broke(victim), ErrorKind::ConnectorCrashed);
@@ -145,7 +152,11 @@ async fn dropping_a_call_stops_it_in_the_worker_and_at_the_host() {
     tokio::time::sleep(Duration::from_millis(700)).await;
     let counts = (services.asked.load(Ordering::SeqCst), services.answered.load(Ordering::SeqCst));
     assert_eq!(counts, (1, 0), "what it had asked for was stopped with it");
-    assert_eq!(said(workers.call(&faulty, call("say", slow(0), LONG)).await), "hello", "and the worker lives on");
+    assert_eq!(
+        said(workers.call(&faulty, call("say", slow(0), LONG)).await),
+        "hello",
+        "and the worker lives on"
+    );
 }
 
 #[tokio::test]

@@ -248,7 +248,7 @@ fn pointer_from_dotted(field: &str) -> String {
     for step in field.split(['.', '[']).map(|step| step.trim_end_matches(']')).filter(|step| !step.is_empty())
     {
         pointer.push('/');
-        pointer.push_str(&step.replace('~', "~0").replace('/', "~1"));
+        pointer.push_str(&crate::schema::escape(step));
     }
     pointer
 }

@@ -549,16 +549,28 @@ mod tests {
             ("/auth", json!([]), "/auth must name at least one way"),
             ("/auth/0/name", json!("Key"), "/auth/0/name must be lower-case letters"),
             ("/auth/1/name", json!("key"), "/auth/1/name `key` is there twice"),
-            ("/auth/0/placement/0/value", json!("{token}"), "`{token}` is neither a parameter nor a kept token member"),
+            (
+                "/auth/0/placement/0/value",
+                json!("{token}"),
+                "`{token}` is neither a parameter nor a kept token member",
+            ),
             ("/auth/0/placement/0/value", json!("{key"), "stray brace"),
             ("/auth/0/placement", json!([]), "/auth/0/placement must say where the credential goes"),
-            ("/auth/0/parameters/properties/key/x-secret", json!(false), "must have at least one field marked `x-secret`"),
+            (
+                "/auth/0/parameters/properties/key/x-secret",
+                json!(false),
+                "must have at least one field marked `x-secret`",
+            ),
             ("/auth/0/parameters/properties/host/description", json!(""), "host has no description"),
             ("/auth/1/token/base", json!("oauth"), "/auth/1/token/base `oauth` is not among `bases`"),
             ("/auth/1/authorize", json!(null), "/auth/1/authorize is required"),
             ("/auth/1/client", json!("connection"), "must have `client_id` and a secret `client_secret`"),
             ("/hosts/0/host", json!("a b"), "/hosts/0/host must be a host name"),
-            ("/hosts/0/host", json!("*"), "/bases/0/urls/1 leads to `api.example.com`, which `hosts` does not allow"),
+            (
+                "/hosts/0/host",
+                json!("*"),
+                "/bases/0/urls/1 leads to `api.example.com`, which `hosts` does not allow",
+            ),
             ("/bases/0/urls", json!([]), "/bases/0/urls must hold at least one address"),
             ("/bases/0/urls/1", json!("http://api.example.com"), "/bases/0/urls/1 must begin with https://"),
             ("/bases/0/urls/0", json!("https://{nobody}/"), "`{nobody}` is neither"),
@@ -568,11 +580,23 @@ mod tests {
             ("/actions/0/scopes/0/all", json!([]), "must name at least one scope"),
             ("/actions/0/input", json!({"type": "string"}), "/actions/0/input must be an object"),
             ("/actions/0/input/properties/size/$ref", json!("#/$defs/Nope"), "does not lead into `$defs`"),
-            ("/actions/0/input/properties/size/$ref", json!("https://evil.example.com/x"), "does not lead into `$defs`"),
+            (
+                "/actions/0/input/properties/size/$ref",
+                json!("https://evil.example.com/x"),
+                "does not lead into `$defs`",
+            ),
             ("/actions/0/output", json!({"$dynamicRef": "#x"}), "is not used in manifests"),
-            ("/actions/0/output", json!({"x-secrets": true}), "`x-secrets` is not a keyword; did you mean `x-secret`?"),
+            (
+                "/actions/0/output",
+                json!({"x-secrets": true}),
+                "`x-secrets` is not a keyword; did you mean `x-secret`?",
+            ),
             ("/$defs/Size/description", json!(""), "/actions/0/input/properties/size: has no description"),
-            ("/$defs/Size/x-ui", json!({"wigdet": "radio"}), "`wigdet` is not a keyword; did you mean `widget`?"),
+            (
+                "/$defs/Size/x-ui",
+                json!({"wigdet": "radio"}),
+                "`wigdet` is not a keyword; did you mean `widget`?",
+            ),
             ("/actions/0/paging/items", json!("list"), "`list` is not a JSON pointer"),
             ("/triggers/0/source/hook", json!("other"), "`other` is not among `webhooks`"),
             ("/triggers/0/source/events", json!([]), "must name the provider's events"),
@@ -584,7 +608,10 @@ mod tests {
         ] {
             let found = problems(pointer, change.clone());
             let expected = expected.replace(": has", " has");
-            assert!(found.iter().any(|problem| problem.contains(&expected)), "{pointer} = {change}: {found:?}");
+            assert!(
+                found.iter().any(|problem| problem.contains(&expected)),
+                "{pointer} = {change}: {found:?}"
+            );
         }
     }
 
@@ -596,7 +623,11 @@ mod tests {
         }
         assert!(problems("/actions/0/output", deep).iter().any(|problem| problem.contains("nested deeper")));
         let wide: Map<String, Value> = (0..10_000).map(|i| (format!("p{i}"), json!({}))).collect();
-        assert!(problems("/actions/0/output", json!({"properties": wide})).iter().any(|problem| problem.contains("10001 schemas")));
+        assert!(
+            problems("/actions/0/output", json!({"properties": wide}))
+                .iter()
+                .any(|problem| problem.contains("10001 schemas"))
+        );
         // One that refers to itself is only as large as it is written.
         let recursive = json!({"type": "object", "description": "A node", "properties": {"child": {"$ref": "#/$defs/Size"}}});
         assert_eq!(problems("/$defs/Size", recursive), Vec::<String>::new());

@@ -10,6 +10,7 @@ use jackfield::{
     forms,
     home::Home,
     invoke::{Caller, Host, Invocation, Invoked, Pages},
+    redact,
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
@@ -244,7 +245,7 @@ impl Invoke {
         if invoked.more && self.all {
             output::say(&format!("stopped at {} items; there are more: --max-items", self.max_items));
         }
-        self.print(declared, &invoked)
+        self.print(&manifest, declared, &invoked)
     }
 
     fn input(&self, manifest: &Manifest, action: &Action) -> Result<Value> {
@@ -292,11 +293,17 @@ impl Invoke {
         Credential::of_token(auth, token, parameters)
     }
 
-    fn print(&self, action: &Action, invoked: &Invoked) -> Result<()> {
+    fn print(&self, manifest: &Manifest, action: &Action, invoked: &Invoked) -> Result<()> {
         let unreadable = |error: serde_json::Error| {
             Error::new(ErrorKind::Internal, format!("the output cannot be read: {error}"))
         };
-        let output: Value = serde_json::from_str(invoked.output.get()).map_err(unreadable)?;
+        let mut output: Value = serde_json::from_str(invoked.output.get()).map_err(unreadable)?;
+        // A table is read over the shoulder, and is copied into tickets.
+        if self.output == Format::Table
+            && redact::mask_marked(&manifest.standalone(&action.output), &mut output) > 0
+        {
+            output::say("secrets are masked; -o json shows them");
+        }
         let items =
             action.paging.as_ref().and_then(|paging| output.pointer(&paging.items)).and_then(Value::as_array);
         match (self.output, items) {
@@ -346,12 +353,35 @@ fn name_of(value: &Value) -> Option<String> {
     Some(output::cell(named?)).filter(|name| !name.is_empty())
 }
 
+/// Every value on a line of its own, under the name by which `--set` would know it.
 fn print_object(value: &Value) {
-    match value.as_object() {
-        Some(members) => output::data(&output::pairs(
-            members.iter().map(|(name, value)| (name.as_str(), output::cell(value))),
-        )),
-        None => output::data(&output::one_line(&output::cell(value))),
+    let mut lines = Vec::new();
+    flatten(String::new(), value, &mut lines);
+    if let [(name, text)] = lines.as_slice()
+        && name.is_empty()
+    {
+        return output::data(&output::one_line(text));
+    }
+    output::data(&output::pairs(lines.iter().map(|(name, text)| (name.as_str(), text.clone()))));
+}
+
+fn flatten(name: String, value: &Value, lines: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) if !members.is_empty() => {
+            for (member, value) in members {
+                let dot = if name.is_empty() { "" } else { "." };
+                flatten(format!("{name}{dot}{member}"), value, lines);
+            }
+        }
+        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+            for (index, item) in items.iter().enumerate() {
+                flatten(format!("{name}[{index}]"), item, lines);
+            }
+        }
+        Value::Array(items) => {
+            lines.push((name, items.iter().map(output::cell).collect::<Vec<_>>().join(", ")));
+        }
+        plain => lines.push((name, output::cell(plain))),
     }
 }
 

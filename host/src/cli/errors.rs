@@ -50,7 +50,9 @@ fn text(error: &Error) -> String {
     }
     if let Some(provider) = &error.provider {
         let code = provider.code.as_ref().map_or(String::new(), |code| format!(", code {}", clean(code)));
-        let said = provider.message.as_ref().map_or(String::new(), |text| format!(": {}", clean(text)));
+        let said =
+            provider.message.as_ref().filter(|said| !error.message.contains(said.trim_end_matches('.')));
+        let said = said.map_or(String::new(), |text| format!(": {}", clean(text)));
         let _ = write!(out, "\n  provider: status {}{code}{said}", provider.status);
     }
     if let Some(hint) = &error.hint {

@@ -23,9 +23,14 @@ fn usage(text: String) -> Error {
 /// Reads the JSON of a file, or of standard input for `-`.
 pub(crate) fn read_file(path: &Path) -> Result<Value> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let failed = |what: String| usage(format!("{name}: {what}"));
-    let bytes = read_all(path).map_err(|error| failed(error.to_string()))?;
-    json::read(&bytes).map_err(|error| failed(format!("is not JSON: {error}")))
+    let bytes = read_all(path).map_err(|error| usage(format!("cannot read {name}: {}", plain(&error))))?;
+    json::read(&bytes).map_err(|error| usage(format!("{name} is not JSON: {error}")))
+}
+
+/// What the system says went wrong, without its number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 fn read_all(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -48,7 +53,8 @@ pub(crate) fn read_token(file: Option<&PathBuf>) -> Result<SecretString> {
         None => (Path::new("-"), "standard input".to_owned()),
     };
     let bytes = Zeroizing::new(
-        read_all(path).map_err(|error| usage(format!("cannot read the token from {name}: {error}")))?,
+        read_all(path)
+            .map_err(|error| usage(format!("cannot read the token from {name}: {}", plain(&error))))?,
     );
     let text = std::str::from_utf8(&bytes).map_err(|_| usage(format!("the token in {name} is not text")))?;
     let token = text.trim_end_matches(['\r', '\n']);
