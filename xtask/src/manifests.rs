@@ -106,8 +106,12 @@ fn manifests(directory: &Path) -> Result<Vec<(PathBuf, Manifest)>> {
 
 fn compare(directory: &Path) -> Result {
     let current = manifests(directory)?;
+    let released = manifests(&directory.join("released"))?;
+    if released.is_empty() {
+        println!("nothing was released yet");
+    }
     let mut broken = Vec::new();
-    for (path, old) in manifests(&directory.join("released"))? {
+    for (path, old) in released {
         let Some((_, new)) = current.iter().find(|(_, manifest)| manifest.id == old.id) else {
             broken.push(format!("{}: the connector `{}` is gone", path.display(), old.id));
             continue;
@@ -135,4 +139,47 @@ fn release(directory: &Path) -> Result {
         println!("released {} {}", manifest.id, manifest.version);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn manifest() -> Value {
+        let bytes = fs::read(root().join("manifests/zoom.json")).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    /// Compares a manifest with the one of today, as if that had been released.
+    fn after(change: impl FnOnce(&mut Value)) -> Result {
+        let directory = tempfile::tempdir().unwrap();
+        let mut changed = manifest();
+        change(&mut changed);
+        let write =
+            |name: &str, value: &Value| fs::write(directory.path().join(name), value.to_string()).unwrap();
+        write("zoom.json", &manifest());
+        release(directory.path()).unwrap();
+        write("zoom.json", &changed);
+        compare(directory.path())
+    }
+
+    #[test]
+    fn what_was_released_stays_true_until_the_version_says_otherwise() {
+        assert_eq!(after(|_| {}), Ok(()));
+        assert_eq!(after(|new| new["actions"][0]["title"] = json!("Make Meeting")), Ok(()));
+
+        let gone = |new: &mut Value| drop(new["actions"].as_array_mut().unwrap().remove(0));
+        let error = after(gone).unwrap_err();
+        assert!(error.contains("does not say that it breaks") && error.contains("create_meeting"), "{error}");
+        let said = |new: &mut Value| {
+            gone(new);
+            new["version"] = json!("0.2.0");
+        };
+        assert_eq!(after(said), Ok(()));
+
+        let error = after(|new| new["id"] = json!("zoomy")).unwrap_err();
+        assert!(error.contains("the connector `zoom` is gone"), "{error}");
+    }
 }

@@ -248,8 +248,12 @@ mod tests {
         assert_eq!(complaints(unsafe_is_fenced, "host/src/x.rs", "// SAFETY: no\nunsafe { x() }\n"), 1);
         assert_eq!(complaints(unsafe_is_fenced, "host/src/worker/x.rs", "unsafe { x() }\n"), 1);
         assert_eq!(
-            complaints(unsafe_is_fenced, "host/src/worker/x.rs", "// SAFETY: yes\nlet x =\nunsafe { x() }\n"),
+            complaints(unsafe_is_fenced, "host/src/worker/x.rs", "// SAFETY: yes\nx();\nunsafe { x() }\n"),
             1
+        );
+        assert_eq!(
+            complaints(unsafe_is_fenced, "host/src/worker/x.rs", "// SAFETY: yes\nlet x =\nunsafe { x() }\n"),
+            0
         );
         assert_eq!(
             complaints(unsafe_is_fenced, "host/src/worker/x.rs", "// SAFETY: yes\nunsafe { x() }\n"),
