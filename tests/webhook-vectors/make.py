@@ -353,6 +353,10 @@ def zoom():
     no_event = b'{"payload":{}}'
     case("an event without a name is delivered without one", delivery(None, sha256(no_event)),
          sign(no_event, secret, NOW), no_event)
+    for about, value in [("empty", '""'), ("null", "null"), ("an object", "{}")]:
+        unnamed = f'{{"event":{value}}}'.encode()
+        case(f"an event whose name is {about} is delivered without one", delivery(None, sha256(unnamed)),
+             sign(unnamed, secret, NOW), unnamed)
     case("case 11: gzip", refusal("compressed"), headers + [("content-encoding", "gzip")])
 
     crc = {"event": "endpoint.url_validation", "event_ts": 1785369300117,
@@ -995,6 +999,21 @@ def grammar():
     case("a signed handshake with that header twice", refusal("doubled_header", name="x-challenge"), only,
          tag(asked) + [("x-challenge", "hello"), ("x-challenge", "hello")], asked)
     case("a signed handshake, unsigned", refusal("missing_signature"), only, [("x-challenge", "hello")], asked)
+    by_get = copy.deepcopy(only)
+    by_get["verify"]["message"] = ["url", "body"]
+    by_get["handshakes"] = [{"method": "GET", "when": [{"at": {"query": "crc"}}], "signed": True,
+                             "answer": {"text": {"query": "crc"}}}]
+    signed_url = lambda query: [("x-signature", mac(key, (file.url + query).encode()).hex())]
+    case("a signed handshake by GET, without a body and its type", handshake("text/plain; charset=utf-8", "a b"), by_get,
+         signed_url("?crc=a%20b"), b"", method="GET", query="?crc=a%20b", content_type=None)
+    case("a signed handshake by POST where it comes by GET", refusal("malformed_body"), by_get, signed_url("?crc=a%20b"),
+         b"", query="?crc=a%20b")
+    case("a signed request by GET that is no handshake", refusal("wrong_method"), by_get, signed_url("?c=a"), b"",
+         method="GET", query="?c=a", content_type=None)
+    case("a request by GET with a body of no type", refusal("wrong_content_type"), by_get, signed_url("?crc=a"), b"{}",
+         method="GET", query="?crc=a", content_type=None)
+    case("neither a body nor a type, by POST", refusal("wrong_content_type"), by_get, signed_url("?c=a"), b"",
+         query="?c=a", content_type=None)
     return file
 
 

@@ -128,22 +128,10 @@ impl<'a> Reader<'a> {
                 at.and_then(|at| body.found.get(at)).cloned().unwrap_or_default()
             }
             Select::Pointer(_) => Found::default(),
-            Select::Query(name) => {
-                let query = self
-                    .request
-                    .url
-                    .split('#')
-                    .next()
-                    .and_then(|url| url.split_once('?'));
-                let pairs = form_urlencoded::parse(query.map_or("", |(_, query)| query).as_bytes());
-                Found {
-                    values: pairs
-                        .filter(|(key, _)| key == name)
-                        .map(|(_, value)| text(&value))
-                        .collect(),
-                    gap: false,
-                }
-            }
+            Select::Query(name) => Found {
+                values: self.query(name),
+                gap: false,
+            },
             Select::BodyHash => Found {
                 values: vec![Scalar::Text(self.body_hash())],
                 gap: false,
@@ -157,6 +145,13 @@ impl<'a> Reader<'a> {
         Ok(if values.len() == 1 { values.pop() } else { None })
     }
 
+    /// What a selection says, if it says something.
+    fn said(&self, select: &Select) -> Result<Option<String>, Refusal> {
+        let value = self.one(select)?;
+        let said = value.as_ref().and_then(Scalar::say);
+        Ok(said.filter(|text| !text.is_empty()).map(str::to_owned))
+    }
+
     /// A header that may be there once. An empty one is as good as none.
     pub(super) fn header(&self, name: &str) -> Result<Option<&'a [u8]>, Refusal> {
         let mut values = self.request.headers.get_all(name).iter();
@@ -167,6 +162,16 @@ impl<'a> Reader<'a> {
             (Some(value), None) if !value.is_empty() => Ok(Some(value.as_bytes())),
             _ => Ok(None),
         }
+    }
+
+    /// The values of a parameter of the query string, decoded.
+    fn query(&self, name: &str) -> Vec<Scalar> {
+        let url = self.request.url.split('#').next().unwrap_or_default();
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        form_urlencoded::parse(query.as_bytes())
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| Scalar::Text(value.into_owned()))
+            .collect()
     }
 
     fn header_text(&self, name: &str) -> Result<Option<&'a str>, Refusal> {
@@ -194,18 +199,16 @@ impl<'a> Reader<'a> {
             }
             None => return Ok(None),
         };
-        let value = self.one(&select)?;
-        Ok(value.as_ref().and_then(Scalar::say).map(str::to_owned))
+        self.said(&select)
     }
 
     /// What tells a delivery apart.
     pub(super) fn distinct(&self) -> Result<Vec<String>, Refusal> {
         let mut distinct = Vec::new();
         for select in &self.webhook.distinct {
-            let value = self.one(select)?;
-            match value.as_ref().and_then(Scalar::say) {
-                Some(text) if !text.is_empty() => distinct.push(text.to_owned()),
-                _ => return Ok(vec![self.body_hash()]),
+            match self.said(select)? {
+                Some(text) => distinct.push(text),
+                None => return Ok(vec![self.body_hash()]),
             }
         }
         Ok(distinct)

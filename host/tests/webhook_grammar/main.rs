@@ -1,5 +1,11 @@
 //! The webhook grammar, proved with vectors: `tests/webhook-vectors/*.json`, whose README says where they come from.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "all of this crate is tests, their helpers too"
+)]
+
 mod declarations;
 mod robustness;
 mod vectors;
