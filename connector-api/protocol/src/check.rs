@@ -3,6 +3,8 @@
 //! Everything here is about the document alone: whether the types fit the manifest is a test of the connector's own, and
 //! whether the provider does what the manifest says is the fixtures' business.
 
+mod webhooks;
+
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
@@ -10,8 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     Manifest, Problem,
     manifest::{
-        AuthKind, Client, Endpoint, MANIFEST_VERSION, PagingStyle, Placement, Schema, Scopes, Select, Source,
-        Verify,
+        AuthKind, Client, Endpoint, MANIFEST_VERSION, PagingStyle, Placement, Schema, Scopes, Source,
     },
     name::{is_connector_id, is_name},
     schema::{self, escape, local_name},
@@ -224,56 +225,6 @@ impl<'a> Checker<'a> {
                         self.template(format!("{path}/username"), username, &known);
                         self.template(format!("{path}/password"), password, &known);
                     }
-                }
-            }
-        }
-    }
-
-    fn webhooks(&mut self) {
-        let manifest = self.manifest;
-        self.names("/webhooks", manifest.webhooks.iter().map(|webhook| webhook.name.as_str()));
-        for (index, webhook) in manifest.webhooks.iter().enumerate() {
-            let path = format!("/webhooks/{index}");
-            for (name, empty) in [
-                ("methods", webhook.methods.is_empty()),
-                ("content_types", webhook.content_types.is_empty()),
-                ("distinct", webhook.distinct.is_empty()),
-            ] {
-                if empty {
-                    self.problem(format!("{path}/{name}"), "must not be empty");
-                }
-            }
-            if let Verify::Hmac { message, timestamp, .. } | Verify::Ed25519 { message, timestamp, .. } =
-                &webhook.verify
-            {
-                use crate::manifest::MessagePart::{Body, Timestamp};
-                if !message.contains(&Body) {
-                    self.problem(format!("{path}/verify/message"), "must cover the body");
-                }
-                if message.contains(&Timestamp) && timestamp.is_none() {
-                    self.problem(
-                        format!("{path}/verify/timestamp"),
-                        "is signed, so it must be said where it stands",
-                    );
-                }
-                if !message.contains(&Timestamp) && timestamp.is_some() {
-                    self.problem(
-                        format!("{path}/verify/message"),
-                        "must cover the timestamp, or anybody could renew it",
-                    );
-                }
-            }
-            for (at, select) in webhook.distinct.iter().enumerate() {
-                if let Select::Pointer(pointer) = select {
-                    self.pointer(&format!("{path}/distinct/{at}"), pointer);
-                }
-            }
-            for (at, handshake) in webhook.handshakes.iter().enumerate() {
-                if handshake.when.is_empty() {
-                    self.problem(
-                        format!("{path}/handshakes/{at}/when"),
-                        "must say how the request is recognised",
-                    );
                 }
             }
         }

@@ -20,14 +20,20 @@ pub struct Webhook {
     pub content_types: Vec<String>,
     /// The secret that deliveries are signed with.
     pub secret: Secret,
+    /// The secret that handshakes repeat, for providers that have another one for them. It stands in addresses, so it is
+    /// none that anything is signed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshake_secret: Option<Secret>,
     /// How a delivery proves where it comes from. There is no way to accept one that does not.
     pub verify: Verify,
-    /// What tells two deliveries apart; the same value twice is the same delivery.
+    /// What tells two deliveries apart: the same values of all of these twice are the same delivery. Where one of them is
+    /// missing, the body's hash takes the place of all. Best is what the signature covers.
     pub distinct: Vec<Select>,
     /// Where the name of the event stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<EventName>,
-    /// The requests by which the provider validates an address, tried in order before anything else.
+    /// The requests by which the provider validates an address, tried in order: those that are not signed before anything
+    /// else, the signed ones once the request is verified, before it is taken for a delivery.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handshakes: Vec<Handshake>,
     /// The event by which the provider says that a user has removed the app.
@@ -44,6 +50,7 @@ impl Webhook {
             methods: post(),
             content_types: json(),
             secret,
+            handshake_secret: None,
             verify,
             distinct: vec![Select::BodyHash],
             event: None,
@@ -63,6 +70,13 @@ impl Webhook {
     #[must_use]
     pub fn distinct(mut self, distinct: impl IntoIterator<Item = Select>) -> Self {
         self.distinct = distinct.into_iter().collect();
+        self
+    }
+
+    /// Names the secret that handshakes repeat, where it is not the one that deliveries are signed with.
+    #[must_use]
+    pub fn handshake_secret(mut self, secret: Secret) -> Self {
+        self.handshake_secret = Some(secret);
         self
     }
 
@@ -185,7 +199,8 @@ pub enum Verify {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timestamp: Option<Timestamp>,
     },
-    /// By repeating the secret. Every value that is found must equal it, and at least one must be found.
+    /// By repeating the secret. There must be a value, and every value must equal it; where the pointer has a `*`, every
+    /// item of the list must have one.
     SharedSecret {
         /// Where it stands.
         at: Select,
@@ -264,11 +279,12 @@ pub enum TimestampUnit {
 pub enum Select {
     /// The value of this header.
     Header(String),
-    /// The value at this JSON pointer into the body; `*` stands for every item of a list.
+    /// The value at this JSON pointer into the body. Where a shared secret is repeated, `*` stands for every item of a list;
+    /// elsewhere one value is meant.
     Pointer(String),
     /// The value of this parameter of the query string, decoded.
     Query(String),
-    /// The SHA-256 of the body.
+    /// The SHA-256 of the body, in lower-case hexadecimal digits.
     BodyHash,
 }
 
@@ -308,7 +324,8 @@ pub struct Test {
     /// What it must equal. Without this or `secret`, it must be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equals: Option<String>,
-    /// Whether it must equal the webhook's secret; compared in constant time, and a mismatch refuses the request.
+    /// Whether it must equal the secret that handshakes repeat: the webhook's handshake secret, or its secret if it has no
+    /// other. Compared in constant time. It does not take part in recognising the request: a mismatch refuses it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
 }
@@ -317,7 +334,7 @@ pub struct Test {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HandshakeAnswer {
-    /// A value of the request, as `text/plain`.
+    /// A value of the request, as `text/plain`. It must be a string.
     Text(Select),
     /// A JSON object. Each member is a fixed value, a value of the request, or an HMAC of one.
     Json(BTreeMap<String, HandshakeValue>),
