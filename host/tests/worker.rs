@@ -1,5 +1,7 @@
 //! Many calls in one worker, and what is left of them when it dies.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
+
 use std::{
     path::PathBuf,
     pin::Pin,

@@ -1,5 +1,7 @@
 //! What leaves the machine: where to, with what, and how often. The numbers are those of the catalogue of faults.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
+
 use std::{
     io::Write,
     time::{Duration, Instant},
@@ -488,7 +490,8 @@ fn fault_67_a_proxy_of_the_environment_is_not_used() {
 
 #[test]
 fn fault_68_an_answer_that_is_not_what_was_promised_is_named_without_its_values() {
-    let cases: &[(&[(&str, &str)], &[u8], &str)] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], &'a str);
+    let cases: &[Case] = &[
         (
             &[("content-type", "text/html; charset=utf-8")],
             b"<html><title>Log in</title>",

@@ -1,5 +1,7 @@
 //! Libraries: those that are out in the world, those that were built elsewhere, and those that are none.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

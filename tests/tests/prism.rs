@@ -1,6 +1,8 @@
 //! The Zoom library, unchanged, against a server that nobody here wrote: Zoom's published OpenAPI document, mocked by Prism,
 //! which refuses every request that breaks the contract.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
+
 use std::{
     fs,
     io::{Read, Write},

@@ -1,6 +1,8 @@
 //! The Zoom connector against the simulator: the real binary, the real library, and a stand-in that behaves as Zoom does.
 //! The numbers are those of the catalogue of Zoom's nasty cases.
 
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
+
 use std::{
     io::{Read, Write},
     net::TcpStream,
