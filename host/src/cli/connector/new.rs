@@ -31,6 +31,7 @@ const API: &[(&str, &str)] = api![
     "protocol/README.md",
     "protocol/src/answers.rs",
     "protocol/src/check.rs",
+    "protocol/src/check/webhooks.rs",
     "protocol/src/compat.rs",
     "protocol/src/error.rs",
     "protocol/src/json.rs",
