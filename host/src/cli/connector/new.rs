@@ -164,6 +164,8 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../connector-api");
         let mut found = Vec::new();
         walk(&root, &root, &mut found);
+        // Whether the ABI is still what it was is this repository's business.
+        found.retain(|path| !path.starts_with("abi/tests/"));
         found.sort();
         let mut brought: Vec<String> = API.iter().map(|(path, _)| (*path).to_owned()).collect();
         brought.sort();
