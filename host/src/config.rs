@@ -5,7 +5,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use connector_protocol::{Error, ErrorKind, Result, did_you_mean};
+use connector_abi::message as frame;
+use connector_protocol::{Error, ErrorKind, Manifest, Result, did_you_mean};
 use figment::{
     Figment,
     error::Kind,
@@ -21,6 +22,9 @@ const PREFIX: &str = "JACKFIELD_";
 /// What separates section and key in a variable: `JACKFIELD_LIMITS__RETRIES`. A variable without it, such as
 /// `JACKFIELD_HOME`, is no key of the configuration.
 const SEPARATOR: &str = "__";
+
+/// What an answer may have at most: it crosses to the connector as one message, beside its head.
+const MOST_ANSWER_BYTES: usize = frame::MAX_LEN - (1 << 20);
 
 /// The configuration.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -66,6 +70,37 @@ impl Limits {
     pub fn deadline(&self) -> Duration {
         Duration::from_secs(self.deadline_seconds)
     }
+
+    fn check(&self, home: &Home) -> Result<()> {
+        let most = |limit: usize| u64::try_from(limit).unwrap_or(u64::MAX);
+        for (name, value, least, most) in [
+            ("deadline_seconds", self.deadline_seconds, 1, 24 * 60 * 60),
+            ("wait_seconds", self.wait_seconds, 0, 60 * 60),
+            ("retries", u64::from(self.retries), 0, 10),
+            ("connect_seconds", self.connect_seconds, 1, 5 * 60),
+            ("answer_bytes", most(self.answer_bytes), 1, most(MOST_ANSWER_BYTES)),
+        ] {
+            if !(least..=most).contains(&value) {
+                let text = format!("`limits.{name}` must be from {least} to {most}, and is {value}");
+                return Err(Error::new(ErrorKind::Config, text)
+                    .hint(format!("change it in {}", home.config().display())));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a credential goes is not for whoever can set a variable: addresses stand in the file, which is the operator's.
+fn refuse_addresses_by_environment(home: &Home) -> Result<()> {
+    let prefix = format!("{PREFIX}INTEGRATIONS{SEPARATOR}");
+    let variable = std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .find(|name| name.to_ascii_uppercase().starts_with(&prefix));
+    let Some(variable) = variable else { return Ok(()) };
+    let connector = variable[prefix.len()..].split(SEPARATOR).next().unwrap_or_default().to_ascii_lowercase();
+    let text = format!("the environment: `{variable}` is not read: addresses are set in the file alone");
+    let hint = format!("set it under [integrations.{connector}.endpoints] in {}", home.config().display());
+    Err(Error::new(ErrorKind::Config, text).hint(hint))
 }
 
 /// What is set for one integration.
@@ -84,6 +119,7 @@ impl Config {
     ///
     /// Names the file or the variable, and the key.
     pub fn load(home: &Home) -> Result<Self> {
+        refuse_addresses_by_environment(home)?;
         let figment = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file_exact(home.config()))
             .merge(Env::prefixed(PREFIX).filter(|key| key.as_str().contains(SEPARATOR)).split(SEPARATOR));
@@ -98,7 +134,46 @@ impl Config {
         self.integrations.get(connector).cloned().unwrap_or_default()
     }
 
+    /// What is set for connectors that are not there, or for bases that they do not have: a request would go to the
+    /// provider itself where the operator meant to send it elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Names the file, the key and what may have been meant. A connector that is not here, and whose name resembles no
+    /// other, is none: it may come yet.
+    pub fn fits<'a>(&self, home: &Home, manifests: impl Iterator<Item = &'a Manifest>) -> Result<()> {
+        let manifests: BTreeMap<&str, &Manifest> =
+            manifests.map(|manifest| (manifest.id.as_str(), manifest)).collect();
+        let wrong = |key: String, hint: String| {
+            let text = format!("{}: `{key}` is for nothing that is there", home.config().display());
+            Err(Error::new(ErrorKind::Config, text).hint(hint))
+        };
+        for (connector, integration) in &self.integrations {
+            let Some(manifest) = manifests.get(connector.as_str()) else {
+                match did_you_mean(connector, manifests.keys().copied()) {
+                    Some(meant) if !self.integrations.contains_key(meant) => {
+                        return wrong(
+                            format!("integrations.{connector}"),
+                            format!("did you mean `{meant}`?"),
+                        );
+                    }
+                    _ => continue,
+                }
+            };
+            let names: Vec<&str> = manifest.bases.iter().map(|base| base.name.as_str()).collect();
+            for base in integration.endpoints.keys().filter(|base| !names.contains(&base.as_str())) {
+                let hint = match did_you_mean(base, names.iter().copied()) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("there are {}", names.join(", ")),
+                };
+                return wrong(format!("integrations.{connector}.endpoints.{base}"), hint);
+            }
+        }
+        Ok(())
+    }
+
     fn check(&self, home: &Home) -> Result<()> {
+        self.limits.check(home)?;
         for (connector, integration) in &self.integrations {
             for (base, url) in &integration.endpoints {
                 let key = format!("integrations.{connector}.endpoints.{base}");
@@ -218,6 +293,16 @@ mod tests {
             (
                 "[integrations.zoom.endpoints]\napi = \"http://a:hunter2@127.0.0.1\"\n",
                 "`integrations.zoom.endpoints.api` must not hold a name or a password",
+                "change it in HOME/jackfield.toml",
+            ),
+            (
+                "[limits]\ndeadline_seconds = 18446744073709551\n",
+                "`limits.deadline_seconds` must be from 1 to 86400, and is 18446744073709551",
+                "change it in HOME/jackfield.toml",
+            ),
+            (
+                "[limits]\nanswer_bytes = 1000000000\n",
+                "`limits.answer_bytes` must be from 1 to 15728640, and is 1000000000",
                 "change it in HOME/jackfield.toml",
             ),
             (

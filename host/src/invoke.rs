@@ -145,6 +145,7 @@ impl Host {
         home.must_exist()?;
         let config = Config::load(home)?;
         let registry = Registry::scan(&home.plugins())?;
+        config.fits(home, registry.libraries().map(|library| &*library.manifest))?;
         let egress = Arc::new(Egress::new(config.limits.clone()));
         Ok(Self { config, registry, workers: Workers::default(), egress, validators: Mutex::default() })
     }

@@ -161,7 +161,7 @@ impl Home {
 ///
 /// If it does not end.
 #[must_use]
-fn finish(mut command: Command, input: Option<&str>) -> Outcome {
+pub fn finish(mut command: Command, input: Option<&str>) -> Outcome {
     if input.is_some() {
         command.stdin(Stdio::piped());
     }

@@ -14,7 +14,7 @@ use std::{
 };
 
 pub use self::{
-    home::{Home, Outcome},
+    home::{Home, Outcome, finish},
     provider::{Act, Provider, Request, reply},
     simulator::Simulator,
 };

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jackfield_tests::{Act, Home, Outcome, Provider, Request, reply};
+use jackfield_tests::{Act, Home, Outcome, Provider, Request, finish, reply};
 use serde_json::{Value, json};
 
 const ISSUE: &str = r#"{"id": 7, "number": 1, "title": "Bug", "state": "open"}"#;
@@ -161,13 +161,14 @@ fn fault_55_a_read_is_sent_on_within_what_is_allowed_and_the_credential_stays_at
     assert_eq!(headers, [Some(TOKEN.to_owned()), Some(TOKEN.to_owned())]);
 
     // To another one that the operator has named: without the credential.
-    let other = Provider::always(200, &[], format!("[{ISSUE}]"));
-    let target = format!("{}/issues", other.url());
+    let other = Provider::always(200, &[], "{}");
+    let target = format!("{}/x", other.url());
     let provider = Provider::always(302, &[("location", &target)], "");
-    let home = forge(&provider);
-    home.configure(&format!("other = \"{}\"", other.url()));
-    home.invoke("forge.list_issues", LIST).json();
-    assert_eq!(other.requests()[0].header("authorization"), None);
+    let home = faulty(&provider);
+    home.configure(&format!("second = \"{}\"", other.url()));
+    home.faulty("do", "ask", &json!({"method": "GET", "path": "/x"}), &[]).json();
+    assert_eq!(provider.requests()[0].header("x-token"), Some("canary-token-7f3a"));
+    assert_eq!(other.requests()[0].header("x-token"), None);
     assert_eq!(other.requests()[0].header("referer"), None);
 }
 
@@ -252,6 +253,54 @@ fn the_credential_goes_only_to_hosts_that_are_marked_for_it() {
     };
     assert_eq!(shown("https://api.faulty.example.com/x")["x-token"], "***");
     assert_eq!(shown("https://files.faulty.example.com/x").get("x-token"), None);
+    // Where the operator has put something else in their place, the mark still counts.
+    let (api, files) = (Provider::always(200, &[], "{}"), Provider::always(200, &[], "{}"));
+    let home = faulty(&api);
+    home.configure(&format!("files = \"{}\"", files.url()));
+    for request in [
+        json!({"method": "GET", "base": "files", "path": "/x"}),
+        json!({"method": "GET", "path": format!("{}/x", files.url())}),
+        json!({"method": "GET", "base": "api", "path": "/x"}),
+        json!({"method": "GET", "path": format!("{}/x", api.url())}),
+    ] {
+        home.faulty("do", "ask", &request, &[]).json();
+    }
+    assert!(files.requests().iter().all(|request| request.header("x-token").is_none()));
+    assert!(api.requests().iter().all(|request| request.header("x-token") == Some("canary-token-7f3a")));
+    assert_eq!((files.requests().len(), api.requests().len()), (2, 2));
+}
+
+#[test]
+fn an_address_for_a_base_that_is_not_there_is_an_error_and_nothing_goes_to_the_provider_instead() {
+    for (section, hint) in [
+        ("[integrations.forge.endpoints]\napii = \"http://127.0.0.1:1\"", "did you mean `api`?"),
+        ("[integrations.forge.endpoints]\nother = \"http://127.0.0.1:1\"", "there are api"),
+        ("[integrations.forg.endpoints]\napi = \"http://127.0.0.1:1\"", "did you mean `forge`?"),
+    ] {
+        let home = Home::with(&["forge"]);
+        home.configure(section);
+        let outcome = home.invoke("forge.list_issues", LIST);
+        says(&outcome, 1, "config", "jackfield.toml: `integrations.forg");
+        assert_eq!(text(&outcome.error(1), "hint"), hint);
+    }
+    // What is set for a connector that is not here yet may wait for it.
+    let home = Home::with(&["forge"]);
+    home.configure("[integrations.zoom.endpoints]\napi = \"http://127.0.0.1:1\"");
+    home.invoke_with("forge.list_issues", LIST, &["--dry-run"]).json();
+}
+
+#[test]
+fn fault_58_the_environment_cannot_say_where_requests_go() {
+    let home = Home::with(&["forge"]);
+    let action = ["action", "invoke", "forge.list_issues", "--set", "owner=anna", "--set", "repo=app"];
+    let mut command = home.command(&[&action[..], &["--dry-run", "-o", "json"]].concat());
+    command.env("JACKFIELD_INTEGRATIONS__FORGE__ENDPOINTS__API", "http://127.0.0.1:1");
+    let error = finish(command, None).error(1);
+    assert_eq!(
+        text(&error, "message"),
+        "the environment: `JACKFIELD_INTEGRATIONS__FORGE__ENDPOINTS__API` is not read: addresses are set in the file alone"
+    );
+    assert!(text(&error, "hint").contains("[integrations.forge.endpoints]"));
 }
 
 #[test]

@@ -57,7 +57,11 @@ impl Target {
         if url.path() != expected || url.origin() != root.origin() {
             return Err(blocked("the connector's path would lead elsewhere than it says".to_owned()));
         }
-        if by_operator { Ok(Place { url, by_operator, credential: true }) } else { self.check(url) }
+        if by_operator {
+            Ok(Place { url, by_operator, credential: self.is_credentialed(base) })
+        } else {
+            self.check(url)
+        }
     }
 
     /// A base's address, and whether the operator has said it.
@@ -94,8 +98,13 @@ impl Target {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(blocked("an address with a name or a password in it is not used".to_owned()));
         }
-        if self.integration.endpoints.values().any(|endpoint| endpoint.origin() == url.origin()) {
-            return Ok(Place { url, by_operator: true, credential: true });
+        let mut instead = self.manifest.bases.iter().filter(|base| {
+            self.integration.endpoints.get(&base.name).is_some_and(|it| it.origin() == url.origin())
+        });
+        if let Some(base) = instead.next() {
+            // Several bases on one machine: it gets the credential by one of them anyway.
+            let credential = self.is_credentialed(base) || instead.any(|base| self.is_credentialed(base));
+            return Ok(Place { url, by_operator: true, credential });
         }
         if url.scheme() != "https" {
             let hint =
@@ -114,6 +123,25 @@ impl Target {
                 .hint(format!("see which hosts it declares: jackfield connector show {id}"))
         })?;
         Ok(Place { url, by_operator: false, credential: rule.credential })
+    }
+
+    /// Whether the credential goes where the operator has put in the place of a base: if it would go to the base itself.
+    /// Where only the provider's answer says what machine that is, it may be any machine that the manifest names.
+    fn is_credentialed(&self, base: &Base) -> bool {
+        let hosts = base.urls.iter().filter_map(|url| url.split_once("://")).map(|(_, rest)| {
+            let end = rest.find(['/', ':']).unwrap_or(rest.len());
+            &rest[..end]
+        });
+        let of_base: Vec<bool> = hosts
+            .map(|host| {
+                self.manifest.hosts.iter().find(|rule| rule.fits(host)).is_some_and(|rule| rule.credential)
+            })
+            .collect();
+        if of_base.is_empty() {
+            self.manifest.hosts.iter().all(|rule| rule.credential)
+        } else {
+            of_base.into_iter().all(|credential| credential)
+        }
     }
 
     fn check_address(&self, address: IpAddr) -> Result<String> {
