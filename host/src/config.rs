@@ -161,7 +161,7 @@ impl Config {
                 }
             };
             let names: Vec<&str> = manifest.bases.iter().map(|base| base.name.as_str()).collect();
-            for base in integration.endpoints.keys().filter(|base| !names.contains(&base.as_str())) {
+            if let Some(base) = integration.endpoints.keys().find(|base| !names.contains(&base.as_str())) {
                 let hint = match did_you_mean(base, names.iter().copied()) {
                     Some(meant) => format!("did you mean `{meant}`?"),
                     None => format!("there are {}", names.join(", ")),
