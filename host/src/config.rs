@@ -1,4 +1,4 @@
-//! What the operator decides about the machine: `jackfield.toml`, and the environment above it.
+//! What the operator decides about the machine: `jackfield.toml`, and above it, for the limits, the environment.
 //!
 //! figment stays inside this module. Secrets have no place here: the environment's values are typed by guess, and an error
 //! about one would repeat it.

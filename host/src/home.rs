@@ -20,7 +20,7 @@ const CONFIG: &str = "jackfield.toml";
 
 /// What a new home's configuration says.
 const NEW_CONFIG: &str = r#"# Jackfield's configuration: what you decide about this machine.
-# An unknown key is an error. Each key can also be set by the environment: JACKFIELD_LIMITS__DEADLINE_SECONDS=120
+# An unknown key is an error. Limits can also be set by the environment: JACKFIELD_LIMITS__DEADLINE_SECONDS=120
 
 #[limits]
 # How long an action may take, in seconds.
