@@ -405,13 +405,22 @@ fn reason(error: &reqwest::Error) -> String {
         return "no answer in time".to_owned();
     }
     let innermost = causes(error).skip(1).last();
-    innermost.map_or_else(|| "the request failed".to_owned(), |error| error.to_string())
+    let words = innermost.map_or_else(|| "the request failed".to_owned(), ToString::to_string);
+    // The number of the system's error says nothing to people that its words do not.
+    match words.rsplit_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => words,
+    }
 }
 
 /// The error of a request that was not answered, in the words of whoever asked for it.
 fn explain(target: &Target, request: &Prepared, lost: Lost) -> Error {
     let who = &target.manifest.title;
     let host = request.url.host_str().unwrap_or_default();
+    let host = match request.url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
     let Lost { error, sent, .. } = lost;
     if error.kind == ErrorKind::Blocked {
         return error;
@@ -426,9 +435,13 @@ fn explain(target: &Target, request: &Prepared, lost: Lost) -> Error {
         _ if sent => format!("{who} ({host}) broke off: {}", error.message),
         _ => format!("{who} ({host}) cannot be reached: {}", error.message),
     };
-    let explained = Error::new(error.kind, text);
-    match error.hint {
-        Some(hint) => explained.hint(hint),
-        None => explained,
-    }
+    let hint = error.hint.unwrap_or_else(|| {
+        if request.by_operator {
+            let id = &target.manifest.id;
+            format!("[integrations.{id}.endpoints] in jackfield.toml leads there: see whether it is running")
+        } else {
+            format!("see whether this machine reaches {host}, and what {who} says about its state; then run it again")
+        }
+    });
+    Error::new(error.kind, text).hint(hint)
 }
