@@ -449,7 +449,12 @@ fn what_never_left_this_machine_is_not_ambiguous() {
     let home = Home::with(&["forge"]);
     // Nobody listens there.
     home.endpoint("forge", "api", "http://127.0.0.1:1");
-    says(&home.invoke("forge.create_issue", CREATE), 5, "network", "Forge (127.0.0.1) cannot be reached");
+    let outcome = home.invoke("forge.create_issue", CREATE);
+    says(&outcome, 5, "network", "Forge (127.0.0.1:1) cannot be reached: Connection refused");
+    assert_eq!(
+        text(&outcome.error(5), "hint"),
+        "[integrations.forge.endpoints] in jackfield.toml leads there: see whether it is running"
+    );
 }
 
 #[test]
