@@ -506,14 +506,23 @@ impl<T: Trigger> ErasedTrigger for Erased<T> {
     fn renew(&self, ctx: Ctx, call: message::RegistrationCall) -> Boxed<message::Registration> {
         Box::pin(async move {
             let params = trigger::read_params(call.parameters)?;
-            Ok(T::renew(&ctx, trigger::Hook { params, state: call.state }).await?.0)
+            Ok(T::renew(
+                &ctx,
+                trigger::Hook { params, url: call.url, secret: call.secret, state: call.state },
+            )
+            .await?
+            .0)
         })
     }
 
     fn unregister(&self, ctx: Ctx, call: message::RegistrationCall) -> Boxed<()> {
         Box::pin(async move {
             let params = trigger::read_params(call.parameters)?;
-            T::unregister(&ctx, trigger::Hook { params, state: call.state }).await
+            T::unregister(
+                &ctx,
+                trigger::Hook { params, url: call.url, secret: call.secret, state: call.state },
+            )
+            .await
         })
     }
 

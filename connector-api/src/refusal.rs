@@ -66,6 +66,12 @@ impl Refusal {
         self.answer.status
     }
 
+    /// A header of the answer, by lower-case name.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.answer.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
     /// What the answer means by the manifest's rules.
     #[must_use]
     pub fn class(&self) -> AnswerClass {
@@ -132,7 +138,9 @@ impl Refusal {
             AnswerClass::NotFound => format!("{who} has no such thing{said}"),
             AnswerClass::Invalid => format!("{who} does not accept the input{said}"),
             AnswerClass::Unavailable => format!("{who} failed with status {status}{said}"),
-            AnswerClass::Refused | AnswerClass::Ok => format!("{who} refused with status {status}{said}"),
+            AnswerClass::Refused | AnswerClass::Ok | AnswerClass::Other => {
+                format!("{who} refused with status {status}{said}")
+            }
         })
     }
 }

@@ -84,7 +84,7 @@ pub fn manifest_is_current(connector: &Connector, crate_dir: &str, file: &str) {
     );
     let manifest = connector.manifest();
     let problems: Vec<String> =
-        manifest.check().iter().map(|p| format!("  {}: {}", p.path, p.message)).collect();
+        manifest.lint().iter().map(|p| format!("  {}: {}", p.path, p.message)).collect();
     assert!(problems.is_empty(), "the manifest of `{}` is not sound:\n{}", manifest.id, problems.join("\n"));
     for trigger in &manifest.triggers {
         if let Some(sample) = &trigger.sample {
@@ -393,8 +393,8 @@ impl Fixture {
             self.delivery.as_ref().ok_or("it says neither `delivery` nor `poll`, `register` or the like")?;
         let head = json!({
             "method": "POST",
-            "headers": delivery.headers,
-            "query": delivery.query,
+            "headers": delivery.headers.iter().collect::<Vec<_>>(),
+            "query": delivery.query.iter().collect::<Vec<_>>(),
             "event": delivery.event,
             "received_at": delivery.received_at.unwrap_or(Timestamp::UNIX_EPOCH),
         });

@@ -1,6 +1,6 @@
 //! What an author writes for one trigger.
 
-use std::{collections::BTreeMap, future::Future};
+use std::future::Future;
 
 use connector_protocol::{Error, ErrorKind, Result, manifest, message};
 use jiff::Timestamp;
@@ -243,12 +243,24 @@ impl Delivery {
     /// A header, by lower-case name. Credentials and signatures are left out.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.headers.get(name).map(String::as_str)
+        first(&self.head.headers, name)
     }
 
-    /// The parameters of the query string, decoded.
+    /// All headers, by lower-case name, in their order.
     #[must_use]
-    pub fn query(&self) -> &BTreeMap<String, String> {
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.head.headers
+    }
+
+    /// A parameter of the query string, decoded; the first one of this name.
+    #[must_use]
+    pub fn query(&self, name: &str) -> Option<&str> {
+        first(&self.head.query, name)
+    }
+
+    /// All parameters of the query string, decoded, in their order.
+    #[must_use]
+    pub fn queries(&self) -> &[(String, String)] {
         &self.head.query
     }
 
@@ -257,6 +269,10 @@ impl Delivery {
     pub fn received_at(&self) -> Timestamp {
         self.head.received_at
     }
+}
+
+fn first<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
 /// One event that a trigger made.
@@ -372,6 +388,10 @@ pub struct NewHook<P> {
 pub struct Hook<P> {
     /// What the subscription chose.
     pub params: P,
+    /// The address that is registered.
+    pub url: String,
+    /// The secret that deliveries are signed with, for a provider where renewing is registering again.
+    pub secret: String,
     pub(crate) state: Value,
 }
 
@@ -397,13 +417,21 @@ impl Registration {
     ///
     /// If `state` cannot be written as JSON.
     pub fn new<T: Serialize>(state: &T) -> Result<Self> {
-        Ok(Self(message::Registration { state: write_state(state)?, expires_at: None }))
+        Ok(Self(message::Registration { state: write_state(state)?, expires_at: None, secret: None }))
     }
 
     /// When the provider forgets it unless it is renewed.
     #[must_use]
     pub fn expires_at(mut self, at: Timestamp) -> Self {
         self.0.expires_at = Some(at);
+        self
+    }
+
+    /// The secret that the provider has made for it, where the manifest says that it makes one
+    /// (`Secret::of_registration`).
+    #[must_use]
+    pub fn secret(mut self, secret: impl Into<String>) -> Self {
+        self.0.secret = Some(secret.into());
         self
     }
 }

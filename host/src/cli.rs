@@ -51,6 +51,7 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     let format = cli.command.format();
     match run(cli) {
+        Ok(()) if output::is_lost() => ExitCode::FAILURE,
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             errors::print(&error, format);

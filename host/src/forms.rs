@@ -152,11 +152,30 @@ pub struct Choice {
     pub help: Option<String>,
 }
 
+/// What a field takes under a condition.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Constraint {
+    /// The field.
+    pub field: String,
+    /// The values it may have; empty: any within the bounds.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<Value>,
+    /// The least number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<Value>,
+    /// The greatest number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<Value>,
+    /// What else holds, in the author's words; of several, those that apply.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub messages: Vec<String>,
+}
+
 /// What holds between fields of one object.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Rule {
-    /// When a field is so, others must be given or must not.
+    /// When a field is so, others must be given or must not, or take less than they otherwise do.
     When {
         /// The field.
         field: String,
@@ -169,6 +188,9 @@ pub enum Rule {
         /// The fields that must not be given then.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         forbid: Vec<String>,
+        /// The fields that must be so then, if they are given: each with what it takes.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        constrain: Vec<Constraint>,
         /// The fields that must be given otherwise.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         otherwise_require: Vec<String>,

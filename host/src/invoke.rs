@@ -6,7 +6,7 @@
 mod services;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use std::{
 use connector_abi::message as frame;
 use connector_protocol::{
     Error, ErrorKind, Problem, Result, did_you_mean,
-    manifest::{Action, Auth, CAPABILITIES, Effect},
+    manifest::{Action, Auth, CAPABILITIES, Effect, PagingStyle},
     message::{Context, RunAnswer, RunCall},
     validate::Validator,
 };
@@ -228,13 +228,19 @@ impl Host {
         })
     }
 
-    /// Runs an action.
+    /// Runs an action, until it is done or `stop` is.
     ///
     /// # Errors
     ///
     /// Whatever kept it from giving its output. From the moment it has an id, the error carries it.
-    pub async fn invoke(&self, caller: &Caller, invocation: Invocation) -> Result<Invoked> {
+    pub async fn invoke(
+        &self,
+        caller: &Caller,
+        mut invocation: Invocation,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Invoked> {
         let (library, action) = self.resolve(&invocation.connector, &invocation.action)?;
+        whole_numbers(&mut invocation.input);
         self.check_input(library, action, &invocation.input)?;
         let id = Id::invocation();
         let span = tracing::info_span!(
@@ -248,7 +254,15 @@ impl Host {
         async {
             let begun = Instant::now();
             let flight = Arc::new(Flight::default());
-            let result = self.run_pages(caller, library, action, invocation, &id, &flight).await;
+            tracing::info!("begun");
+            let result = tokio::select! {
+                result = self.run_pages(caller, library, action, invocation, &id, &flight) => result,
+                () = stop => Err(Error::new(ErrorKind::Cancelled, if flight.attempts() == 0 {
+                    "cancelled before anything was sent"
+                } else {
+                    "cancelled; what was on its way to the provider by then may have been done"
+                })),
+            };
             let (ms, requests) = (begun.elapsed().as_millis(), flight.attempts());
             match result {
                 Ok((output, more)) => {
@@ -272,8 +286,9 @@ impl Host {
     /// # Errors
     ///
     /// As [`invoke`](Self::invoke), up to the first request.
-    pub async fn rehearse(&self, caller: &Caller, invocation: Invocation) -> Result<Option<Value>> {
+    pub async fn rehearse(&self, caller: &Caller, mut invocation: Invocation) -> Result<Option<Value>> {
         let (library, action) = self.resolve(&invocation.connector, &invocation.action)?;
+        whole_numbers(&mut invocation.input);
         self.check_input(library, action, &invocation.input)?;
         let outside = Outside::Shown(Arc::default());
         let id = Id::invocation();
@@ -282,7 +297,10 @@ impl Host {
             Outside::Egress(_) => Arc::default(),
         };
         let flight = Arc::new(Flight::default());
-        let run = self.run(caller, library, action, &invocation, &id, None, outside, &flight).await;
+        let time = self.time(caller);
+        let run = self
+            .run(library, action, &invocation, &id, None, outside, &flight, time, Instant::now() + time)
+            .await;
         let request = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (run, request) {
             (_, Some(request)) => Ok(Some(request)),
@@ -300,34 +318,43 @@ impl Host {
         id: &Id,
         flight: &Arc<Flight>,
     ) -> Result<(Box<RawValue>, bool)> {
+        // For all pages together.
+        let time = self.time(caller);
+        let deadline = Instant::now() + time;
         let page = async |cursor| {
             let outside = Outside::Egress(self.egress.clone());
-            self.run(caller, library, action, &invocation, id, cursor, outside, flight).await
+            self.run(library, action, &invocation, id, cursor, outside, flight, time, deadline).await
         };
         let first = page(None).await?;
         let (Pages::All { most }, Some(paging)) = (invocation.pages, &action.paging) else {
             return Ok((first.output, first.next.is_some()));
         };
         let mut list = List::begin(&first, &paging.items)?;
+        if let PagingStyle::Token { at, .. } = &paging.style {
+            list.cursor = Some(at.clone());
+        }
         let mut next = first.next;
-        let mut pages = 1;
+        let mut seen = HashSet::new();
         while let Some(cursor) = next {
-            if list.len() >= most || pages >= MAX_PAGES {
+            if list.len() >= most || seen.len() >= MAX_PAGES {
                 return Ok((list.finish(most)?, true));
             }
-            let answer = page(Some(cursor.clone())).await?;
-            if answer.next.as_ref() == Some(&cursor) {
+            if !seen.insert(cursor.clone()) {
                 return Err(Error::new(
                     ErrorKind::UnexpectedAnswer,
-                    "the list goes round in circles: a page names itself as the next",
+                    "the list goes round in circles: a page names one as the next that has been there",
                 ));
             }
+            let answer = page(Some(cursor)).await?;
             list.add(&answer)?;
             next = answer.next;
-            pages += 1;
         }
         let more = list.len() > most;
         Ok((list.finish(most)?, more))
+    }
+
+    fn time(&self, caller: &Caller) -> Duration {
+        caller.deadline.unwrap_or_else(|| self.config.limits.deadline())
     }
 
     /// Calls the connector once.
@@ -337,7 +364,6 @@ impl Host {
     )]
     async fn run(
         &self,
-        caller: &Caller,
         library: &Library,
         action: &Action,
         invocation: &Invocation,
@@ -345,9 +371,9 @@ impl Host {
         cursor: Option<String>,
         outside: Outside,
         flight: &Arc<Flight>,
+        time: Duration,
+        deadline: Instant,
     ) -> Result<RunAnswer> {
-        let time = caller.deadline.unwrap_or_else(|| self.config.limits.deadline());
-        let deadline = Instant::now() + time;
         let credential = &invocation.credential;
         let mut redactor = Redactor::default();
         credential.redact(&mut redactor);
@@ -357,7 +383,8 @@ impl Host {
             input: serde_json::value::to_raw_value(&invocation.input).map_err(internal)?,
             context: Context {
                 id: id.to_string(),
-                deadline_ms: u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+                deadline_ms: u64::try_from(deadline.saturating_duration_since(Instant::now()).as_millis())
+                    .unwrap_or(u64::MAX),
                 locale: None,
                 auth: credential.auth.clone(),
                 parameters: credential.parameters.clone(),
@@ -375,11 +402,14 @@ impl Host {
             integration: self.config.integration(library.id()),
             credential: credential.clone(),
         };
-        let services = Arc::new(CallServices::new(outside, target, deadline, flight.clone(), redactor));
+        let services = CallServices::new(outside, target, deadline, flight.clone(), redactor.clone());
+        let services = Arc::new(services);
         let call = Call { family: Family::Action, op: "run", message, services, deadline };
         let answer = self.workers.call(library, call).await;
-        let answer = answer.map_err(|failed| failure(failed, library, action, time, flight))?;
-        self.read_answer(library, action, &answer)
+        answer
+            .map_err(|failed| failure(failed, library, action, time, flight))
+            .and_then(|answer| self.read_answer(library, action, &answer))
+            .map_err(|error| redactor.error(error))
     }
 
     /// Reads a connector's answer, which may be anything.
@@ -433,6 +463,24 @@ fn failure(failed: Failed, library: &Library, action: &Action, time: Duration, f
     error
 }
 
+/// Writes whole numbers as such: `2.0` is one to JSON Schema, and none to the types that connectors read.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            // Beyond this, not every whole number can be told from its neighbour.
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 9e15);
+            if let Some(whole) = whole {
+                #[expect(clippy::cast_possible_truncation, reason = "it is whole, and small enough")]
+                let whole = whole as i64;
+                *value = Value::from(whole);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(members) => members.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
+
 fn internal(error: serde_json::Error) -> Error {
     Error::new(ErrorKind::Internal, format!("the call cannot be written: {error}"))
 }
@@ -441,12 +489,14 @@ fn internal(error: serde_json::Error) -> Error {
 struct List {
     whole: Value,
     items: String,
+    /// Where it says how it goes on, as a JSON pointer.
+    cursor: Option<String>,
 }
 
 impl List {
     fn begin(first: &RunAnswer, items: &str) -> Result<Self> {
         let whole: Value = serde_json::from_str(first.output.get()).map_err(internal)?;
-        let mut list = Self { whole, items: items.to_owned() };
+        let mut list = Self { whole, items: items.to_owned(), cursor: None };
         list.items_mut()?;
         Ok(list)
     }
@@ -485,7 +535,15 @@ impl List {
     }
 
     fn finish(mut self, most: usize) -> Result<Box<RawValue>> {
+        let cut = self.len() > most;
         self.items_mut()?.truncate(most);
+        // What leads to the next page would lead past those that were cut off.
+        if let (true, Some(at)) = (cut, &self.cursor)
+            && let Some((parent, name)) = at.rsplit_once('/')
+            && let Some(Value::Object(members)) = self.whole.pointer_mut(parent)
+        {
+            members.remove(name);
+        }
         serde_json::value::to_raw_value(&self.whole).map_err(internal)
     }
 }

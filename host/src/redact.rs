@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use connector_protocol::schema::escape;
+use connector_protocol::{Error, schema::escape};
 use serde_json::Value;
 
 /// What stands in the place of a secret.
@@ -38,10 +38,39 @@ impl Redactor {
     /// Text with the secrets masked.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        self.secrets
-            .iter()
-            .filter(|secret| secret.len() >= 4)
-            .fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), MASK))
+        self.secrets.iter().filter(|secret| secret.len() >= 4).fold(text.to_owned(), |mut text, secret| {
+            // Also as it is written in an address, in a form and in JSON.
+            let quoted = Value::String(secret.clone()).to_string();
+            let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+            for spelling in
+                [secret, &form, &form.replace('+', "%20"), &quoted[1..quoted.len() - 1].to_owned()]
+            {
+                if text.contains(spelling.as_str()) {
+                    text = text.replace(spelling.as_str(), MASK);
+                }
+            }
+            text
+        })
+    }
+
+    /// An error with the secrets masked, whoever put them there: a provider that repeats what it was sent, a connector
+    /// that panics over it.
+    #[must_use]
+    pub fn error(&self, mut error: Error) -> Error {
+        let hide = |text: &mut String| *text = self.text(text);
+        hide(&mut error.message);
+        error.hint.iter_mut().for_each(hide);
+        error.path.iter_mut().for_each(hide);
+        error.scopes.iter_mut().for_each(hide);
+        for problem in &mut error.problems {
+            hide(&mut problem.path);
+            hide(&mut problem.message);
+        }
+        if let Some(provider) = &mut error.provider {
+            provider.message.iter_mut().for_each(hide);
+            provider.code.iter_mut().for_each(hide);
+        }
+        error
     }
 
     /// A JSON value with the secrets masked, also the short ones where they are a whole text.

@@ -12,6 +12,7 @@ mod image;
 mod link;
 mod process;
 mod send_fd;
+mod spawn;
 mod workers;
 
 pub use self::workers::{Call, Failed, Family, Services, Workers};

@@ -296,7 +296,11 @@ fn fault_102_no_secret_shows_in_logs_errors_or_processes() {
         reply(
             400,
             &[("content-type", "application/json")],
-            format!(r#"{{"code": 300, "message": "found {found} worker {worker}"}}"#),
+            // It also repeats what it was sent, as some providers do.
+            format!(
+                r#"{{"code": 300, "message": "found {found} worker {worker}: {CANARY} {PASSCODE}",
+                    "errors": [{{"field": "password", "message": "{PASSCODE} is weak"}}]}}"#
+            ),
         )
     });
     let home = Home::with(&["zoom"]);
@@ -417,7 +421,30 @@ fn an_error_and_the_log_carry_the_id_of_the_invocation() {
     let home = simulator.home();
     let error = simulator.invoke(&home, "get_meeting", &["meeting_id=1"], &[]).error(5);
     let id = text(&error, "id");
-    let line = home.logs().lines().find(|line| line.contains(id)).map(str::to_owned).unwrap_or_default();
+    let line = home.logs().lines().rfind(|line| line.contains(id)).map(str::to_owned).unwrap_or_default();
     let record: Value = serde_json::from_str(&line).unwrap();
     assert_eq!((text(&record["span"], "action"), text(&record, "kind")), ("zoom.get_meeting", "not_found"));
+}
+
+#[test]
+fn one_that_is_told_to_end_says_which_invocation_it_was() {
+    let provider = Provider::start(|_, _| vec![Act::Pause(Duration::from_secs(30))]);
+    let home = Home::with(&["zoom"]);
+    home.endpoint("zoom", "api", &provider.url());
+    for signal in ["-INT", "-TERM"] {
+        let before = provider.requests().len();
+        let mut command =
+            home.command(&["action", "invoke", "zoom.get_meetings", "--token-stdin", "-o", "json"]);
+        let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"token\n").unwrap();
+        while provider.requests().len() == before {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let error: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!((output.status.code(), text(&error, "kind")), (Some(3), "cancelled"));
+        let id = text(&error, "id");
+        assert!(id.starts_with("inv_") && home.logs().contains(id), "{error:#}");
+    }
 }

@@ -508,8 +508,8 @@ fn a_provider_that_fails_is_asked_again_for_reads_only() {
         says(
             &forge(&provider).invoke("forge.create_issue", CREATE),
             5,
-            "unavailable",
-            &format!("status {status}"),
+            "ambiguous",
+            &format!("nobody knows whether Forge did it: it failed with status {status}"),
         );
         assert_eq!(provider.requests().len(), 1, "what creates is not repeated");
     }
@@ -687,6 +687,79 @@ fn an_address_needs_the_parameters_that_it_is_made_of() {
     let shown =
         home.invoke_with("sensors.list_sensors", &[], &["--parameter", "region=eu", "--dry-run"]).json();
     assert_eq!(text(&shown, "url"), "https://eu.sensors.example.com/v1/sensors?page=1&key=***");
+}
+
+#[test]
+fn parameters_of_a_connection_are_checked_before_anything_is_sent() {
+    let home = Home::with(&["sensors"]);
+    for (parameter, problem) in
+        [("region=mars", "must be one of"), ("regoin=eu", "is not a field here; did you mean `region`?")]
+    {
+        let outcome = home.invoke_with("sensors.list_sensors", &[], &["--parameter", parameter]);
+        let error = outcome.error(2);
+        assert!(error["problems"][0]["message"].as_str().unwrap().starts_with(problem), "{error:#}");
+    }
+}
+
+#[test]
+fn fault_102_a_secret_in_an_address_is_masked_however_it_is_spelt() {
+    let home = Home::with(&["sensors"]);
+    let args = ["action", "invoke", "sensors.list_sensors", "--token-stdin", "--parameter", "region=eu"];
+    let outcome = home.run_with_input(&[&args[..], &["--dry-run"]].concat(), "p@ss word/+&=ü");
+    assert!(outcome.stdout.contains("?page=1&key=***\n"), "{}", outcome.stdout);
+}
+
+#[test]
+fn a_deadline_is_for_all_pages_of_a_list_together() {
+    let provider = Provider::start(|request, before| {
+        let next = format!("<http://{}/p{before}>; rel=next", request.header("host").unwrap());
+        let mut acts = vec![Act::Pause(Duration::from_millis(400))];
+        acts.extend(reply(200, &[("link", &next)], format!("[{ISSUE}]")));
+        acts
+    });
+    let outcome = forge(&provider).invoke_with("forge.list_issues", LIST, &["--all", "--timeout", "1"]);
+    says(&outcome, 5, "timeout", "");
+    assert!(outcome.took < Duration::from_secs(3), "{:?}", outcome.took);
+}
+
+#[test]
+fn a_list_that_goes_round_in_circles_is_noticed() {
+    let provider = Provider::start(|request, before| {
+        let next = format!("<http://{}/p{}>; rel=next", request.header("host").unwrap(), before % 2);
+        reply(200, &[("link", &next)], format!("[{ISSUE}]"))
+    });
+    let outcome = forge(&provider).invoke_with("forge.list_issues", LIST, &["--all"]);
+    says(&outcome, 5, "unexpected_answer", "the list goes round in circles");
+    assert!(provider.requests().len() <= 4);
+}
+
+#[test]
+fn fault_58_what_the_operator_has_named_is_a_place_and_not_the_machine() {
+    let provider = Provider::always(200, &[], "{}");
+    let home = Home::with(&["faulty"]);
+    home.endpoint("faulty", "api", &format!("{}/v2/here", provider.url()));
+    for path in ["/", "/v2", "/v2/heretic", "/v2/here/../there"] {
+        let address = format!("{}{path}", provider.url());
+        let outcome = home.faulty("do", "ask", &json!({"method": "GET", "path": address}), &[]);
+        assert_eq!(text(&outcome.error(1), "kind"), "blocked", "{address}");
+    }
+    for path in ["/v2/here", "/v2/here/x"] {
+        let address = format!("{}{path}", provider.url());
+        home.faulty("do", "ask", &json!({"method": "GET", "path": address}), &[]).json();
+    }
+    assert_eq!(provider.requests().len(), 2);
+}
+
+#[test]
+fn output_that_is_lost_is_no_success() {
+    let provider = Provider::always(201, &[], ISSUE);
+    let home = forge(&provider);
+    let args = ["action", "invoke", "forge.list_issues", "--token-stdin", "-o", "json", "--dry-run"];
+    let mut command = home.command(&[&args[..], &["--set", "owner=a", "--set", "repo=b"]].concat());
+    command.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let outcome = finish(command, Some("token"));
+    assert_eq!(outcome.code, 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("the output could not be written"), "{}", outcome.stderr);
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn a_file_that_is_no_connector_of_ours_is_one_line_and_hinders_nobody() {
             "f-arch.so: is built for Aarch64, this machine is X86_64",
             "g-abi.so: is built for ABI 2, this host speaks ABI 1",
             "h-abort.so: is built with `panic = \"abort\"`: one panic would end its worker",
-            "i-manifest.so: the manifest contradicts itself: /manifest_version is 7; this version knows 1",
+            "i-manifest.so: its manifest is of version 7, and this host knows 1",
             "j-program.so: is not a connector: it has no connector sections",
             "k-directory.so: is not a regular file",
             "l-fifo.so: is not a regular file",
@@ -223,6 +223,24 @@ fn of_two_libraries_with_one_id_neither_is_used() {
         "{}",
         outcome.stderr
     );
+}
+
+#[test]
+fn a_file_that_cannot_be_used_does_not_stand_in_the_way_of_one_that_can() {
+    for name in ["a.so", "z.so"] {
+        let home = Home::with(&["faulty"]);
+        let later =
+            replaced(&artifact("libfaulty.so"), b"\"requires\": [\"http\"]", b"\"requires\": [\"warp\"]");
+        fs::write(home.plugins().join(name), later).unwrap();
+        let listed = home.run(&["connector", "list"]);
+        assert!(listed.stdout.contains("ready"), "{}{}", listed.stdout, listed.stderr);
+        assert!(
+            listed.stderr.contains("needs `warp`, which this host does not offer"),
+            "{}{}",
+            listed.stdout,
+            listed.stderr
+        );
+    }
 }
 
 #[test]
@@ -267,5 +285,5 @@ fn overwriting_a_library_disturbs_nothing_that_runs() {
         home.invoke("frozen.ask", &[])
     });
     assert_eq!(overwritten.json(), json!({"status": 200, "body": "fine"}));
-    assert_eq!(text(&home.invoke("frozen.ask", &[]).error(2), "kind"), "unknown");
+    assert_eq!(text(&home.invoke("frozen.ask", &[]).error(7), "kind"), "plugin_refused");
 }

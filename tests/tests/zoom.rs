@@ -242,7 +242,7 @@ fn case_37_html_from_the_edge_is_told_shortly_and_repeated_for_reads() {
     assert_eq!(simulator.journal().len(), 3);
     let (outcome, asked) = create_with(&json!({"times": null, "answer": {"kind": "html", "status": 503}}));
     let error = outcome.error(5);
-    assert_eq!((text(&error, "kind"), asked), ("unavailable", 1));
+    assert_eq!((text(&error, "kind"), asked), ("ambiguous", 1));
     assert!(!outcome.stderr.contains('<'), "{}", outcome.stderr);
 }
 

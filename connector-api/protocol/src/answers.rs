@@ -129,6 +129,10 @@ pub enum AnswerClass {
     Refused,
     /// The provider failed.
     Unavailable,
+    /// One that this version does not know: no success. No manifest names it.
+    #[serde(other)]
+    #[schemars(skip)]
+    Other,
 }
 
 impl AnswerClass {
@@ -142,7 +146,7 @@ impl AnswerClass {
             Self::RateLimited => ErrorKind::RateLimited,
             Self::NotFound => ErrorKind::NotFound,
             Self::Invalid => ErrorKind::InvalidInput,
-            Self::Refused => ErrorKind::Refused,
+            Self::Refused | Self::Other => ErrorKind::Refused,
             Self::Unavailable => ErrorKind::Unavailable,
         })
     }

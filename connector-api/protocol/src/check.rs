@@ -30,7 +30,16 @@ const UI_MEMBERS: &[&str] =
     &["widget", "order", "group", "placeholder", "visibility", "rows", "unit", "enumOrder", "errors"];
 
 pub(crate) fn check(manifest: &Manifest) -> Vec<Problem> {
-    let mut checker = Checker { manifest, problems: Vec::new() };
+    run(manifest, false)
+}
+
+/// The same, and keywords that are not ours although they look like it.
+pub(crate) fn lint(manifest: &Manifest) -> Vec<Problem> {
+    run(manifest, true)
+}
+
+fn run(manifest: &Manifest, strict: bool) -> Vec<Problem> {
+    let mut checker = Checker { manifest, strict, problems: Vec::new() };
     checker.identity();
     checker.places();
     checker.auth();
@@ -42,6 +51,7 @@ pub(crate) fn check(manifest: &Manifest) -> Vec<Problem> {
 
 struct Checker<'a> {
     manifest: &'a Manifest,
+    strict: bool,
     problems: Vec<Problem>,
 }
 
@@ -374,7 +384,7 @@ impl<'a> Checker<'a> {
 
     /// Any schema: small enough, no reference that leads outside or nowhere, no unknown keyword of ours.
     fn schema(&mut self, path: &str, schema: &'a Schema) {
-        let manifest = self.manifest;
+        let (manifest, strict) = (self.manifest, self.strict);
         let mut found = Vec::new();
         let mut count = 0;
         schema::visit(schema, path, &mut |members, at| {
@@ -393,14 +403,14 @@ impl<'a> Checker<'a> {
                     "$dynamicRef" | "$recursiveRef" | "$id" | "$anchor" | "$dynamicAnchor" => {
                         found.push((format!("{at}/{keyword}"), "is not used in manifests".to_owned()));
                     }
-                    "x-ui" => {
+                    "x-ui" if strict => {
                         for member in value.as_object().into_iter().flatten().map(|(name, _)| name) {
                             if !UI_MEMBERS.contains(&member.as_str()) {
                                 found.push((format!("{at}/x-ui"), unknown(member, UI_MEMBERS)));
                             }
                         }
                     }
-                    other if other.starts_with("x-") && !EXTENSIONS.contains(&other) => {
+                    other if strict && other.starts_with("x-") && !EXTENSIONS.contains(&other) => {
                         found.push((at.to_owned(), unknown(other, EXTENSIONS)));
                     }
                     _ => {}
@@ -486,7 +496,7 @@ mod tests {
             }
         }
         let manifest: Manifest = serde_json::from_value(manifest).unwrap();
-        manifest.check().into_iter().map(|problem| format!("{} {}", problem.path, problem.message)).collect()
+        manifest.lint().into_iter().map(|problem| format!("{} {}", problem.path, problem.message)).collect()
     }
 
     #[test]

@@ -75,6 +75,11 @@ impl Compare<'_> {
                 self.breaks(&format!("/bases/{}", before.name), "is gone");
             }
         }
+        for before in &old.webhooks {
+            if !new.webhooks.iter().any(|after| after.name == before.name) {
+                self.breaks(&format!("/webhooks/{}", before.name), "is gone");
+            }
+        }
         for before in &old.actions {
             let path = format!("/actions/{}", before.name);
             let Some(after) = new.action(&before.name) else {
@@ -172,6 +177,13 @@ impl Compare<'_> {
             self.values(&format!("{path}/items"), old, new, way);
         }
         if way == Way::Given {
+            self.alternatives(path, old, new);
+            let open = |schema: &Map<String, Value>| {
+                schema.get("additionalProperties").is_none_or(|more| *more != Value::Bool(false))
+            };
+            if open(old) && !open(new) {
+                self.breaks(path, "no longer takes fields that it does not name");
+            }
             let rules = |schema: &Map<String, Value>| -> Vec<Value> {
                 let mut rules = schema.get("allOf").and_then(Value::as_array).cloned().unwrap_or_default();
                 rules.extend(schema.get("not").cloned());
@@ -180,6 +192,37 @@ impl Compare<'_> {
             let before = rules(old);
             if rules(new).iter().any(|rule| !before.contains(rule)) {
                 self.breaks(path, "has a rule that it did not have");
+            }
+        }
+    }
+
+    /// Whatever was an alternative must still fit one. What was none must fit one too, if there are some now.
+    fn alternatives(&mut self, path: &str, old: &Map<String, Value>, new: &Map<String, Value>) {
+        for keyword in ["anyOf", "oneOf"] {
+            let branches = |schema: &Map<String, Value>| -> Option<Vec<Value>> {
+                let branches = schema.get(keyword)?.as_array()?;
+                // A list of constants is a choice, which is looked at elsewhere.
+                (!branches.iter().all(|branch| branch.get("const").is_some())).then(|| branches.clone())
+            };
+            let Some(now) = branches(new) else { continue };
+            let without = |keyword: &str| {
+                let mut plain = old.clone();
+                plain.remove(keyword);
+                vec![Value::Object(plain)]
+            };
+            for before in branches(old).unwrap_or_else(|| without(keyword)) {
+                // The one that comes closest says what is missing.
+                let mut closest: Option<Vec<String>> = None;
+                for after in &now {
+                    let (mark, seen) = (self.breaks.len(), self.seen.clone());
+                    self.values(path, &before, after, Way::Given);
+                    self.seen = seen;
+                    let missing = self.breaks.split_off(mark);
+                    if closest.as_ref().is_none_or(|closest| missing.len() < closest.len()) {
+                        closest = Some(missing);
+                    }
+                }
+                self.breaks.extend(closest.unwrap_or_default());
             }
         }
     }
@@ -245,6 +288,8 @@ impl Compare<'_> {
             ("minLength", false),
             ("minimum", false),
             ("minItems", false),
+            ("exclusiveMaximum", true),
+            ("exclusiveMinimum", false),
         ] {
             let (before, after) =
                 (old.get(keyword).and_then(Value::as_f64), new.get(keyword).and_then(Value::as_f64));
@@ -263,7 +308,7 @@ impl Compare<'_> {
                 self.breaks(path, &format!("has a tighter `{keyword}`"));
             }
         }
-        for keyword in ["pattern", "format", "const"] {
+        for keyword in ["pattern", "format", "const", "multipleOf", "uniqueItems", "propertyNames"] {
             if new.get(keyword).is_some_and(|after| old.get(keyword) != Some(after)) {
                 self.breaks(path, &format!("has another `{keyword}`"));
             }
@@ -315,6 +360,7 @@ mod tests {
                         "name": {"type": "string", "maxLength": 10, "description": "Name"},
                         "size": {"$ref": "#/$defs/Size"},
                         "tags": {"type": "array", "items": {"type": "string"}, "description": "Tags"},
+                        "note": {"anyOf": [{"type": "string", "maxLength": 20}, {"type": "null"}], "description": "Note"},
                     },
                 },
                 "output": {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}},
@@ -351,6 +397,14 @@ mod tests {
             ("/actions/0/output/properties/more", json!({"type": "string"})),
             ("/actions/0/output/required", json!(["id", "more"])),
             ("/actions/0/title", json!("Make it")),
+            (
+                "/actions/0/input/properties/note/anyOf",
+                json!([{"type": "null"}, {"type": "string", "maxLength": 30}, {"type": "integer"}]),
+            ),
+            (
+                "/actions/0/input/properties/name",
+                json!({"anyOf": [{"type": "string", "maxLength": 10}, {"type": "null"}], "description": "Name"}),
+            ),
             ("/actions/0/scopes", json!([{"all": ["write"]}, {"all": ["admin"]}])),
             ("/triggers/0/source/every_seconds", json!(30)),
         ] {
@@ -389,6 +443,26 @@ mod tests {
                 "/actions/0/input/properties/tags/items/type",
                 json!("number"),
                 "/actions/make/input/tags/items: is number now",
+            ),
+            (
+                "/actions/0/input/properties/note/anyOf/0/maxLength",
+                json!(5),
+                "/actions/make/input/note: has a tighter `maxLength`",
+            ),
+            (
+                "/actions/0/input/properties/note/anyOf",
+                json!([{"type": "string"}]),
+                "/actions/make/input/note: is string now",
+            ),
+            (
+                "/actions/0/input/additionalProperties",
+                json!(false),
+                "/actions/make/input: no longer takes fields that it does not name",
+            ),
+            (
+                "/actions/0/input/properties/name/multipleOf",
+                json!(2),
+                "/actions/make/input/name: has another `multipleOf`",
             ),
             ("/$defs/Size/enum", json!(["s"]), "/actions/make/input/size: can no longer be \"m\""),
             (

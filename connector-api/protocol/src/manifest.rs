@@ -40,7 +40,29 @@ pub type Schema = Map<String, Value>;
 /// The capabilities of a host that a manifest may require, in the words of the verbs they open.
 pub const CAPABILITIES: &[&str] = &["http", "progress", "sleep"];
 
+/// Why a manifest cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The connector's id, where that much can be read.
+    pub id: Option<String>,
+    /// What is wrong, to stand behind the file's name.
+    pub message: String,
+    /// Whether it is made for a later version of Jackfield.
+    pub newer: bool,
+}
+
+impl std::fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Unreadable {}
+
 /// What a connector declares.
+///
+/// It grows by members, which a host ignores that does not know them. A new variant of anything comes with a capability
+/// of the host, which a manifest that uses it has to [require](Self::requires): then a host that is too old says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "Jackfield connector manifest")]
 pub struct Manifest {
@@ -100,23 +122,45 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// Reads a manifest and [checks](Self::check) it.
+    /// Reads a manifest and [checks](Self::check) it. Whether it is for this version is looked at before anything else:
+    /// what a later one adds to it need not be understood to say so.
     ///
     /// # Errors
     ///
-    /// One sentence about the first thing that is wrong, or about all of them.
-    pub fn read(bytes: &[u8]) -> Result<Self, String> {
+    /// What is wrong with it, and whose it is as far as that can be read.
+    pub fn read(bytes: &[u8]) -> Result<Self, Unreadable> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Head {
+            manifest_version: u32,
+            id: Option<String>,
+            requires: Vec<String>,
+        }
+        let unreadable = |id: Option<String>, message| Unreadable { id, message, newer: false };
         if bytes.len() > MAX_LEN {
-            return Err(format!("the manifest has {} bytes; the limit is {MAX_LEN}", bytes.len()));
+            let text = format!("the manifest has {} bytes; the limit is {MAX_LEN}", bytes.len());
+            return Err(unreadable(None, text));
+        }
+        let head: Head = serde_json::from_slice(bytes).unwrap_or_default();
+        let id = head.id.filter(|id| crate::name::is_connector_id(id));
+        let newer = |message| Err(Unreadable { id: id.clone(), message, newer: true });
+        if head.manifest_version > MANIFEST_VERSION {
+            return newer(format!(
+                "its manifest is of version {}, and this host knows {MANIFEST_VERSION}",
+                head.manifest_version
+            ));
+        }
+        if let Some(missing) = head.requires.iter().find(|name| !CAPABILITIES.contains(&name.as_str())) {
+            return newer(format!("needs `{}`, which this host does not offer", missing.escape_debug()));
         }
         let manifest: Self = serde_json::from_slice(bytes)
-            .map_err(|error| format!("the manifest is not readable: {error}"))?;
+            .map_err(|error| unreadable(id.clone(), format!("the manifest is not readable: {error}")))?;
         let problems = manifest.check();
         if problems.is_empty() {
             return Ok(manifest);
         }
         let list: Vec<String> = problems.iter().map(|p| format!("{} {}", p.path, p.message)).collect();
-        Err(format!("the manifest contradicts itself: {}", list.join("; ")))
+        Err(unreadable(id, format!("the manifest contradicts itself: {}", list.join("; "))))
     }
 
     /// What a host has to be able to trust before it uses the manifest: names are names and unique, what is referred to
@@ -124,6 +168,13 @@ impl Manifest {
     #[must_use]
     pub fn check(&self) -> Vec<Problem> {
         crate::check::check(self)
+    }
+
+    /// [`check`](Self::check), and what an author would want to know besides: keywords that look like ours and are none.
+    /// A host passes over those, as they may be of a later version.
+    #[must_use]
+    pub fn lint(&self) -> Vec<Problem> {
+        crate::check::lint(self)
     }
 
     /// The bytes to commit and to embed: indented, ending in a line feed, the same for the same declarations.
@@ -162,5 +213,33 @@ impl Manifest {
     #[must_use]
     pub fn standalone(&self, schema: &Schema) -> Value {
         schema::with_defs(schema, &self.defs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_for_a_later_host_says_so_whatever_else_it_says() {
+        let read = |text: &str| Manifest::read(text.as_bytes()).unwrap_err();
+        let later = |message: &str| Unreadable {
+            id: Some("acme".to_owned()),
+            message: message.to_owned(),
+            newer: true,
+        };
+        assert_eq!(
+            read(
+                r#"{"manifest_version": 1, "id": "acme", "requires": ["http", "warp"], "auth": [{"kind": "warped"}]}"#
+            ),
+            later("needs `warp`, which this host does not offer")
+        );
+        assert_eq!(
+            read(r#"{"manifest_version": 2, "id": "acme", "actions": {}}"#),
+            later("its manifest is of version 2, and this host knows 1")
+        );
+        let broken = read(r#"{"manifest_version": 1, "id": "acme", "actions": 5}"#);
+        assert!(!broken.newer && broken.id.as_deref() == Some("acme"), "{broken:?}");
+        assert_eq!(read("{").id, None);
     }
 }

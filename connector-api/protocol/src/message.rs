@@ -98,12 +98,13 @@ pub struct Identity {
 pub struct DeliveryHead {
     /// The method.
     pub method: String,
-    /// The headers, by lower-case name. Credentials and signatures are left out.
+    /// The headers, by lower-case name, in their order. Credentials and signatures are left out, except where the
+    /// connector is to verify them (`trigger.verify`).
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// The parameters of the query string, decoded.
+    pub headers: Vec<(String, String)>,
+    /// The parameters of the query string, decoded, in their order.
     #[serde(default)]
-    pub query: BTreeMap<String, String>,
+    pub query: Vec<(String, String)>,
     /// The name of the event, where the manifest says where it stands.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
@@ -118,6 +119,9 @@ pub struct DeliveryCall {
     pub name: String,
     /// The delivery, without its body.
     pub delivery: DeliveryHead,
+    /// What the subscription chose, where the webhook was registered for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<Map<String, Value>>,
     /// What holds for this call. There is no connection yet: the events say which one they are for.
     pub context: Context,
 }
@@ -187,7 +191,7 @@ pub struct RegisterCall {
     pub parameters: Map<String, Value>,
     /// The address to register.
     pub url: String,
-    /// The secret to register: made by the host for this subscription.
+    /// The secret to register: made by the host for this subscription. Where the provider makes it, of no use.
     pub secret: String,
     /// What holds for this call.
     pub context: Context,
@@ -201,6 +205,9 @@ pub struct Registration {
     /// When the provider forgets it unless it is renewed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// The secret that the provider has made for it, where the manifest says that it makes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
 }
 
 /// Renews or removes a registered webhook: `trigger.renew`, `trigger.unregister`.
@@ -212,6 +219,12 @@ pub struct RegistrationCall {
     pub parameters: Map<String, Value>,
     /// The state that [`Registration`] held.
     pub state: Value,
+    /// The address that is registered.
+    #[serde(default)]
+    pub url: String,
+    /// The secret that deliveries are signed with.
+    #[serde(default)]
+    pub secret: String,
     /// What holds for this call.
     pub context: Context,
 }

@@ -84,6 +84,18 @@ impl Validator {
                     problem(format!("{at}/{}", escape(name)), format!("is not a field here{hint}"))
                 })
                 .collect(),
+            // A value beside a `null` that clears: what is wrong is what the other branch says.
+            ValidationErrorKind::AnyOf { context } if written.is_none() && !error.instance().is_null() => {
+                let nullable = schema.and_then(|schema| schema.get("anyOf")).and_then(Value::as_array);
+                match (nullable.map(Vec::as_slice), context.first()) {
+                    (Some([_, null]), Some(errors))
+                        if null.get("type").is_some_and(|kind| kind == "null") =>
+                    {
+                        errors.iter().flat_map(|error| self.explain(error, value)).collect()
+                    }
+                    _ => vec![problem(at, phrase(error, schema))],
+                }
+            }
             _ => vec![problem(at, written.map_or_else(|| phrase(error, schema), str::to_owned))],
         }
     }

@@ -20,9 +20,12 @@ pub(crate) fn explain(refusal: &Refusal) -> Error {
         (AnswerClass::NotFound, Some("1010")) => {
             refusal.error(format!("the user is not in this Zoom account{said}")).hint("use an id or e-mail address of the account")
         }
-        (AnswerClass::NotFound, _) => refusal
+        (AnswerClass::NotFound, Some("3001")) => refusal
             .error(format!("Zoom has no such meeting{said}"))
             .hint("it may have been deleted, or have expired: list the meetings to see those that are there"),
+        (AnswerClass::NotFound, _) => refusal
+            .error(format!("Zoom has nothing there{said}"))
+            .hint("if requests are sent elsewhere by [integrations.zoom.endpoints], see whether the address is right"),
         (AnswerClass::Invalid, _) => invalid(refusal, &said),
         (_, Some("200")) => {
             refusal.error("Zoom does this for paid users only").hint("give the host a Licensed seat, or use another host")
@@ -72,7 +75,13 @@ fn invalid(refusal: &Refusal, said: &str) -> Error {
         return error;
     }
     match refusal.operation() {
-        "add_meeting_registrant" | "get_meeting_registrants" | "delete_meeting_registrant" => error.hint(
+        // Zoom says so of registrants who are gone.
+        "delete_meeting_registrant" => {
+            let mut error = refusal.error(format!("Zoom has no such registrant in this meeting{said}"));
+            error.kind = ErrorKind::NotFound;
+            error.hint("list the registrants of the meeting; one who registered for an occurrence needs its id")
+        }
+        "add_meeting_registrant" | "get_meeting_registrants" => error.hint(
             "registration must be on for the meeting (`settings.approval_type` 0 or 1), and ids of registrants and \
              occurrences must be of this meeting",
         ),
@@ -87,7 +96,9 @@ fn rate_limited(refusal: &Refusal) -> Error {
             .hint("run it again in a moment");
     };
     let until = format!("until {}", at.strftime("%Y-%m-%d %H:%M UTC"));
-    let daily = refusal.body().is_some() && at.as_second() % 86_400 == 0;
+    // Only the limits of the account name their type.
+    let of_one = refusal.header("x-ratelimit-type").is_none();
+    let daily = of_one && refusal.body().is_some() && at.as_second() % 86_400 == 0;
     match refusal.operation() {
         "add_meeting_registrant" if daily => refusal
             .error(format!("Zoom lets a registrant be added three times a day; this one has to wait {until}"))

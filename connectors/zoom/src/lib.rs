@@ -50,7 +50,7 @@ fn connector() -> Connector {
             }),
         })
         .answer_rule(code(AnswerClass::MissingScope, &[4711]))
-        .answer_rule(code(AnswerClass::Expired, &[124, 4700, 4741]))
+        .answer_rule(code(AnswerClass::Expired, &[124, 4700, 4735, 4737, 4738, 4741]))
         .answer_rule(code(AnswerClass::NotFound, &[1001, 1010, 3001]))
         .answer_rule(code(AnswerClass::Invalid, &[300]))
         .answer_rule(daily_limit(Fact {

@@ -3,7 +3,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
-use connector_protocol::manifest::{Action, AuthKind, Effect, Manifest, Scopes};
+use connector_protocol::{
+    manifest::{Action, Auth, AuthKind, Effect, Manifest, Scopes},
+    validate::Validator,
+};
 use jackfield::{
     Error, ErrorKind, Result,
     egress::Credential,
@@ -121,6 +124,11 @@ fn list(host: &Host, connector: Option<&str>, format: Format) -> Result<()> {
         Some(id) => vec![host.registry.find(id)?],
         None => host.registry.libraries().collect(),
     };
+    if connector.is_none() && format == Format::Table {
+        for refusal in host.registry.refused() {
+            output::warn(&refusal.to_string(), refusal.hint.as_deref());
+        }
+    }
     let items: Vec<Value> = libraries
         .into_iter()
         .flat_map(|library| {
@@ -235,17 +243,20 @@ impl Invoke {
             .build()
             .map_err(|error| Error::new(ErrorKind::Internal, format!("no runtime: {error}")))?;
         if self.dry_run {
-            let shown = runtime.block_on(stoppable(host.rehearse(&caller, invocation)))?;
+            let shown = runtime.block_on(host.rehearse(&caller, invocation))?;
             print_request(shown, self.output);
             return Ok(());
         }
         let invoked = runtime
-            .block_on(stoppable(host.invoke(&caller, invocation)))
+            .block_on(async { host.invoke(&caller, invocation, stopped()).await })
             .map_err(|error| next_step(error, &self.action))?;
+        let items = self.print(&manifest, declared, &invoked)?;
         if invoked.more && self.all {
-            output::say(&format!("stopped at {} items; there are more: --max-items", self.max_items));
+            output::say(&format!("stopped at {items} items; there are more: --max-items"));
+        } else if invoked.more {
+            output::say("the list goes on: --all gets the rest");
         }
-        self.print(&manifest, declared, &invoked)
+        Ok(())
     }
 
     fn input(&self, manifest: &Manifest, action: &Action) -> Result<Value> {
@@ -274,6 +285,7 @@ impl Invoke {
             }
             parameters.insert(name.to_owned(), Value::String(value.to_owned()));
         }
+        check_parameters(&library.manifest, auth, &parameters)?;
         if matches!(auth.kind, AuthKind::None {}) && !self.token_stdin && self.token_file.is_none() {
             return Ok(Credential { auth: auth.name.clone(), parameters, ..Credential::default() });
         }
@@ -293,7 +305,8 @@ impl Invoke {
         Credential::of_token(auth, token, parameters)
     }
 
-    fn print(&self, manifest: &Manifest, action: &Action, invoked: &Invoked) -> Result<()> {
+    /// Prints the output, and gives how many items there were.
+    fn print(&self, manifest: &Manifest, action: &Action, invoked: &Invoked) -> Result<usize> {
         let unreadable = |error: serde_json::Error| {
             Error::new(ErrorKind::Internal, format!("the output cannot be read: {error}"))
         };
@@ -313,12 +326,43 @@ impl Invoke {
             (Format::Name, Some(items)) => {
                 items.iter().filter_map(name_of).for_each(|name| output::data(&name))
             }
-            (Format::Name, None) => output::data(&name_of(&output).unwrap_or_default()),
+            (Format::Name, None) => name_of(&output).iter().for_each(|name| output::data(name)),
             (Format::Table, Some(items)) => print_items(items),
             (Format::Table, None) => print_object(&output),
         }
-        Ok(())
+        Ok(items.map_or(0, Vec::len))
     }
+}
+
+/// Checks what is given of a connection's parameters. What is missing may not be needed, as long as a token is given.
+fn check_parameters(manifest: &Manifest, auth: &Auth, parameters: &Map<String, Value>) -> Result<()> {
+    let mut schema = auth.parameters.clone();
+    schema.remove("required");
+    if schema.is_empty() && !parameters.is_empty() {
+        let text = format!("a connection by `{}` has no parameters", auth.name);
+        return Err(Error::new(ErrorKind::InvalidInput, text).hint("leave --parameter out"));
+    }
+    let unusable =
+        |error| Error::new(ErrorKind::PluginRefused, format!("its parameters cannot be checked: {error}"));
+    let problems = Validator::new(manifest.standalone(&schema))
+        .map_err(unusable)?
+        .check(&Value::Object(parameters.clone()));
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let text = format!("the parameters of a connection by `{}` do not fit", auth.name);
+    let known: Vec<&str> = auth
+        .parameters
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.as_str())
+        .filter(|name| !auth.secret_names().any(|secret| secret == *name))
+        .collect();
+    Err(Error::new(ErrorKind::InvalidInput, text)
+        .problems(problems)
+        .hint(format!("there are {}", known.join(", "))))
 }
 
 /// Says what to type where the credential is what is wrong.
@@ -337,20 +381,28 @@ fn next_step(mut error: Error, action: &str) -> Error {
     error
 }
 
-/// Runs something until it is done, or until Ctrl-C.
-async fn stoppable<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::select! {
-        result = work => result,
-        _ = tokio::signal::ctrl_c() => {
-            Err(Error::new(ErrorKind::Cancelled, "cancelled; what was on its way to the provider by then may have been done"))
+/// Until somebody wants it to end: Ctrl-C, or a signal to that effect.
+async fn stopped() {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let terminated = async {
+        match terminate {
+            Ok(mut signal) => drop(signal.recv().await),
+            // Then it ends the process as it always did.
+            Err(_) => std::future::pending().await,
         }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
     }
 }
 
-/// What names a thing: its id.
+/// What names a thing: the first member that is an id by its name, as the author has put them in order; else its name.
 fn name_of(value: &Value) -> Option<String> {
-    let named = ["id", "name", "meeting_id"].into_iter().find_map(|member| value.get(member));
-    Some(output::cell(named?)).filter(|name| !name.is_empty())
+    let members = value.as_object()?;
+    let id = members.iter().find(|(name, _)| *name == "id" || name.ends_with("_id"));
+    let named = id.map(|(_, value)| value).or_else(|| members.get("name"))?;
+    Some(output::one_line(&output::cell(named))).filter(|name| !name.is_empty())
 }
 
 /// Every value on a line of its own, under the name by which `--set` would know it.

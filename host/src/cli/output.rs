@@ -1,6 +1,9 @@
 //! Printing: tables for people, JSON for programs, names for shells.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use clap::ValueEnum;
 use comfy_table::{ContentArrangement, Table, presets};
@@ -20,14 +23,28 @@ pub(crate) enum Format {
     Name,
 }
 
-/// Prints data. A reader that has gone away is no error.
+/// Whether something that was to be printed could not be.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Whether something that was to be printed could not be: then the command has not done what it was for.
+pub(crate) fn is_lost() -> bool {
+    LOST.load(Ordering::Relaxed)
+}
+
+/// Prints data. A reader that has gone away is no error; a full disk is one.
 #[allow(clippy::print_stdout, reason = "this is where data goes to standard output")]
 pub(crate) fn data(text: &str) {
     let mut out = anstream::stdout().lock();
-    let _ = out
+    let written = out
         .write_all(text.as_bytes())
-        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
-    let _ = out.flush();
+        .and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") })
+        .and_then(|()| out.flush());
+    if let Err(error) = written
+        && error.kind() != io::ErrorKind::BrokenPipe
+        && !LOST.swap(true, Ordering::Relaxed)
+    {
+        complain(&format!("error[internal]: the output could not be written: {}", error.kind()));
+    }
 }
 
 /// Prints a line of talk.

@@ -25,6 +25,13 @@ pub(super) struct Place {
     pub(super) credential: bool,
 }
 
+/// Whether an address is at a base or below it: what the operator has named is this place, not the whole machine.
+fn lies_in(root: &Url, url: &Url) -> bool {
+    let path = root.path().trim_end_matches('/');
+    let below = url.path().strip_prefix(path);
+    root.origin() == url.origin() && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
 fn blocked(text: String) -> Error {
     Error::new(ErrorKind::Blocked, text)
 }
@@ -99,7 +106,7 @@ impl Target {
             return Err(blocked("an address with a name or a password in it is not used".to_owned()));
         }
         let mut instead = self.manifest.bases.iter().filter(|base| {
-            self.integration.endpoints.get(&base.name).is_some_and(|it| it.origin() == url.origin())
+            self.integration.endpoints.get(&base.name).is_some_and(|root| lies_in(root, &url))
         });
         if let Some(base) = instead.next() {
             // Several bases on one machine: it gets the credential by one of them anyway.

@@ -167,11 +167,16 @@ impl Egress {
             match outcome {
                 Ok(received) => {
                     let (verdict, answer) = classify(target, &request, &received);
-                    way.settle(verdict.class == AnswerClass::Ok);
+                    // A provider that fails on the way may have done it already: its fate is not known.
+                    let unsure = verdict.class == AnswerClass::Unavailable && !request.repeatable;
+                    if !unsure {
+                        way.settle(verdict.class == AnswerClass::Ok);
+                    }
                     tracing::debug!(method, path, status = answer.status, class = ?verdict.class, ms, "answered");
                     let wait = self.wait_for(&request, &verdict, &mut delays);
                     match wait.filter(|wait| fits(*wait, deadline)) {
                         Some(wait) => tokio::time::sleep(wait).await,
+                        None if unsure => return Err(unsure_of(target, &received)),
                         None => return Ok((answer, received.body)),
                     }
                 }
@@ -411,6 +416,20 @@ fn reason(error: &reqwest::Error) -> String {
         Some((words, _)) => words.to_owned(),
         None => words,
     }
+}
+
+/// The error of a request that must not be sent twice, and at which the provider failed.
+fn unsure_of(target: &Target, received: &Received) -> Error {
+    let status = received.status.as_u16();
+    let body: Option<Value> = connector_protocol::json::read(&received.body).ok();
+    let (provider, _) = target.manifest.answers.read_error(status, body.as_ref());
+    let who = &target.manifest.title;
+    Error::new(
+        ErrorKind::Ambiguous,
+        format!("nobody knows whether {who} did it: it failed with status {status}"),
+    )
+    .provider(provider)
+    .hint("look at the provider before you run it again")
 }
 
 /// The error of a request that was not answered, in the words of whoever asked for it.

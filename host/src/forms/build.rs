@@ -3,7 +3,7 @@
 use connector_protocol::schema::resolve;
 use serde_json::{Map, Value};
 
-use super::{Choice, Field, Form, Kind, Rule};
+use super::{Choice, Constraint, Field, Form, Kind, Rule};
 
 /// How deep a form goes. A schema that refers to itself ends as JSON there.
 const MAX_DEPTH: usize = 6;
@@ -200,7 +200,37 @@ fn rule(condition: &Value) -> Option<Rule> {
         (require, forbid.map(|(name, _)| name.clone()).collect::<Vec<_>>())
     };
     let ((require, forbid), (otherwise_require, otherwise_forbid)) = (branch("then"), branch("else"));
-    Some(Rule::When { field, is, require, forbid, otherwise_require, otherwise_forbid })
+    let narrowed = condition.pointer("/then/properties").and_then(Value::as_object);
+    let constrain =
+        narrowed.into_iter().flatten().filter_map(|(name, schema)| constraint(name, schema)).collect();
+    Some(Rule::When { field, is, require, forbid, constrain, otherwise_require, otherwise_forbid })
+}
+
+/// What a schema that applies under a condition asks of a field, or of the fields in it: `settings.approval_type`.
+fn constraint(name: &str, schema: &Value) -> Option<Constraint> {
+    let schema = schema.as_object()?;
+    if let Some((inner, schema)) =
+        schema.get("properties").and_then(Value::as_object).and_then(|p| p.iter().next())
+    {
+        return constraint(&format!("{name}.{inner}"), schema);
+    }
+    let values = match (schema.get("const"), schema.get("enum").and_then(Value::as_array)) {
+        (Some(value), _) => vec![value.clone()],
+        (None, values) => values.cloned().unwrap_or_default(),
+    };
+    let messages = schema.get("x-ui").and_then(|ui| ui.get("errors")).and_then(Value::as_object);
+    Some(Constraint {
+        field: name.to_owned(),
+        values,
+        minimum: schema.get("minimum").cloned(),
+        maximum: schema.get("maximum").cloned(),
+        messages: messages
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, text)| text.as_str())
+            .map(str::to_owned)
+            .collect(),
+    })
 }
 
 fn not_together(schema: &Value) -> Option<Rule> {
@@ -238,7 +268,7 @@ mod tests {
                     "any": {},
                 },
                 "allOf": [
-                    {"if": {"properties": {"on": {"const": true}}, "required": ["on"]}, "then": {"required": ["size"]}, "else": {"properties": {"zone": false}}},
+                    {"if": {"properties": {"on": {"const": true}}, "required": ["on"]}, "then": {"required": ["size"], "properties": {"count": {"maximum": 2}}}, "else": {"properties": {"zone": false}}},
                     {"not": {"required": ["count", "day"]}, "x-ui": {"errors": {"not": "one of them"}}},
                 ],
                 "$defs": {
@@ -283,6 +313,13 @@ mod tests {
                     is: vec![json!(true)],
                     require: vec!["size".into()],
                     forbid: vec![],
+                    constrain: vec![Constraint {
+                        field: "count".into(),
+                        values: vec![],
+                        minimum: None,
+                        maximum: Some(json!(2)),
+                        messages: vec![],
+                    }],
                     otherwise_require: vec![],
                     otherwise_forbid: vec!["zone".into()],
                 },

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::{Field, Form, Kind, Rule};
+use super::{Constraint, Field, Form, Kind, Rule};
 
 /// The form as lines of text, at most `width` characters wide where words allow it.
 #[must_use]
@@ -131,13 +131,18 @@ fn rules(out: &mut String, rules: &[Rule], indent: usize, width: usize) {
 
 fn rule(rule: &Rule) -> Vec<String> {
     match rule {
-        Rule::When { field, is, require, forbid, otherwise_require, otherwise_forbid } => {
+        Rule::When { field, is, require, forbid, constrain, otherwise_require, otherwise_forbid } => {
             let values: Vec<String> = is.iter().map(plain).collect();
             let is =
                 if values.is_empty() { "is given".to_owned() } else { format!("is {}", values.join(" or ")) };
             let line = |word: &str, fields: &[String], what: &str| {
                 (!fields.is_empty()).then(|| format!("{word} {field} {is}: {} {what}", fields.join(", ")))
             };
+            let narrowed = constrain.iter().flat_map(|constraint| {
+                limits(constraint)
+                    .into_iter()
+                    .map(|text| format!("when {field} {is}: {} {text}", constraint.field))
+            });
             [
                 line("when", require, "must be given"),
                 line("when", forbid, "must not be given"),
@@ -146,12 +151,28 @@ fn rule(rule: &Rule) -> Vec<String> {
             ]
             .into_iter()
             .flatten()
+            .chain(narrowed)
             .collect()
         }
         Rule::NotTogether { fields, message } => {
             vec![message.clone().unwrap_or_else(|| format!("not together: {}", fields.join(", ")))]
         }
     }
+}
+
+/// What a constraint says, each to stand behind the field's name.
+fn limits(constraint: &Constraint) -> Vec<String> {
+    if !constraint.messages.is_empty() {
+        return constraint.messages.clone();
+    }
+    let mut limits = Vec::new();
+    if !constraint.values.is_empty() {
+        let values: Vec<String> = constraint.values.iter().map(plain).collect();
+        limits.push(format!("must be {}", values.join(" or ")));
+    }
+    limits.extend(constraint.minimum.as_ref().map(|least| format!("must be at least {least}")));
+    limits.extend(constraint.maximum.as_ref().map(|most| format!("must be at most {most}")));
+    limits
 }
 
 /// Words, wrapped.

@@ -81,7 +81,9 @@ fn make(
                     HandshakeValue::Fixed(value) => value.clone(),
                     HandshakeValue::Echo(select) => Value::String(text(reader, select)?),
                     HandshakeValue::Hmac { hash, of, encoding } => {
-                        let tag = ring.answer(*hash, &text(reader, of)?, proven);
+                        let tag = ring
+                            .answer(*hash, &text(reader, of)?, proven)
+                            .ok_or(Refusal::NoSecret { title: String::new() })?;
                         Value::String(encoding::encode(tag.as_ref(), *encoding))
                     }
                 };

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::{constant_time::verify_slices_are_equal, hmac, signature};
 use connector_protocol::manifest::{
-    self, HashAlgorithm, MessagePart, Select, Signature, TimestampUnit, Verify, Webhook,
+    self, HashAlgorithm, MessagePart, Secret, Select, Signature, TimestampUnit, Verify, Webhook,
 };
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 
@@ -24,7 +24,7 @@ const MILLISECOND_DIGITS: usize = 12;
 
 const ED25519_KEY_LEN: usize = 32;
 
-/// The secrets that are valid now, made ready for use. There is at least one.
+/// The secrets that are valid now, made ready for use. There is at least one, unless the connector needs none.
 pub(super) struct Ring {
     keys: Vec<Zeroizing<Vec<u8>>>,
     handshake: Vec<SecretString>,
@@ -47,23 +47,32 @@ impl Proven {
 impl Ring {
     /// Decodes the secrets. One that cannot be used is passed over as long as there is another.
     pub(super) fn new(webhook: &Webhook, secrets: &Secrets) -> Result<Self, Refusal> {
-        let title = || webhook.secret.title.clone();
-        if secrets.signing.is_empty() {
-            return Err(Refusal::NoSecret { title: title() });
-        }
-        let keys: Vec<_> = secrets.signing.iter().filter_map(|secret| key(webhook, secret)).collect();
-        if keys.is_empty() {
-            return Err(Refusal::UnusableSecret { title: title() });
-        }
+        let keys: Vec<_> = match &webhook.secret {
+            // The connector proves deliveries by other means: the manifest says so, and the check of it saw to that.
+            None if matches!(webhook.verify, Verify::Custom {}) => Vec::new(),
+            None => return Err(Refusal::NoSecret { title: String::new() }),
+            Some(declared) => {
+                let title = || declared.title.clone();
+                if secrets.signing.is_empty() {
+                    return Err(Refusal::NoSecret { title: title() });
+                }
+                let keys: Vec<_> =
+                    secrets.signing.iter().filter_map(|secret| key(webhook, declared, secret)).collect();
+                if keys.is_empty() {
+                    return Err(Refusal::UnusableSecret { title: title() });
+                }
+                keys
+            }
+        };
         let (handshake, declared) = match &webhook.handshake_secret {
-            Some(declared) => (&secrets.handshake, declared),
-            None => (&secrets.signing, &webhook.secret),
+            Some(declared) => (&secrets.handshake, Some(declared)),
+            None => (&secrets.signing, webhook.secret.as_ref()),
         };
         let usable = |secret: &&SecretString| !secret.expose_secret().is_empty();
         Ok(Self {
             keys,
             handshake: handshake.iter().filter(usable).cloned().collect(),
-            handshake_title: declared.title.clone(),
+            handshake_title: declared.map(|secret| secret.title.clone()).unwrap_or_default(),
         })
     }
 
@@ -78,15 +87,20 @@ impl Ring {
 
     /// The HMAC of a text that a handshake asks for. If it was signed, by the same key, so that a provider that still has the
     /// old one gets the answer it expects.
-    pub(super) fn answer(&self, hash: HashAlgorithm, text: &str, proven: Option<Proven>) -> hmac::Tag {
-        let key = &self.keys[proven.map_or(0, |proven| proven.key)];
-        hmac_of(hash, key, &[text.as_bytes()])
+    pub(super) fn answer(
+        &self,
+        hash: HashAlgorithm,
+        text: &str,
+        proven: Option<Proven>,
+    ) -> Option<hmac::Tag> {
+        // Without a key there is no handshake that asks for this: the check of the manifest saw to that.
+        let key = self.keys.get(proven.map_or(0, |proven| proven.key))?;
+        Some(hmac_of(hash, key, &[text.as_bytes()]))
     }
 }
 
 /// The bytes of a secret, `None` if it cannot be one. An empty one is none: with it, anybody could sign.
-fn key(webhook: &Webhook, secret: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
-    let declared = &webhook.secret;
+fn key(webhook: &Webhook, declared: &Secret, secret: &SecretString) -> Option<Zeroizing<Vec<u8>>> {
     let text = secret.expose_secret();
     let text = match &declared.prefix {
         Some(prefix) => text.strip_prefix(prefix.as_str()).unwrap_or(text),

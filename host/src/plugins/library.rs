@@ -139,16 +139,11 @@ impl Library {
             .hint("build it with `panic = \"unwind\"`, which is the default"));
         }
         let manifest_bytes = section(MANIFEST_SECTION, manifest::MAX_LEN as u64)?.ok_or_else(not_ours)?;
-        let manifest = Manifest::read(&manifest_bytes).map_err(refuse)?;
-        if let Some(missing) =
-            manifest.requires.iter().find(|name| !manifest::CAPABILITIES.contains(&name.as_str()))
-        {
-            let missing = missing.escape_debug();
-            let mut refusal = refuse(format!("needs `{missing}`, which this host does not offer"))
-                .hint("use a newer Jackfield");
-            refusal.id = Some(manifest.id);
-            return Err(refusal);
-        }
+        let manifest = Manifest::read(&manifest_bytes).map_err(|unreadable| {
+            let mut refusal = refuse(unreadable.message);
+            refusal.id = unreadable.id;
+            if unreadable.newer { refusal.hint("use a newer Jackfield") } else { refusal }
+        })?;
         Ok(Self {
             path: path.to_owned(),
             manifest: Arc::new(manifest),

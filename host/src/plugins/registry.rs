@@ -1,6 +1,10 @@
 //! The plugins directory as a whole: which connectors are there, and which files are not used.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use connector_protocol::{Error, ErrorKind, Result, did_you_mean};
 
@@ -11,6 +15,8 @@ use super::library::{Library, Refusal};
 pub struct Registry {
     libraries: BTreeMap<String, Library>,
     refused: Vec<Refusal>,
+    /// Ids that several good files have, and one of those files each.
+    twice: BTreeMap<String, PathBuf>,
 }
 
 impl Registry {
@@ -56,9 +62,9 @@ impl Registry {
         if let Some(first) = self.libraries.remove(&id) {
             self.refused.push(twin(&first.path, &library.path));
             self.refused.push(twin(&library.path, &first.path));
-        } else if let Some(first) = self.refused.iter().find(|refusal| refusal.id.as_ref() == Some(&id)) {
-            let refusal = twin(&library.path, &first.path);
-            self.refused.push(refusal);
+            self.twice.insert(id, first.path);
+        } else if let Some(first) = self.twice.get(&id) {
+            self.refused.push(twin(&library.path, first));
         } else {
             self.libraries.insert(id, library);
         }
@@ -85,6 +91,14 @@ impl Registry {
             return Ok(library);
         }
         if let Some(refusal) = self.refused.iter().find(|refusal| refusal.id.as_deref() == Some(id)) {
+            return Err(refusal.clone().into());
+        }
+        // A file that says nothing of itself may still be called like it.
+        let file = format!("lib{id}.so");
+        let named = |refusal: &&Refusal| {
+            refusal.id.is_none() && refusal.path.file_name().is_some_and(|name| name == file.as_str())
+        };
+        if let Some(refusal) = self.refused.iter().find(named) {
             return Err(refusal.clone().into());
         }
         let hint = match did_you_mean(id, self.libraries.keys().map(String::as_str)) {

@@ -66,12 +66,14 @@ pub fn main() -> ExitCode {
 }
 
 fn serve() -> io::Result<()> {
-    // Whatever happens to the host, no worker outlives it. It may be gone already.
+    // Whatever happens to the host, no worker outlives it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    if rustix::process::getppid().is_none_or(|parent| parent.is_init()) {
+    let socket = take_socket()?;
+    // It may be gone already; then our parent is not who made the socket.
+    let host = rustix::net::sockopt::socket_peercred(&socket).ok().map(|credentials| credentials.pid);
+    if host.is_none() || rustix::process::getppid() != host {
         return Err(io::Error::other("this command is started by jackfield itself"));
     }
-    let socket = take_socket()?;
     let library = send_fd::receive(&socket)?;
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     rustix::process::setrlimit(Resource::Core, none)?;

@@ -1,7 +1,7 @@
 //! What crosses the socket between host and worker: chunks of messages, and small frames about them.
 //!
 //! A frame is 16 bytes of header and at most [`MAX_PAYLOAD`] bytes. A message is one frame or several with the same kind
-//! and id, of which the last one says so.
+//! and id, of which the last one says so; or says that the rest will not come, and then there was no message.
 
 /// How many bytes one frame carries at most, so that no message keeps the socket to itself.
 pub(crate) const MAX_PAYLOAD: usize = 64 * 1024;
@@ -66,11 +66,23 @@ impl Kind {
     }
 }
 
+/// What comes behind a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Then {
+    /// More of the message.
+    More = 0,
+    /// Nothing: the message is whole.
+    Whole = 1,
+    /// Nothing: the message was given up, and what has come of it is to be forgotten.
+    GivenUp = 2,
+}
+
 /// A frame, its payload still in the buffer it was read into.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Frame<'a> {
     pub(crate) kind: Kind,
-    pub(crate) last: bool,
+    pub(crate) then: Then,
     pub(crate) id: u64,
     pub(crate) payload: &'a [u8],
 }
@@ -80,10 +92,10 @@ pub(crate) struct Frame<'a> {
 pub(crate) struct BadFrame;
 
 /// Appends a frame to a buffer.
-pub(crate) fn write(out: &mut Vec<u8>, kind: Kind, last: bool, id: u64, payload: &[u8]) {
+pub(crate) fn write(out: &mut Vec<u8>, kind: Kind, then: Then, id: u64, payload: &[u8]) {
     debug_assert!(payload.len() <= MAX_PAYLOAD, "a longer message is cut into chunks before");
     let len = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-    out.extend_from_slice(&[kind as u8, u8::from(last), 0, 0]);
+    out.extend_from_slice(&[kind as u8, then as u8, 0, 0]);
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(&id.to_le_bytes());
     out.extend_from_slice(payload);
@@ -95,7 +107,13 @@ pub(crate) fn read(buffer: &[u8]) -> Result<Option<(Frame<'_>, usize)>, BadFrame
         return Ok(None);
     };
     let kind = Kind::from_byte(header[0]).ok_or(BadFrame)?;
-    if header[1] > 1 || header[2] != 0 || header[3] != 0 {
+    let then = match header[1] {
+        0 => Then::More,
+        1 => Then::Whole,
+        2 => Then::GivenUp,
+        _ => return Err(BadFrame),
+    };
+    if header[2] != 0 || header[3] != 0 {
         return Err(BadFrame);
     }
     let len = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
@@ -107,7 +125,7 @@ pub(crate) fn read(buffer: &[u8]) -> Result<Option<(Frame<'_>, usize)>, BadFrame
     let Some(payload) = rest.get(..len) else {
         return Ok(None);
     };
-    Ok(Some((Frame { kind, last: header[1] == 1, id: u64::from_le_bytes(id), payload }, HEADER + len)))
+    Ok(Some((Frame { kind, then, id: u64::from_le_bytes(id), payload }, HEADER + len)))
 }
 
 #[cfg(test)]
@@ -117,14 +135,14 @@ mod tests {
     #[test]
     fn frames_come_out_as_they_went_in_however_the_bytes_arrive() {
         let mut bytes = Vec::new();
-        write(&mut bytes, Kind::Call, false, 7, b"abc");
-        write(&mut bytes, Kind::Credit, true, u64::MAX, b"");
+        write(&mut bytes, Kind::Call, Then::More, 7, b"abc");
+        write(&mut bytes, Kind::Credit, Then::Whole, u64::MAX, b"");
         for cut in 0..bytes.len() {
             let whole = read(&bytes[..cut]).unwrap();
             assert_eq!(whole.is_some(), cut >= 19, "{cut}");
         }
         let (first, len) = read(&bytes).unwrap().unwrap();
-        assert_eq!(first, Frame { kind: Kind::Call, last: false, id: 7, payload: b"abc" });
+        assert_eq!(first, Frame { kind: Kind::Call, then: Then::More, id: 7, payload: b"abc" });
         let (second, rest) = read(&bytes[len..]).unwrap().unwrap();
         assert_eq!((second.kind, second.id, len + rest), (Kind::Credit, u64::MAX, bytes.len()));
     }
@@ -141,7 +159,7 @@ mod tests {
             frame(0, 0, 0),
             frame(14, 0, 0),
             frame(255, 0, 0),
-            frame(1, 2, 0),
+            frame(1, 3, 0),
             frame(1, 0, 65 * 1024),
             frame(1, 0, u32::MAX),
         ] {

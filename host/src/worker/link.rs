@@ -18,13 +18,19 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::frame::{self, Kind, MAX_PAYLOAD};
+use super::frame::{self, Kind, MAX_PAYLOAD, Then};
 
 /// How much of one message may be on its way before the other side has taken any of it.
 const WINDOW: usize = 4 * MAX_PAYLOAD;
 
 /// A preamble that a call or a request carries in front of its message counts too.
 const MAX_MESSAGE: usize = MAX_LEN + 1024;
+
+/// How many bytes of messages that have not arrived whole are kept at most.
+const MAX_KEPT: usize = 256 * 1024 * 1024;
+
+/// How many messages may be on their way at once.
+const MAX_PARTIAL: usize = 1024;
 
 /// A message that has arrived whole.
 #[derive(Debug)]
@@ -73,6 +79,7 @@ pub(crate) fn link(socket: UnixStream) -> (Sender, Receiver, impl Future<Output 
         buffer: Vec::new(),
         used: 0,
         partial: HashMap::new(),
+        kept: 0,
         orders: sender.0.downgrade(),
     };
     (sender, receiver, transmit(write, queue))
@@ -105,7 +112,7 @@ async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
             match order {
                 // The common case: it fits into one frame and nothing is before it.
                 Order::Send(kind, id, bytes) if bytes.len() <= MAX_PAYLOAD => {
-                    frame::write(&mut out, kind, true, id, &bytes)
+                    frame::write(&mut out, kind, Then::Whole, id, &bytes)
                 }
                 Order::Send(kind, id, bytes) => {
                     waiting.push_back(Outgoing { kind, id, bytes, sent: 0, room: WINDOW })
@@ -122,7 +129,7 @@ async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
                     frame::write(
                         &mut out,
                         Kind::Credit,
-                        true,
+                        Then::Whole,
                         id,
                         &[kind as u8, len[0], len[1], len[2], len[3]],
                     );
@@ -132,7 +139,7 @@ async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
                         waiting.iter().position(|message| message.kind == kind && message.id == id)
                         && waiting.remove(at).is_some_and(|message| message.sent > 0)
                     {
-                        frame::write(&mut out, kind, true, id, &[]);
+                        frame::write(&mut out, kind, Then::GivenUp, id, &[]);
                     }
                 }
             }
@@ -143,7 +150,8 @@ async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
             let len = (message.bytes.len() - message.sent).min(MAX_PAYLOAD).min(message.room);
             let chunk = message.sent..message.sent + len;
             let last = chunk.end == message.bytes.len();
-            frame::write(&mut out, message.kind, last, message.id, &message.bytes[chunk]);
+            let then = if last { Then::Whole } else { Then::More };
+            frame::write(&mut out, message.kind, then, message.id, &message.bytes[chunk]);
             message.sent += len;
             message.room -= len;
             if !last {
@@ -162,6 +170,8 @@ pub(crate) struct Receiver {
     /// How much of the buffer has been taken.
     used: usize,
     partial: HashMap<(Kind, u64), Vec<u8>>,
+    /// How many bytes there are in `partial`.
+    kept: usize,
     /// Weak, so that a receiver that waits does not keep the sending side open.
     orders: mpsc::WeakUnboundedSender<Order>,
 }
@@ -183,21 +193,38 @@ impl Receiver {
                 Err(frame::BadFrame) => return Err(Gone::Violation("bytes that are no frame")),
                 Ok(Some((frame, len))) => {
                     let key = (frame.kind, frame.id);
-                    let whole = if frame.last && !self.partial.contains_key(&key) {
-                        Some(frame.payload.to_vec())
-                    } else {
-                        let message = self.partial.entry(key).or_default();
-                        if message.len() + frame.payload.len() > MAX_MESSAGE {
-                            return Err(Gone::Violation("a message over the limit"));
+                    let len_of_frame = frame.payload.len();
+                    let whole = match frame.then {
+                        Then::Whole if !self.partial.contains_key(&key) => Some(frame.payload.to_vec()),
+                        Then::GivenUp => {
+                            self.kept -= self.partial.remove(&key).map_or(0, |message| message.len());
+                            None
                         }
-                        message.extend_from_slice(frame.payload);
-                        if frame.last { self.partial.remove(&key) } else { None }
+                        then => {
+                            if then == Then::More && frame.payload.is_empty() {
+                                return Err(Gone::Violation("a chunk of nothing"));
+                            }
+                            let message = self.partial.entry(key).or_default();
+                            self.kept += frame.payload.len();
+                            if message.len() + frame.payload.len() > MAX_MESSAGE {
+                                return Err(Gone::Violation("a message over the limit"));
+                            }
+                            message.extend_from_slice(frame.payload);
+                            if self.kept > MAX_KEPT || self.partial.len() > MAX_PARTIAL {
+                                return Err(Gone::Violation("too many messages at once"));
+                            }
+                            if then == Then::Whole {
+                                let message = self.partial.remove(&key);
+                                self.kept -= message.as_ref().map_or(0, Vec::len);
+                                message
+                            } else {
+                                if let Some(orders) = self.orders.upgrade() {
+                                    let _ = orders.send(Order::Taken(key.0, key.1, len_of_frame));
+                                }
+                                None
+                            }
+                        }
                     };
-                    if whole.is_none()
-                        && let Some(orders) = self.orders.upgrade()
-                    {
-                        let _ = orders.send(Order::Taken(key.0, key.1, frame.payload.len()));
-                    }
                     self.used += len;
                     match whole {
                         Some(bytes) if key.0 == Kind::Credit => self.credit(key.1, &bytes)?,
@@ -300,7 +327,7 @@ mod tests {
         let (_sender, mut receiver, _transmit) = link(a);
         tokio::spawn(async move {
             let mut chunk = Vec::new();
-            frame::write(&mut chunk, Kind::Answer, false, 1, &[0; MAX_PAYLOAD]);
+            frame::write(&mut chunk, Kind::Answer, Then::More, 1, &[0; MAX_PAYLOAD]);
             while b.write_all(&chunk).await.is_ok() {}
         });
         assert!(matches!(receiver.next().await, Err(Gone::Violation("a message over the limit"))));
@@ -313,13 +340,36 @@ mod tests {
         tokio::task::yield_now().await;
         sender.stop(Kind::Call, 1);
         sender.send(Kind::Call, 2, b"next".to_vec());
-        loop {
-            let message = receiver.next().await.unwrap();
-            if message.id == 2 {
-                break;
+        // Half a message is none: the first that arrives is the one behind it.
+        let message = receiver.next().await.unwrap();
+        assert_eq!((message.id, message.bytes.as_slice()), (2, &b"next"[..]));
+        assert!(receiver.partial.is_empty() && receiver.kept == 0);
+    }
+
+    #[tokio::test]
+    async fn messages_without_number_are_refused() {
+        let (a, mut b) = UnixStream::pair().unwrap();
+        let (_sender, mut receiver, _transmit) = link(a);
+        tokio::spawn(async move {
+            let mut chunk = Vec::new();
+            for id in 0.. {
+                chunk.clear();
+                frame::write(&mut chunk, Kind::Ask, Then::More, id, &[0]);
+                if b.write_all(&chunk).await.is_err() {
+                    break;
+                }
             }
-            assert!(message.bytes.len() < MAX_LEN);
-        }
-        assert!(receiver.partial.is_empty());
+        });
+        assert!(matches!(receiver.next().await, Err(Gone::Violation("too many messages at once"))));
+    }
+
+    #[tokio::test]
+    async fn a_chunk_of_nothing_is_refused() {
+        let (a, mut b) = UnixStream::pair().unwrap();
+        let (_sender, mut receiver, _transmit) = link(a);
+        let mut chunk = Vec::new();
+        frame::write(&mut chunk, Kind::Ask, Then::More, 1, &[]);
+        b.write_all(&chunk).await.unwrap();
+        assert!(matches!(receiver.next().await, Err(Gone::Violation("a chunk of nothing"))));
     }
 }

@@ -12,7 +12,7 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -29,6 +29,7 @@ use super::{
     image::Image,
     link::{self, Gone, Incoming, Sender},
     send_fd,
+    spawn::spawn,
     workers::Services,
 };
 use crate::plugins::Library;
@@ -46,6 +47,8 @@ const MAX_STDERR: usize = 64 * 1024;
 pub(super) struct Process {
     sender: Sender,
     state: Arc<Mutex<State>>,
+    /// Whether it has been given anything that might be secret.
+    called: Arc<AtomicBool>,
     next: AtomicU64,
 }
 
@@ -65,6 +68,8 @@ struct State {
 struct InFlight {
     answer: oneshot::Sender<Answer>,
     services: Arc<dyn Services>,
+    /// To the worker.
+    sender: Sender,
     /// What it has asked of the host. Ends with the call.
     asks: HashMap<u64, tokio::task::AbortHandle>,
     tasks: JoinSet<()>,
@@ -90,7 +95,8 @@ impl Process {
         let failed =
             |error: io::Error| Error::new(ErrorKind::Internal, format!("cannot start a worker: {error}"));
         let (ours, theirs) = StdStream::pair().map_err(failed)?;
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg(COMMAND)
             .env_clear()
             .current_dir("/")
@@ -98,11 +104,11 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             // A Ctrl-C in the terminal is for the host, which stops what has to be stopped.
-            .process_group(0)
-            .spawn()
-            .map_err(failed)?;
+            .process_group(0);
+        let mut child = spawn(command).await.map_err(failed)?;
+        let called = Arc::new(AtomicBool::new(false));
         if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(log_stderr(OwnedFd::from(stderr), connector.clone()));
+            tokio::spawn(log_stderr(OwnedFd::from(stderr), connector.clone(), called.clone()));
         }
         let child = KillOnDrop(Some(child));
         send_fd::send(&ours, image.as_fd()).map_err(failed)?;
@@ -140,7 +146,7 @@ impl Process {
             killed_for: None,
         }));
         tokio::spawn(read(receiver, sender.clone(), state.clone()));
-        Ok(Arc::new(Self { sender, state, next: AtomicU64::new(1) }))
+        Ok(Arc::new(Self { sender, state, called, next: AtomicU64::new(1) }))
     }
 
     pub(super) fn is_dead(&self) -> bool {
@@ -160,9 +166,16 @@ impl Process {
             if let Some(error) = &state.dead {
                 return Err(error.clone());
             }
-            let in_flight = InFlight { answer, services, asks: HashMap::new(), tasks: JoinSet::new() };
+            let in_flight = InFlight {
+                answer,
+                services,
+                sender: self.sender.clone(),
+                asks: HashMap::new(),
+                tasks: JoinSet::new(),
+            };
             state.calls.insert(id, in_flight);
         }
+        self.called.store(true, Ordering::Relaxed);
         self.sender.send(Kind::Call, id, bytes);
         Ok((Guard { process: self.clone(), id }, receiver))
     }
@@ -215,8 +228,11 @@ impl State {
     /// Forgets a call, and stops what it has asked of the host.
     fn end(&mut self, id: u64) -> Option<InFlight> {
         let call = self.calls.remove(&id)?;
-        for ask in call.asks.keys() {
+        for (ask, task) in &call.asks {
             self.asks.remove(ask);
+            if !task.is_finished() {
+                reply(&call.sender, *ask, Err(call_ended()));
+            }
         }
         Some(call)
     }
@@ -286,27 +302,35 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
         Kind::Ask => {
             let (call, op, message) = split_ask(&bytes).ok_or("a request that makes no sense")?;
             let mut guard = lock(state);
-            // One that came too late is answered by nobody: the call it was made for is gone, and its future with it.
-            if let Some(in_flight) = guard.calls.get_mut(&call) {
-                in_flight.asks.retain(|_, task| !task.is_finished());
-                if in_flight.asks.len() >= MAX_ASKS {
-                    reply(
-                        sender,
-                        id,
-                        Err(Error::new(ErrorKind::Blocked, format!("more than {MAX_ASKS} requests at once"))),
-                    );
-                } else {
-                    let (services, op, message) =
-                        (in_flight.services.clone(), op.to_owned(), message.to_vec());
-                    let sender = sender.clone();
-                    let task = in_flight.tasks.spawn(async move {
-                        let answer = services.call(&op, message).await;
-                        reply(&sender, id, answer);
-                    });
-                    in_flight.asks.insert(id, task);
-                    guard.asks.insert(id, call);
-                }
+            let State { calls, asks, .. } = &mut *guard;
+            if asks.contains_key(&id) {
+                return Err("two requests under one id");
             }
+            let Some(in_flight) = calls.get_mut(&call) else {
+                reply(sender, id, Err(call_ended()));
+                return Ok(());
+            };
+            while in_flight.tasks.try_join_next().is_some() {}
+            in_flight.asks.retain(|ask, task| {
+                let running = !task.is_finished();
+                if !running {
+                    asks.remove(ask);
+                }
+                running
+            });
+            if in_flight.tasks.len() >= MAX_ASKS {
+                let text = format!("more than {MAX_ASKS} requests at once");
+                reply(sender, id, Err(Error::new(ErrorKind::Blocked, text)));
+                return Ok(());
+            }
+            let (services, op, message) = (in_flight.services.clone(), op.to_owned(), message.to_vec());
+            let sender = sender.clone();
+            let task = in_flight.tasks.spawn(async move {
+                let answer = services.call(&op, message).await;
+                reply(&sender, id, answer);
+            });
+            in_flight.asks.insert(id, task);
+            asks.insert(id, call);
         }
         Kind::Withdraw => {
             let mut guard = lock(state);
@@ -326,6 +350,11 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
         _ => return Err("a message that is not for the host"),
     }
     Ok(())
+}
+
+/// What a connector hears that has kept the handle of a call, or waits for an answer of it elsewhere.
+fn call_ended() -> Error {
+    Error::new(ErrorKind::CallEnded, "the call that this belonged to has ended")
 }
 
 fn reply(sender: &Sender, id: u64, answer: Result<Vec<u8>>) {
@@ -403,8 +432,8 @@ impl Drop for KillOnDrop {
 }
 
 /// Puts what a worker writes to its standard error into the log, up to a limit; the rest is read and dropped, so that it
-/// never blocks.
-async fn log_stderr(stderr: OwnedFd, connector: String) {
+/// never blocks. Once it has been called there is no knowing what it writes, so only how much is said.
+async fn log_stderr(stderr: OwnedFd, connector: String, called: Arc<AtomicBool>) {
     let Ok(mut pipe) = pipe::Receiver::from_owned_fd(stderr) else {
         return;
     };
@@ -413,6 +442,14 @@ async fn log_stderr(stderr: OwnedFd, connector: String) {
     while let Ok(len) = pipe.read(&mut buffer).await {
         if len == 0 {
             return;
+        }
+        if called.load(Ordering::Relaxed) {
+            tracing::debug!(
+                connector,
+                bytes = len,
+                "the worker wrote to its standard error; `ctx.log` is what is kept"
+            );
+            continue;
         }
         let shown = len.min(left);
         left -= shown;

@@ -4,14 +4,14 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
 use connector_protocol::{Error, ErrorKind, Result};
 use tokio::{
     sync::{Mutex, oneshot::error::RecvError},
-    time::{sleep_until, timeout},
+    time::{sleep_until, timeout, timeout_at},
 };
 
 use super::process::{Answer, Process};
@@ -85,10 +85,13 @@ struct Key {
     group: String,
 }
 
+/// Where a worker is, once it has been started.
+type Slot = Arc<Mutex<Option<Arc<Process>>>>;
+
 /// The workers of a host.
 pub struct Workers {
     program: PathBuf,
-    running: Mutex<HashMap<Key, Arc<Process>>>,
+    slots: std::sync::Mutex<HashMap<Key, Slot>>,
 }
 
 impl Default for Workers {
@@ -102,7 +105,7 @@ impl Default for Workers {
 impl Workers {
     /// Workers that are this program: a `jackfield` binary.
     pub fn of(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), running: Mutex::default() }
+        Self { program: program.into(), slots: std::sync::Mutex::default() }
     }
 
     /// Calls a connector.
@@ -111,7 +114,11 @@ impl Workers {
     ///
     /// How it failed: the connector said so, it was stopped, or it broke.
     pub async fn call(&self, library: &Library, call: Call) -> Result<Vec<u8>, Failed> {
-        let process = self.process(library).await.map_err(Failed::Broke)?;
+        // Loading is part of what the call may take.
+        let process = match timeout_at(call.deadline.into(), self.process(library)).await {
+            Ok(process) => process.map_err(Failed::Broke)?,
+            Err(_) => return Err(Failed::Stopped),
+        };
         let bytes = join_call(call.family, call.op, &call.message);
         let (guard, mut answer) = process.begin(bytes, call.services).map_err(Failed::Broke)?;
         tokio::select! {
@@ -140,16 +147,14 @@ impl Workers {
             version: library.manifest.version.clone(),
             group: String::new(),
         };
-        // Held while one is started: whoever comes meanwhile wants the same one.
-        let mut running = self.running.lock().await;
-        if let Some(process) = running.get(&key)
-            && !process.is_dead()
-        {
+        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+        // Held while one is started: whoever wants the same one waits for it, and nobody else.
+        let mut running = slot.lock().await;
+        if let Some(process) = running.as_ref().filter(|process| !process.is_dead()) {
             return Ok(process.clone());
         }
         let process = Process::start(&self.program, library).await?;
-        running.insert(key, process.clone());
-        Ok(process)
+        Ok(running.insert(process).clone())
     }
 }
 

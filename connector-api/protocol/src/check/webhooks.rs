@@ -54,13 +54,16 @@ impl Checker<'_> {
     }
 
     fn verify(&mut self, path: &str, webhook: &Webhook) {
+        if webhook.secret.is_none() && !matches!(webhook.verify, Verify::Custom {}) {
+            self.problem(format!("{path}/secret"), "is required, unless `verify` is `custom`");
+        }
         match &webhook.verify {
             Verify::Hmac { message, signature, timestamp, .. } => {
                 self.signed(path, message, signature, timestamp.as_ref())
             }
             Verify::Ed25519 { message, signature, timestamp } => {
                 self.signed(path, message, signature, timestamp.as_ref());
-                if webhook.secret.encoding == Encoding::Utf8 {
+                if webhook.secret.as_ref().is_some_and(|secret| secret.encoding == Encoding::Utf8) {
                     self.problem(
                         format!("{path}/secret/encoding"),
                         "must be `hex` or `base64`: the secret is a public key",
@@ -68,7 +71,9 @@ impl Checker<'_> {
                 }
             }
             Verify::SharedSecret { at } => {
-                self.repeated(&format!("{path}/secret"), &webhook.secret);
+                if let Some(secret) = &webhook.secret {
+                    self.repeated(&format!("{path}/secret"), secret);
+                }
                 let path = format!("{path}/verify/at");
                 match at {
                     Select::Pointer(pointer) => self.pointer(&path, pointer),
@@ -161,7 +166,9 @@ impl Checker<'_> {
                         "repeats the key that signs deliveries: declare a `handshake_secret`",
                     );
                 } else {
-                    self.repeated(&format!("{path}/secret"), &webhook.secret);
+                    if let Some(secret) = &webhook.secret {
+                        self.repeated(&format!("{path}/secret"), secret);
+                    }
                 }
             }
         }
@@ -193,6 +200,9 @@ impl Checker<'_> {
     fn oracle(&mut self, path: &str, webhook: &Webhook, handshake: &Handshake) {
         if matches!(webhook.verify, Verify::Ed25519 { .. }) {
             self.problem(path, "cannot be an HMAC: the secret is a public key, which everybody has");
+        }
+        if webhook.secret.is_none() {
+            self.problem(path, "cannot be an HMAC: the webhook has no secret");
         }
         let signs = !matches!(webhook.verify, Verify::SharedSecret { .. });
         if signs && !handshake.signed && !handshake.when.iter().any(|test| test.secret) {

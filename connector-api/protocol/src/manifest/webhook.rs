@@ -18,8 +18,10 @@ pub struct Webhook {
     /// The media types of deliveries.
     #[serde(default = "json", skip_serializing_if = "is_json")]
     pub content_types: Vec<String>,
-    /// The secret that deliveries are signed with.
-    pub secret: Secret,
+    /// The secret that deliveries are signed with. Only where the connector itself proves them, by a certificate for
+    /// instance, there may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Secret>,
     /// The secret that handshakes repeat, for providers that have another one for them. It stands in addresses, so it is
     /// none that anything is signed with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,7 +51,7 @@ impl Webhook {
             name: "default".to_owned(),
             methods: post(),
             content_types: json(),
-            secret,
+            secret: Some(secret),
             handshake_secret: None,
             verify,
             distinct: vec![Select::BodyHash],
@@ -57,6 +59,15 @@ impl Webhook {
             handshakes: Vec::new(),
             revocation: None,
         }
+    }
+
+    /// The webhook named `default`, of a provider that signs by other means than a secret: the trigger's `verify` proves
+    /// its deliveries.
+    #[must_use]
+    pub fn custom() -> Self {
+        let mut webhook = Self::new(Secret::of_integration(""), Verify::Custom {});
+        webhook.secret = None;
+        webhook
     }
 
     /// Says where the name of the event stands.
@@ -136,6 +147,11 @@ impl Secret {
     pub fn of_subscription(title: impl Into<String>) -> Self {
         Self { owner: SecretOwner::Subscription, ..Self::of_integration(title) }
     }
+
+    /// A secret that the provider makes for each subscription, used as it is: `register` answers with it.
+    pub fn of_registration(title: impl Into<String>) -> Self {
+        Self { owner: SecretOwner::Registration, ..Self::of_integration(title) }
+    }
 }
 
 /// Whose a webhook secret is.
@@ -146,6 +162,8 @@ pub enum SecretOwner {
     Integration,
     /// The host makes one for each subscription that it registers.
     Subscription,
+    /// The provider makes one for each subscription, and says it when the webhook is registered.
+    Registration,
 }
 
 /// How bytes are written as text.

@@ -47,9 +47,9 @@ impl Deleted {
     pub(super) fn of(result: Result<()>, ignore_missing: bool) -> Result<Self> {
         match result {
             Ok(()) => Ok(Self { deleted: true }),
-            Err(error) if ignore_missing && error.kind == ErrorKind::NotFound => Ok(Self { deleted: false }),
+            Err(error) if ignore_missing && is_gone(&error) => Ok(Self { deleted: false }),
             Err(mut error) => {
-                if error.kind == ErrorKind::NotFound {
+                if is_gone(&error) {
                     error.hint = Some(
                         "it may be gone already: set `ignore_missing` to take that for success".to_owned(),
                     );
@@ -58,6 +58,13 @@ impl Deleted {
             }
         }
     }
+}
+
+/// Whether Zoom said that the meeting (3001) or the registrant (300) is not there. Another 404 may come from an address
+/// that is wrong.
+fn is_gone(error: &Error) -> bool {
+    let code = error.provider.as_ref().and_then(|provider| provider.code.as_deref());
+    error.kind == ErrorKind::NotFound && matches!(code, Some("3001" | "300"))
 }
 
 impl Action for DeleteMeeting {

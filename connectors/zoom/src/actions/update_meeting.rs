@@ -144,6 +144,9 @@ pub(crate) struct Output {
     /// What Zoom has instead of what was sent
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     differences: Vec<Difference>,
+    /// Why it could not be read back, although it was changed
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_verified: Option<String>,
     /// The fields that Zoom does not show, so that nobody can tell
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     not_shown: Vec<String>,
@@ -187,20 +190,23 @@ impl Action for UpdateMeeting {
             meeting_id: id.to_string().into(),
             verified: None,
             differences: Vec::new(),
+            not_verified: None,
             not_shown: Vec::new(),
             meeting: None,
         };
         if input.verify {
-            let answer = ctx
-                .get("/meetings/{meeting_id}")
-                .path("meeting_id", id)
-                .queries(&occurrence)
-                .answer()
-                .await?;
-            let stored: Value = answer.json()?;
-            compare("", &json!(input.changes), &stored, stored["timezone"].as_str(), &mut output);
-            output.verified = Some(output.differences.is_empty() && output.not_shown.is_empty());
-            output.meeting = Some(answer.json()?);
+            let read =
+                ctx.get("/meetings/{meeting_id}").path("meeting_id", id).queries(&occurrence).answer().await;
+            // It was changed, whatever keeps it from being read: an error would say otherwise.
+            match read.and_then(|answer| Ok((answer.json()?, answer.json()?))) {
+                Ok((stored, meeting)) => {
+                    let stored: Value = stored;
+                    compare("", &json!(input.changes), &stored, stored["timezone"].as_str(), &mut output);
+                    output.verified = Some(output.differences.is_empty());
+                    output.meeting = Some(meeting);
+                }
+                Err(error) => output.not_verified = Some(error.message),
+            }
         }
         Ok(output)
     }
@@ -220,11 +226,21 @@ fn compare(path: &str, sent: &Value, stored: &Value, timezone: Option<&str>, out
                 None => output.not_shown.push(path),
             }
         }
+    } else if let (Value::Array(sent), Value::Array(stored)) = (sent, stored)
+        && sent.len() == stored.len()
+        && sent.iter().all(Value::is_object)
+    {
+        // Zoom shows more of each than can be sent.
+        for (index, (sent, stored)) in sent.iter().zip(stored).enumerate() {
+            compare(&format!("{path}/{index}"), sent, stored, timezone, output);
+        }
     } else if !same(sent, stored, timezone) {
+        // A passcode is not repeated: that it is another one is enough.
+        let shown = |value: &Value| if path.ends_with("password") { json!("***") } else { value.clone() };
         output.differences.push(Difference {
             path: path.to_owned(),
-            sent: sent.clone(),
-            stored: stored.clone(),
+            sent: shown(sent),
+            stored: shown(stored),
         });
     }
 }

@@ -37,6 +37,11 @@ pub(super) struct Payload {
     download_token: Option<String>,
 }
 
+/// An event that could not be told from the next one: taking the two for one would lose the second.
+pub(super) fn nothing_tells_it_apart() -> Error {
+    Error::new(ErrorKind::UnexpectedAnswer, "the event has neither a time of its own nor `event_ts`")
+}
+
 /// Takes a delivery apart into envelope and object.
 pub(super) fn read<T: DeserializeOwned>(delivery: &Delivery) -> Result<(Envelope, T)> {
     #[derive(Deserialize)]

@@ -51,7 +51,8 @@ impl Trigger for MeetingUpdated {
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<MeetingChanged>>> {
         let (envelope, meeting) = envelope::read::<EventMeeting>(delivery)?;
         let about = envelope.about(&meeting.core)?;
-        let changed = envelope.payload.time_stamp.or(envelope.event_ts).unwrap_or_default();
+        let changed =
+            envelope.payload.time_stamp.or(envelope.event_ts).ok_or_else(envelope::nothing_tells_it_apart)?;
         let key = format!("meeting.updated/{}/{changed}", about.instance);
         let payload = envelope.payload;
         let event = MeetingChanged {

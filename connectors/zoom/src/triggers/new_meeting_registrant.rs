@@ -49,11 +49,8 @@ impl Trigger for NewMeetingRegistrant {
         let about = envelope.about(&meeting.core)?;
         // Somebody who cancels and registers again may keep the id, so the time belongs to what tells events apart.
         let who = registrant.id.as_ref().map_or("", Id::as_str);
-        let key = format!(
-            "meeting.registration_created/{}/{who}/{}",
-            about.instance,
-            envelope.event_ts.unwrap_or_default()
-        );
+        let sent = envelope.event_ts.ok_or_else(envelope::nothing_tells_it_apart)?;
+        let key = format!("meeting.registration_created/{}/{who}/{sent}", about.instance);
         Ok(about.emit(key, RegistrationCreated { registrant, meeting }))
     }
 }

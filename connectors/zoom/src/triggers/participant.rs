@@ -76,9 +76,15 @@ fn on_delivery(event: &str, delivery: &Delivery) -> Result<Vec<Emit<ParticipantE
     let (envelope, Object { participant, meeting }) = envelope::read(delivery)?;
     let about = envelope.about(&meeting.core)?;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
-    let visit = participant.participant_uuid.clone().unwrap_or_else(|| text(&participant.user_id));
+    // Both: one person may be there with two devices, and not everybody has both.
+    let visit = [&participant.participant_uuid, &participant.user_id].map(text).join("+");
     let time = if event.ends_with("joined") { &participant.join_time } else { &participant.leave_time };
-    let key = format!("{event}/{}/{visit}/{}", about.instance, text(time));
+    let time = match (time, envelope.event_ts) {
+        (Some(time), _) => time.clone(),
+        (None, Some(sent)) => sent.to_string(),
+        (None, None) => return Err(envelope::nothing_tells_it_apart()),
+    };
+    let key = format!("{event}/{}/{visit}/{time}", about.instance);
     Ok(about.emit(key, ParticipantEvent { participant, meeting }))
 }
 
