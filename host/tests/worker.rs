@@ -184,3 +184,37 @@ async fn a_large_answer_arrives_and_holds_up_nobody() {
     );
     assert!(said(large).contains("200") && said(small).contains("200"));
 }
+
+#[tokio::test]
+async fn a_handle_that_was_kept_beyond_its_call_says_that_the_call_has_ended() {
+    let (workers, faulty) = (workers(), library("libfaulty.so"));
+    assert_eq!(said(workers.call(&faulty, call("keep", slow(0), LONG)).await), "kept");
+    let services = slow(0);
+    let begun = Instant::now();
+    let answer = workers.call(&faulty, call("ask-with-what-was-kept", services.clone(), LONG)).await;
+    assert!(matches!(answer, Err(Failed::Said(error)) if error.kind == ErrorKind::CallEnded));
+    assert_eq!(services.asked.load(Ordering::SeqCst), 0, "it is not answered for another call");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn a_worker_outlives_the_thread_that_first_called_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_keep_alive(Duration::from_millis(10))
+        .build()
+        .unwrap();
+    let (workers, faulty) = (Arc::new(workers()), library("libfaulty.so"));
+    let begin = |what: &'static str| {
+        let (workers, faulty, handle) = (workers.clone(), faulty.clone(), runtime.handle().clone());
+        runtime.spawn_blocking(move || handle.block_on(workers.call(&faulty, call(what, slow(0), LONG))))
+    };
+    assert_eq!(said(runtime.block_on(begin("keep")).unwrap()), "kept");
+    // Long enough for the thread of the pool to be given up.
+    std::thread::sleep(Duration::from_millis(500));
+    let answer = runtime.block_on(begin("ask-with-what-was-kept")).unwrap();
+    assert!(
+        matches!(answer, Err(Failed::Said(error)) if error.kind == ErrorKind::CallEnded),
+        "it is the worker that was there before"
+    );
+}

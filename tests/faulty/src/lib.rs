@@ -5,6 +5,7 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::Mutex,
     task::{Context, Poll},
     time::Duration,
 };
@@ -22,6 +23,8 @@ use connector_abi::{
 use serde_json::{Value, json};
 
 const MANIFEST: &[u8] = include_bytes!("../manifest.json");
+
+static KEPT: Mutex<Option<HostBox>> = Mutex::new(None);
 
 struct Faulty;
 
@@ -97,6 +100,23 @@ async fn act(input: &Value, host: HostBox) -> CallResult {
                     said(&String::from_utf8_lossy(&head))
                 }
                 RResult::RErr(error) => RResult::RErr(error),
+            }
+        }
+        // Keeps the handle of this call beyond its end.
+        "keep" => {
+            if let Ok(mut kept) = KEPT.lock() {
+                *kept = Some(host);
+            }
+            said("kept")
+        }
+        "ask-with-what-was-kept" => {
+            let kept = KEPT.lock().ok().and_then(|mut kept| kept.take());
+            match kept {
+                Some(kept) => match kept.call("http".into(), message::encode(b"{}", &[]).into()).await {
+                    RResult::ROk(_) => said("answered"),
+                    RResult::RErr(error) => RResult::RErr(error),
+                },
+                None => said("nothing was kept"),
             }
         }
         // Asks, and does not wait for the answer.
