@@ -137,6 +137,7 @@ pub fn fixtures_pass(connector: fn() -> Connector, crate_dir: &str) {
     let ready = connector().ready();
     let mut reports = Vec::new();
     let mut covered = BTreeSet::new();
+    let mut needed: BTreeSet<Needed> = needed(&manifest).into_iter().collect();
     for path in json_files(&directory) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let text = fs::read(&path).unwrap_or_default();
@@ -149,13 +150,16 @@ pub fn fixtures_pass(connector: fn() -> Connector, crate_dir: &str) {
                     ));
                 }
                 match fixture.run(&manifest, &ready) {
-                    Ok(()) => drop(covered.insert(fixture.covers())),
+                    Ok(()) => {
+                        covered.insert(fixture.covers());
+                        needed.extend(fixture.asks_for());
+                    }
                     Err(report) => reports.push(format!("{name}: {report}")),
                 }
             }
         }
     }
-    for needed in needed(&manifest) {
+    for needed in needed {
         if !covered.contains(&needed) {
             let (subject, verb, well) = &needed;
             let what = if *well { "goes well" } else { "does not go well" };
@@ -312,6 +316,20 @@ impl Fixture {
     fn covers(&self) -> Needed {
         let well = self.error.is_none() && self.problems.is_none();
         (self.subject().unwrap_or_default().to_owned(), self.verb(), well)
+    }
+
+    /// What the answer makes the host ask next, so that there has to be a fixture of it: an event that is to be enriched,
+    /// a registration that runs out.
+    fn asks_for(&self) -> Option<Needed> {
+        let subject = self.trigger.clone()?;
+        let events = self.events.as_ref().and_then(Value::as_array);
+        let enrich = events.into_iter().flatten().any(|emit| emit["enrich"] == json!(true));
+        let runs_out = self.registration.as_ref().is_some_and(|hook| !hook["expires_at"].is_null());
+        match (enrich, runs_out) {
+            (true, _) => Some((subject, "enrich", true)),
+            (_, true) => Some((subject, "renew", true)),
+            _ => None,
+        }
     }
 
     fn run(&self, manifest: &Manifest, ready: &Ready) -> Result<(), String> {
