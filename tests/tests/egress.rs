@@ -384,7 +384,8 @@ fn fault_61_headers_without_end_end_too() {
         vec![Act::Send(bytes)]
     });
     let outcome = forge(&provider).invoke_with("forge.list_issues", LIST, &["--timeout", "5"]);
-    assert_eq!(outcome.code, 5, "{}", outcome.stderr);
+    // More of them than anybody sends are refused long before the deadline.
+    says(&outcome, 5, "network", "broke off");
     assert!(outcome.took < Duration::from_secs(6));
 }
 

@@ -173,7 +173,14 @@ impl Egress {
                         way.settle(verdict.class == AnswerClass::Ok);
                     }
                     tracing::debug!(method, path, status = answer.status, class = ?verdict.class, ms, "answered");
-                    let wait = self.wait_for(&request, &verdict, &mut delays);
+                    let wait = if request.repeatable
+                        && verdict.class == AnswerClass::Ok
+                        && is_cut_short(&received)
+                    {
+                        delays.next()
+                    } else {
+                        self.wait_for(&request, &verdict, &mut delays)
+                    };
                     match wait.filter(|wait| fits(*wait, deadline)) {
                         Some(wait) => tokio::time::sleep(wait).await,
                         None if unsure => return Err(unsure_of(target, &received)),
@@ -335,6 +342,14 @@ impl RetainAccept for HeaderMap {
 
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Whether an answer says that it is JSON, and ends in the middle of it.
+fn is_cut_short(received: &Received) -> bool {
+    let kind = received.headers.get(reqwest::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_json = kind.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("application/json"));
+    let read = |body| serde_json::from_slice::<serde::de::IgnoredAny>(body);
+    is_json && !received.body.is_empty() && read(&received.body).is_err_and(|error| error.is_eof())
 }
 
 fn fits(wait: Duration, deadline: Instant) -> bool {
