@@ -55,7 +55,7 @@ pub fn skip(test: &str, why: &str) {
     if let Some(path) = env::var_os("JACKFIELD_SKIPS")
         && let Ok(mut file) = fs::OpenOptions::new().append(true).create(true).open(path)
     {
-        let _ = writeln!(file, "{line}");
+        let _ = file.write_all(format!("{line}\n").as_bytes());
     }
 }
 

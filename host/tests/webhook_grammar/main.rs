@@ -203,6 +203,6 @@ fn skip(line: &str) {
     eprintln!("SKIPPED: {line}");
     if let Some(path) = env::var_os("JACKFIELD_SKIPS") {
         let mut file = fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-        writeln!(file, "{line}").unwrap();
+        file.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }
