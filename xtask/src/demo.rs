@@ -147,7 +147,6 @@ struct Simulator {
 
 impl Simulator {
     fn start(token: &Path) -> Result<Self> {
-        println!("$ zoom-simulator --token-file {TOKEN}");
         let mut process = Command::new(built().join("zoom-simulator"))
             .args(["--listen", "127.0.0.1:0", "--ready-json", "--token-file"])
             .arg(token)
@@ -162,6 +161,8 @@ impl Simulator {
         let mut simulator = Self { process, api: String::new(), oauth: String::new() };
         simulator.api = text_of(&ready, "api").map_err(|_| "the simulator did not start".to_owned())?;
         simulator.oauth = text_of(&ready, "oauth")?;
+        let address = simulator.api.trim_start_matches("http://").split('/').next().unwrap_or_default();
+        println!("$ zoom-simulator --listen {address} --token-file {TOKEN} &");
         Ok(simulator)
     }
 }
