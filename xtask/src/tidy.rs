@@ -194,6 +194,11 @@ fn frozen_abi(complaints: &mut Vec<String>) {
     if sums.lines().count() < 8 {
         complaints.push("tests/abi-v1/SHA256SUMS: is not there, or cut short".to_owned());
     }
+    let pinned = |path: &Path| dependencies(&path.join("Cargo.toml"));
+    if pinned(&root().join("connector-api/abi")) != pinned(&kept.join("abi")) {
+        complaints
+            .push("connector-api/abi/Cargo.toml: the layout check compares these very versions".to_owned());
+    }
     for line in sums.lines() {
         let (sum, name) = line.split_once("  ").unwrap_or_default();
         if sum_of(&kept.join(name)).as_deref() != Some(sum) {
@@ -210,13 +215,44 @@ fn frozen_abi(complaints: &mut Vec<String>) {
     }
 }
 
+/// What a crate is built from, as its manifest says.
+fn dependencies(manifest: &Path) -> Option<String> {
+    let text = fs::read_to_string(manifest).ok()?;
+    let after = text.split_once("[dependencies]")?.1;
+    Some(after.split("\n[").next().unwrap_or_default().trim().to_owned())
+}
+
 fn sum_of(path: &PathBuf) -> Option<String> {
     let bytes = fs::read(path).ok()?;
     Some(digest::digest(&digest::SHA256, &bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
+fn manifests(directory: &Path, found: &mut Vec<PathBuf>) {
+    for path in fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name == "Cargo.toml" && fs::read_to_string(&path).is_ok_and(|text| text.contains("[package]")) {
+            found.push(path);
+        } else if path.is_dir() && !["target", "node_modules"].contains(&name.as_str()) {
+            manifests(&path, found);
+        }
+    }
+}
+
 /// Both licences are there, and every crate names them.
 fn licences(complaints: &mut Vec<String>) {
+    let mut crates = Vec::new();
+    for directory in ["connector-api", "connectors", "host", "tests", "xtask"] {
+        manifests(&root().join(directory), &mut crates);
+    }
+    // What was frozen stays as it was.
+    crates.retain(|path| !path.starts_with(root().join("tests/abi-v1")));
+    for path in crates {
+        let text = fs::read_to_string(&path).unwrap_or_default();
+        let path = path.strip_prefix(root()).unwrap_or(&path);
+        if !text.contains("license.workspace = true") && !text.contains("license = \"MIT OR Apache-2.0\"") {
+            complaints.push(format!("{}: names no licence", path.display()));
+        }
+    }
     for name in ["LICENSE-APACHE", "LICENSE-MIT"] {
         if !root().join(name).exists() {
             complaints.push(format!("{name}: is not there"));
