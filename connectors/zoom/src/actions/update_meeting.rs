@@ -138,7 +138,7 @@ fn occurrence_rules(schema: &mut Schema) {
 pub(crate) struct Output {
     /// The meeting's number
     meeting_id: Id,
-    /// Whether Zoom has what was sent; absent if it was not read back
+    /// Whether Zoom has what was sent, as far as it shows it; absent if it was not read back
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<bool>,
     /// What Zoom has instead of what was sent
