@@ -218,3 +218,17 @@ fn a_worker_outlives_the_thread_that_first_called_it() {
         "it is the worker that was there before"
     );
 }
+
+#[tokio::test]
+async fn a_call_that_is_stopped_before_it_has_arrived_costs_the_worker_nothing() {
+    let (workers, faulty) = (workers(), library("libfaulty.so"));
+    assert_eq!(said(workers.call(&faulty, call("keep", slow(0), LONG)).await), "kept");
+    let large = message::encode(b"{}", &vec![0; 15 * 1024 * 1024]);
+    let late = Call { message: large, ..call("", slow(0), Duration::from_millis(1)) };
+    assert!(matches!(workers.call(&faulty, late).await, Err(Failed::Stopped)));
+    let answer = workers.call(&faulty, call("ask-with-what-was-kept", slow(0), LONG)).await;
+    assert!(
+        matches!(answer, Err(Failed::Said(error)) if error.kind == ErrorKind::CallEnded),
+        "it is the worker that was there before"
+    );
+}

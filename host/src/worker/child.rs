@@ -175,8 +175,11 @@ async fn serve_calls(connector: Arc<ConnectorBox>, sender: &Sender, mut receiver
                 calls.insert(id, cancel);
                 tokio::spawn(run(connector.clone(), sender.clone(), id, bytes, host, cancelled));
             }
-            // One that has answered is gone from the list, and its answer is on the way.
-            Kind::Cancel => drop(calls.remove(&id)),
+            Kind::Cancel => match calls.remove(&id) {
+                Some(cancel) => drop(cancel),
+                // It never arrived, or it has answered, and then nobody minds this.
+                None => sender.send(Kind::Ended, id, Vec::new()),
+            },
             Kind::Reply | Kind::ReplyFailure => {
                 let waiter = waiting.lock().ok().and_then(|mut waiting| waiting.remove(&id));
                 if let Some(waiter) = waiter {

@@ -193,7 +193,6 @@ impl Receiver {
                 Err(frame::BadFrame) => return Err(Gone::Violation("bytes that are no frame")),
                 Ok(Some((frame, len))) => {
                     let key = (frame.kind, frame.id);
-                    let len_of_frame = frame.payload.len();
                     let whole = match frame.then {
                         Then::Whole if !self.partial.contains_key(&key) => Some(frame.payload.to_vec()),
                         Then::GivenUp => {
@@ -219,7 +218,7 @@ impl Receiver {
                                 message
                             } else {
                                 if let Some(orders) = self.orders.upgrade() {
-                                    let _ = orders.send(Order::Taken(key.0, key.1, len_of_frame));
+                                    let _ = orders.send(Order::Taken(key.0, key.1, frame.payload.len()));
                                 }
                                 None
                             }
