@@ -16,6 +16,7 @@ use connector_protocol::{
     Error, ErrorKind, Problem, Result, did_you_mean,
     manifest::{Action, Auth, CAPABILITIES, Effect, PagingStyle},
     message::{Context, RunAnswer, RunCall},
+    schema::escape,
     validate::Validator,
 };
 use serde_json::{Map, Value, value::RawValue};
@@ -226,6 +227,33 @@ impl Host {
                 format!("the connector `{}` has no auth variant `{}`", manifest.id, name.escape_debug());
             Error::new(ErrorKind::Unknown, text).hint(format!("there are {}", known.join(", ")))
         })
+    }
+
+    /// Checks what is given of a connection's parameters. What is missing may not be needed, as long as there is a token.
+    ///
+    /// # Errors
+    ///
+    /// With each problem at its parameter.
+    pub fn check_parameters(&self, library: &Library, auth: &Auth, given: &Map<String, Value>) -> Result<()> {
+        let mut schema = auth.parameters.clone();
+        schema.remove("required");
+        let problems = if schema.is_empty() {
+            given
+                .keys()
+                .map(|name| Problem::new(format!("/{}", escape(name)), "is not a parameter"))
+                .collect()
+        } else {
+            let unusable =
+                |error| Error::new(ErrorKind::PluginRefused, format!("its parameters are unusable: {error}"));
+            let validator = Validator::new(library.manifest.standalone(&schema)).map_err(unusable)?;
+            validator.check(&Value::Object(given.clone()))
+        };
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let text = format!("the parameters of a connection by `{}` do not fit", auth.name);
+        let hint = format!("see what it takes: jackfield connector show {} -o json", library.id());
+        Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint(hint))
     }
 
     /// Runs an action, until it is done or `stop` is.

@@ -3,10 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
-use connector_protocol::{
-    manifest::{Action, Auth, AuthKind, Effect, Manifest, Scopes},
-    validate::Validator,
-};
+use connector_protocol::manifest::{Action, AuthKind, Effect, Manifest, Scopes};
 use jackfield::{
     Error, ErrorKind, Result,
     egress::Credential,
@@ -285,7 +282,7 @@ impl Invoke {
             }
             parameters.insert(name.to_owned(), Value::String(value.to_owned()));
         }
-        check_parameters(&library.manifest, auth, &parameters)?;
+        host.check_parameters(library, auth, &parameters)?;
         if matches!(auth.kind, AuthKind::None {}) && !self.token_stdin && self.token_file.is_none() {
             return Ok(Credential { auth: auth.name.clone(), parameters, ..Credential::default() });
         }
@@ -332,37 +329,6 @@ impl Invoke {
         }
         Ok(items.map_or(0, Vec::len))
     }
-}
-
-/// Checks what is given of a connection's parameters. What is missing may not be needed, as long as a token is given.
-fn check_parameters(manifest: &Manifest, auth: &Auth, parameters: &Map<String, Value>) -> Result<()> {
-    let mut schema = auth.parameters.clone();
-    schema.remove("required");
-    if schema.is_empty() && !parameters.is_empty() {
-        let text = format!("a connection by `{}` has no parameters", auth.name);
-        return Err(Error::new(ErrorKind::InvalidInput, text).hint("leave --parameter out"));
-    }
-    let unusable =
-        |error| Error::new(ErrorKind::PluginRefused, format!("its parameters cannot be checked: {error}"));
-    let problems = Validator::new(manifest.standalone(&schema))
-        .map_err(unusable)?
-        .check(&Value::Object(parameters.clone()));
-    if problems.is_empty() {
-        return Ok(());
-    }
-    let text = format!("the parameters of a connection by `{}` do not fit", auth.name);
-    let known: Vec<&str> = auth
-        .parameters
-        .get("properties")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .map(|(name, _)| name.as_str())
-        .filter(|name| !auth.secret_names().any(|secret| secret == *name))
-        .collect();
-    Err(Error::new(ErrorKind::InvalidInput, text)
-        .problems(problems)
-        .hint(format!("there are {}", known.join(", "))))
 }
 
 /// Says what to type where the credential is what is wrong.
