@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Manifest, Problem,
+    answers::AnswerClass,
     manifest::{
         AuthKind, Client, Endpoint, MANIFEST_VERSION, PagingStyle, Placement, Schema, Scopes, Source,
     },
@@ -43,6 +44,7 @@ fn run(manifest: &Manifest, strict: bool) -> Vec<Problem> {
     checker.identity();
     checker.places();
     checker.auth();
+    checker.answers();
     checker.webhooks();
     checker.operations();
     checker.definitions();
@@ -58,6 +60,15 @@ struct Checker<'a> {
 impl<'a> Checker<'a> {
     fn problem(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.problems.push(Problem::new(path, message));
+    }
+
+    /// A class that is read as none is for answers of a later host; in a manifest it is a mistake.
+    fn answers(&mut self) {
+        for (index, rule) in self.manifest.answers.rules.iter().enumerate() {
+            if rule.class == AnswerClass::Other {
+                self.problem(format!("/answers/rules/{index}/class"), "is not a class of answers");
+            }
+        }
     }
 
     fn identity(&mut self) {
@@ -559,6 +570,11 @@ mod tests {
                 "`wigdet` is not a keyword; did you mean `widget`?",
             ),
             ("/actions/0/paging/items", json!("list"), "`list` is not a JSON pointer"),
+            (
+                "/answers",
+                json!({"rules": [{"class": "expird", "status": [400]}]}),
+                "/answers/rules/0/class is not a class of answers",
+            ),
             ("/triggers/0/source/hook", json!("other"), "`other` is not among `webhooks`"),
             ("/triggers/0/source/events", json!([]), "must name the provider's events"),
             ("/triggers/0/source", json!({"kind": "poll", "every_seconds": 0}), "must be at least 1"),

@@ -119,9 +119,6 @@ pub struct DeliveryCall {
     pub name: String,
     /// The delivery, without its body.
     pub delivery: DeliveryHead,
-    /// What the subscription chose, where the webhook was registered for one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parameters: Option<Map<String, Value>>,
     /// What holds for this call. There is no connection yet: the events say which one they are for.
     pub context: Context,
 }

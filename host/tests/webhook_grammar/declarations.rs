@@ -60,6 +60,12 @@ fn a_declaration_that_would_let_somebody_in_is_refused() {
         ("/verify/at", &|webhook| {
             webhook["verify"] = json!({"kind": "shared_secret", "at": {"pointer": "x"}})
         }),
+        ("/secret", &|webhook| drop(webhook.as_object_mut().unwrap().remove("secret"))),
+        ("/handshakes/0/answer/json/hash", &|webhook| {
+            webhook.as_object_mut().unwrap().remove("secret");
+            webhook["verify"] = json!({"kind": "custom"});
+            webhook["handshakes"][0]["answer"] = hmac.clone();
+        }),
         ("/secret/encoding", &|webhook| {
             webhook["verify"]["kind"] = json!("ed25519");
         }),
@@ -101,4 +107,10 @@ fn a_declaration_that_would_let_somebody_in_is_refused() {
     // What is allowed: an HMAC behind a secret, and a secret in every item of a list.
     assert!(problems(&|webhook| webhook["handshakes"][0]["answer"] = hmac.clone()).is_empty());
     assert!(problems(&|webhook| webhook["verify"] = shared.clone()).is_empty());
+    // And no secret, where the connector proves deliveries by other means.
+    let without = |webhook: &mut Value| {
+        webhook.as_object_mut().unwrap().remove("secret");
+        webhook["verify"] = json!({"kind": "custom"});
+    };
+    assert!(problems(&without).is_empty());
 }

@@ -47,11 +47,15 @@ impl Webhook {
     /// The webhook named `default`: JSON by POST, told apart by the body's hash.
     #[must_use]
     pub fn new(secret: Secret, verify: Verify) -> Self {
+        Self::with(Some(secret), verify)
+    }
+
+    fn with(secret: Option<Secret>, verify: Verify) -> Self {
         Self {
             name: "default".to_owned(),
             methods: post(),
             content_types: json(),
-            secret: Some(secret),
+            secret,
             handshake_secret: None,
             verify,
             distinct: vec![Select::BodyHash],
@@ -65,9 +69,7 @@ impl Webhook {
     /// its deliveries.
     #[must_use]
     pub fn custom() -> Self {
-        let mut webhook = Self::new(Secret::of_integration(""), Verify::Custom {});
-        webhook.secret = None;
-        webhook
+        Self::with(None, Verify::Custom {})
     }
 
     /// Says where the name of the event stands.
