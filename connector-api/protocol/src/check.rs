@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     Manifest, Problem,
     answers::AnswerClass,
+    keywords::Keywords,
     manifest::{
         AuthKind, Client, Endpoint, MANIFEST_VERSION, PagingStyle, Placement, Schema, Scopes, Source,
     },
@@ -23,12 +24,6 @@ use crate::{
 /// How deep a schema may be nested, and how many schemas one may hold: beyond this it is not a form but an attack.
 const MAX_DEPTH: usize = 24;
 const MAX_SCHEMAS: usize = 4000;
-
-/// The keywords of ours that a schema may hold (`x-` is where typos would go unnoticed).
-const EXTENSIONS: &[&str] =
-    &["x-ui", "x-secret", "x-options", "x-dynamic-schema", "x-expr", "x-timezone-field"];
-const UI_MEMBERS: &[&str] =
-    &["widget", "order", "group", "placeholder", "visibility", "rows", "unit", "enumOrder", "errors"];
 
 pub(crate) fn check(manifest: &Manifest) -> Vec<Problem> {
     run(manifest, false)
@@ -393,6 +388,24 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// What a keyword of ours refers to and is not there: a lookup, or the field of a time zone.
+    fn leads_nowhere(&self, schema: &Map<String, Value>) -> impl Iterator<Item = String> {
+        let lookups = ["x-options", "x-dynamic-schema"].into_iter().filter_map(|keyword| {
+            let name = schema.get(keyword)?.get("lookup")?.as_str()?;
+            let known = self.manifest.lookups.iter().any(|lookup| lookup.name == name);
+            (!known).then(|| format!("{keyword}: `{name}` is not among `lookups`"))
+        });
+        let fields = schema.get("properties").and_then(Value::as_object);
+        let zones = fields.into_iter().flatten().filter_map(|(name, field)| {
+            let target = schema::resolve(field, &self.manifest.defs);
+            let zone =
+                [field, target].into_iter().find_map(|schema| schema.get("x-timezone-field")?.as_str())?;
+            let known = fields.is_some_and(|fields| fields.contains_key(zone));
+            (!known).then(|| format!("x-timezone-field of `{name}`: there is no field `{zone}` beside it"))
+        });
+        lookups.chain(zones).collect::<Vec<_>>().into_iter()
+    }
+
     /// Any schema: small enough, no reference that leads outside or nowhere, no unknown keyword of ours.
     fn schema(&mut self, path: &str, schema: &'a Schema) {
         let (manifest, strict) = (self.manifest, self.strict);
@@ -402,6 +415,10 @@ impl<'a> Checker<'a> {
             count += 1;
             if at.matches('/').count() - path.matches('/').count() > 2 * MAX_DEPTH {
                 found.push((at.to_owned(), format!("is nested deeper than {MAX_DEPTH} levels")));
+            }
+            if strict {
+                found.extend(Keywords::lint(members).into_iter().map(|problem| (at.to_owned(), problem)));
+                found.extend(self.leads_nowhere(members).map(|problem| (at.to_owned(), problem)));
             }
             for (keyword, value) in members {
                 match keyword.as_str() {
@@ -414,16 +431,6 @@ impl<'a> Checker<'a> {
                     "$dynamicRef" | "$recursiveRef" | "$id" | "$anchor" | "$dynamicAnchor" => {
                         found.push((format!("{at}/{keyword}"), "is not used in manifests".to_owned()));
                     }
-                    "x-ui" if strict => {
-                        for member in value.as_object().into_iter().flatten().map(|(name, _)| name) {
-                            if !UI_MEMBERS.contains(&member.as_str()) {
-                                found.push((format!("{at}/x-ui"), unknown(member, UI_MEMBERS)));
-                            }
-                        }
-                    }
-                    other if strict && other.starts_with("x-") && !EXTENSIONS.contains(&other) => {
-                        found.push((at.to_owned(), unknown(other, EXTENSIONS)));
-                    }
                     _ => {}
                 }
             }
@@ -435,13 +442,6 @@ impl<'a> Checker<'a> {
         for (path, message) in found {
             self.problem(path, message);
         }
-    }
-}
-
-fn unknown(name: &str, known: &[&str]) -> String {
-    match crate::did_you_mean(name, known.iter().copied()) {
-        Some(meant) => format!("`{name}` is not a keyword; did you mean `{meant}`?"),
-        None => format!("`{name}` is not a keyword; there are {}", known.join(", ")),
     }
 }
 
@@ -567,7 +567,7 @@ mod tests {
             (
                 "/$defs/Size/x-ui",
                 json!({"wigdet": "radio"}),
-                "`wigdet` is not a keyword; did you mean `widget`?",
+                "x-ui: `wigdet` is not known; did you mean `widget`?",
             ),
             ("/actions/0/paging/items", json!("list"), "`list` is not a JSON pointer"),
             (

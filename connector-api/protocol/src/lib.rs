@@ -14,6 +14,7 @@ mod check;
 pub mod compat;
 mod error;
 pub mod json;
+pub mod keywords;
 pub mod manifest;
 pub mod message;
 mod name;

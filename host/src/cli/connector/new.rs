@@ -35,6 +35,7 @@ const API: &[(&str, &str)] = api![
     "protocol/src/compat.rs",
     "protocol/src/error.rs",
     "protocol/src/json.rs",
+    "protocol/src/keywords.rs",
     "protocol/src/lib.rs",
     "protocol/src/manifest.rs",
     "protocol/src/manifest/auth.rs",
