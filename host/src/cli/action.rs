@@ -196,10 +196,10 @@ fn form(host: &Host, name: &str, format: Format) -> Result<()> {
     match format {
         Format::Json => output::json(&form),
         Format::Ndjson => output::json_line(&form),
-        Format::Name => form.fields.iter().for_each(|field| output::data(&field.name)),
+        Format::Name => form.object.fields.iter().for_each(|field| output::data(&field.name)),
         Format::Table => {
             let width = output::terminal_width().map_or(100, |width| usize::from(width).min(100));
-            output::data(&forms::text(&form, width));
+            output::data(&forms::describe(&form, width));
         }
     }
     Ok(())

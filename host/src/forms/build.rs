@@ -1,103 +1,178 @@
 //! From schema to form.
+//!
+//! A schema says in many places what becomes of one field: at `properties`, at what is merged by `allOf`, behind `if`,
+//! `dependentRequired` and the like. Here all of it comes together at the field: what it asks for, when it is there, when it
+//! must be filled, what it takes under which conditions. What a schema says that a form cannot show exactly is left to the
+//! schema: the field is then always there, and the check has the last word.
+
+mod merge;
+mod object;
 
 use connector_protocol::schema::resolve;
 use serde_json::{Map, Value};
 
-use super::{Choice, Constraint, Field, Form, Kind, Rule};
+use self::merge::merged;
+use super::model::{Choice, Field, Form, Kind, Limit, Object, VERSION};
+use crate::forms::Condition;
 
 /// How deep a form goes. A schema that refers to itself ends as JSON there.
-const MAX_DEPTH: usize = 6;
+const MAX_DEPTH: usize = 8;
+
+/// How many fields a form has at most; what is beyond is asked for as JSON.
+const MAX_FIELDS: usize = 2000;
 
 /// Makes the form of a [standalone](connector_protocol::Manifest::standalone) schema of an object.
 #[must_use]
 pub fn build(title: &str, description: &str, schema: &Value) -> Form {
     let empty = Map::new();
-    let builder = Builder { defs: schema.get("$defs").and_then(Value::as_object).unwrap_or(&empty) };
-    let (fields, rules) = builder.object(schema, 0);
-    Form { title: title.to_owned(), description: description.to_owned(), fields, rules }
+    let defs = schema.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
+    let builder = Builder { defs, fields: std::cell::Cell::new(0) };
+    let object = schema.as_object().map(|schema| builder.object(vec![Part::certain(schema.clone())], 0));
+    Form {
+        form_version: VERSION,
+        title: title.to_owned(),
+        description: description.to_owned(),
+        object: object.unwrap_or_default(),
+    }
+}
+
+/// What a schema says of something, and when that counts.
+#[derive(Clone)]
+struct Part {
+    when: Condition,
+    schema: Map<String, Value>,
+}
+
+impl Part {
+    fn certain(schema: Map<String, Value>) -> Self {
+        Self { when: Condition::always(), schema }
+    }
 }
 
 struct Builder<'a> {
     defs: &'a Map<String, Value>,
+    fields: std::cell::Cell<usize>,
 }
 
 impl Builder<'_> {
-    fn object(&self, schema: &Value, depth: usize) -> (Vec<Field>, Vec<Rule>) {
-        let required: Vec<&str> = strings(schema.get("required"));
-        let properties = schema.get("properties").and_then(Value::as_object);
-        let fields = properties
-            .into_iter()
-            .flatten()
-            .map(|(name, schema)| self.field(name, schema, required.contains(&name.as_str()), depth))
-            .collect();
-        let mut rules: Vec<Rule> =
-            schema.get("allOf").and_then(Value::as_array).into_iter().flatten().filter_map(rule).collect();
-        rules.extend(not_together(schema));
-        (fields, rules)
-    }
-
-    fn field(&self, name: &str, schema: &Value, required: bool, depth: usize) -> Field {
-        let (target, clearable) = self.target(schema);
-        // What stands beside a reference goes before what stands behind it.
-        let either = |keyword: &str| schema.get(keyword).or_else(|| target.get(keyword));
-        let text = |keyword: &str| either(keyword).and_then(Value::as_str).map(str::to_owned);
-        let flag = |keyword: &str| either(keyword) == Some(&Value::Bool(true));
-        let ui = |member: &str| {
-            [schema, target].iter().find_map(|schema| schema.get("x-ui")?.get(member)).and_then(Value::as_str)
-        };
+    /// A field of this name, from all that is said of it. What counts only under a condition narrows it.
+    fn field(&self, name: &str, parts: Vec<Part>, depth: usize) -> Field {
+        self.fields.set(self.fields.get() + 1);
+        let (certain, conditional): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(|part| part.when.is_always());
+        let certain = certain.into_iter().map(|part| self.followed(part.schema)).reduce(merged).unwrap_or_default();
+        let (schema, clearable) = self.without_null(certain);
+        let text = |keyword: &str| schema.get(keyword).and_then(Value::as_str).map(str::to_owned);
+        let flag = |keyword: &str| schema.get(keyword) == Some(&Value::Bool(true));
+        let ui = |member: &str| schema.get("x-ui").and_then(|ui| ui.get(member));
+        let ui_text = |member: &str| ui(member).and_then(Value::as_str).map(str::to_owned);
+        let visibility = ui_text("visibility").unwrap_or_default();
         Field {
             name: name.to_owned(),
             label: text("title").unwrap_or_else(|| humanise(name)),
             help: text("description").unwrap_or_default(),
-            required,
-            secret: flag("x-secret"),
+            placeholder: ui_text("placeholder"),
+            required: false,
+            required_when: None,
+            shown_when: None,
+            limits: conditional.iter().filter_map(limit).collect(),
+            secret: flag("x-secret") || flag("writeOnly"),
             deprecated: flag("deprecated"),
-            advanced: ui("visibility") == Some("advanced"),
-            group: ui("group").map(str::to_owned),
-            default: either("default").cloned(),
-            examples: either("examples").and_then(Value::as_array).cloned().unwrap_or_default(),
-            unit: ui("unit").map(str::to_owned),
+            important: visibility == "important",
+            advanced: visibility == "advanced",
+            group: ui_text("group"),
+            default: schema.get("default").cloned(),
+            examples: schema.get("examples").and_then(Value::as_array).cloned().unwrap_or_default(),
+            unit: ui_text("unit"),
             clearable,
-            kind: self.kind(target, ui("widget"), text("x-timezone-field"), depth),
+            options: schema.get("x-options").cloned(),
+            expressions: text("x-expr").filter(|word| word != "allow"),
+            kind: self.kind(&schema, conditional, depth),
         }
     }
 
-    /// The schema that a field is really about: behind a reference, and beside a `null` that clears.
-    fn target<'s>(&'s self, schema: &'s Value) -> (&'s Value, bool) {
-        let target = resolve(schema, self.defs);
-        let branches = target.get("anyOf").and_then(Value::as_array);
-        if let Some([value, null]) = branches.map(Vec::as_slice)
-            && null.get("type").is_some_and(|kind| kind == "null")
+    /// A schema with what it refers to, and what stands beside the reference before that.
+    fn followed(&self, mut schema: Map<String, Value>) -> Map<String, Value> {
+        let target = resolve(&Value::Object(schema.clone()), self.defs).clone();
+        if schema.shift_remove("$ref").is_some()
+            && let Value::Object(target) = target
         {
-            return (resolve(value, self.defs), true);
+            for (keyword, value) in target {
+                schema.entry(keyword).or_insert(value);
+            }
         }
-        (target, false)
+        schema
     }
 
-    fn kind(
-        &self,
-        schema: &Value,
-        widget: Option<&str>,
-        timezone_field: Option<String>,
-        depth: usize,
-    ) -> Kind {
-        if let Some(choices) = choices(schema) {
-            return Kind::Choice { choices };
+    /// What a value is beside the `null` that clears it, and whether there is such a one.
+    fn without_null(&self, mut schema: Map<String, Value>) -> (Map<String, Value>, bool) {
+        if let Some(Value::Array(types)) = schema.get_mut("type") {
+            let count = types.len();
+            types.retain(|kind| kind != "null");
+            let clearable = types.len() < count && !types.is_empty();
+            if let [one] = types.as_slice() {
+                let one = one.clone();
+                schema.insert("type".to_owned(), one);
+            }
+            return (schema, clearable);
         }
+        for keyword in ["anyOf", "oneOf"] {
+            let Some(Value::Array(branches)) = schema.get(keyword) else { continue };
+            let (nulls, mut others): (Vec<Value>, Vec<Value>) =
+                branches.clone().into_iter().partition(|branch| branch.get("type").is_some_and(|kind| kind == "null"));
+            if nulls.is_empty() || others.is_empty() {
+                continue;
+            }
+            if others.len() > 1 {
+                schema.insert(keyword.to_owned(), Value::Array(others));
+                return (schema, true);
+            }
+            schema.shift_remove(keyword);
+            if let Value::Object(other) = others.remove(0) {
+                for (keyword, value) in self.followed(other) {
+                    schema.entry(keyword).or_insert(value);
+                }
+            }
+            return (schema, true);
+        }
+        (schema, false)
+    }
+
+    fn kind(&self, schema: &Map<String, Value>, conditional: Vec<Part>, depth: usize) -> Kind {
+        let ui = |member: &str| schema.get("x-ui").and_then(|ui| ui.get(member));
+        let widget = ui("widget").and_then(Value::as_str);
+        let text = |keyword: &str| schema.get(keyword).and_then(Value::as_str).map(str::to_owned);
         let number = |keyword: &str| schema.get(keyword).and_then(Value::as_u64);
-        let format = schema.get("format").and_then(Value::as_str);
-        match (type_of(schema), widget, format) {
+        if let Some(value) = schema.get("const") {
+            return Kind::Constant { value: value.clone() };
+        }
+        if let Some(choices) = choices(schema) {
+            return Kind::Choice { choices, open: widget == Some("radio") };
+        }
+        let too_much = depth >= MAX_DEPTH || self.fields.get() >= MAX_FIELDS;
+        if let (Some(options), false) = (self.either(schema, depth), too_much) {
+            return Kind::Either { options };
+        }
+        match (type_of(schema), widget, schema.get("format").and_then(Value::as_str)) {
             (_, Some("time-zone"), _) => Kind::TimeZone,
             (_, Some("date-time"), _) | (Some("string"), _, Some("date-time")) => {
-                Kind::DateTime { timezone_field }
+                Kind::DateTime { timezone_field: text("x-timezone-field") }
             }
-            (Some("string"), _, Some("date")) => Kind::Date,
+            (_, Some("date"), _) | (Some("string"), _, Some("date")) => Kind::Date,
+            (Some("string"), ..) if schema.contains_key("contentMediaType") || schema.contains_key("contentEncoding") => {
+                Kind::File { media_type: text("contentMediaType"), encoding: text("contentEncoding") }
+            }
             (Some("string"), widget, format) => Kind::Text {
-                multiline: widget == Some("textarea"),
+                rows: (widget == Some("textarea")).then(|| {
+                    ui("rows").and_then(Value::as_u64).and_then(|rows| u8::try_from(rows).ok()).unwrap_or(4)
+                }),
                 format: format.map(str::to_owned),
                 min_length: number("minLength"),
                 max_length: number("maxLength"),
-                pattern: schema.get("pattern").and_then(Value::as_str).map(str::to_owned),
+                pattern: text("pattern"),
+                pattern_message: schema
+                    .get("x-ui")
+                    .and_then(|ui| ui.get("errors")?.get("pattern")?.as_str())
+                    .map(str::to_owned),
             },
             (Some(kind @ ("integer" | "number")), ..) => Kind::Number {
                 integer: kind == "integer",
@@ -105,55 +180,144 @@ impl Builder<'_> {
                 maximum: schema.get("maximum").cloned(),
             },
             (Some("boolean"), ..) => Kind::Toggle,
-            (Some("array"), ..) if depth < MAX_DEPTH => match schema.get("items") {
-                Some(items) => Kind::List {
-                    item: Box::new(self.field("", items, true, depth + 1)),
-                    min_items: number("minItems"),
-                    max_items: number("maxItems"),
-                },
-                None => Kind::Json,
-            },
-            (Some("object"), ..) if depth < MAX_DEPTH && schema.get("properties").is_some() => {
-                let (fields, rules) = self.object(schema, depth + 1);
-                Kind::Object { fields, rules }
+            (Some("array"), ..) if !too_much => self.list(schema, conditional, depth),
+            (Some("object"), ..) if !too_much => {
+                let mut parts = vec![Part::certain(schema.clone())];
+                parts.extend(
+                    conditional.into_iter().map(|part| Part { when: part.when.from_below(), schema: part.schema }),
+                );
+                let object = self.object(parts, depth + 1);
+                let says_nothing = object.fields.is_empty() && object.variants.is_none() && object.more.is_none();
+                if says_nothing { Kind::Json } else { Kind::Object(object) }
             }
             _ => Kind::Json,
         }
     }
+
+    fn list(&self, schema: &Map<String, Value>, conditional: Vec<Part>, depth: usize) -> Kind {
+        let number = |keyword: &str| schema.get(keyword).and_then(Value::as_u64);
+        let (min_items, max_items) = (number("minItems"), number("maxItems"));
+        // A list of which each place is of a kind of its own is nothing that people fill by adding rows.
+        let (Some(Value::Object(items)), false) = (schema.get("items"), schema.contains_key("prefixItems")) else {
+            return Kind::Json;
+        };
+        if schema.get("uniqueItems") == Some(&Value::Bool(true))
+            && let Some(choices) = choices(&self.followed(items.clone()))
+        {
+            return Kind::Choices { choices, min_items, max_items };
+        }
+        let mut parts = vec![Part::certain(items.clone())];
+        parts.extend(conditional.into_iter().filter_map(|part| {
+            let items = part.schema.get("items")?.as_object()?.clone();
+            Some(Part { when: part.when.from_below(), schema: items })
+        }));
+        let mut item = self.field("", parts, depth + 1);
+        item.required = true;
+        Kind::List { item: Box::new(item), min_items, max_items }
+    }
+
+    /// The kinds of value of which a field has one, if they are not all objects.
+    fn either(&self, schema: &Map<String, Value>, depth: usize) -> Option<Vec<Field>> {
+        let branches = ["oneOf", "anyOf"].iter().find_map(|keyword| schema.get(*keyword)?.as_array())?;
+        let branches: Vec<Map<String, Value>> =
+            branches.iter().filter_map(Value::as_object).map(|branch| self.followed(branch.clone())).collect();
+        let is_object = |branch: &Map<String, Value>| type_of(branch) == Some("object");
+        if schema.get("type").is_some_and(|kind| kind == "object") || branches.is_empty() || branches.iter().all(is_object) {
+            return None;
+        }
+        let option = |branch: Map<String, Value>| {
+            let title = branch.get("title").and_then(Value::as_str).map(str::to_owned);
+            let mut whole = schema.clone();
+            ["oneOf", "anyOf", "title", "description", "default", "examples"].iter().for_each(|keyword| {
+                whole.shift_remove(*keyword);
+            });
+            let mut field = self.field("", vec![Part::certain(merged(branch, whole))], depth + 1);
+            field.required = true;
+            field.label = title.unwrap_or_else(|| kind_word(&field.kind).to_owned());
+            field
+        };
+        Some(branches.into_iter().map(option).collect())
+    }
+
+    fn object(&self, parts: Vec<Part>, depth: usize) -> Object {
+        object::build(self, parts, depth)
+    }
+}
+
+/// What people call a kind of value.
+fn kind_word(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Text { .. } => "Text",
+        Kind::File { .. } => "File",
+        Kind::Number { .. } => "Number",
+        Kind::Toggle => "Yes or no",
+        Kind::Choice { .. } => "One of several",
+        Kind::Date => "Date",
+        Kind::DateTime { .. } => "Date and time",
+        Kind::TimeZone => "Time zone",
+        Kind::Choices { .. } | Kind::List { .. } => "List",
+        Kind::Object(_) => "Fields",
+        Kind::Constant { .. } => "This value",
+        Kind::Either { .. } | Kind::Json => "JSON",
+    }
 }
 
 /// The type to ask for. Of several, the one that people write: a list rather than its text, text rather than a number.
-fn type_of(schema: &Value) -> Option<&str> {
-    match schema.get("type")? {
-        Value::String(one) => Some(one),
-        Value::Array(many) => {
+fn type_of(schema: &Map<String, Value>) -> Option<&str> {
+    match schema.get("type") {
+        Some(Value::String(one)) => Some(one),
+        Some(Value::Array(many)) => {
             let many: Vec<&str> = many.iter().filter_map(Value::as_str).collect();
-            ["array", "object", "string", "number", "integer", "boolean"]
-                .into_iter()
-                .find(|kind| many.contains(kind))
+            ["array", "object", "string", "number", "integer", "boolean"].into_iter().find(|kind| many.contains(kind))
         }
-        _ => None,
+        // What has properties is meant as an object, whoever forgot to say so.
+        _ => ["properties", "patternProperties"].iter().any(|keyword| schema.contains_key(*keyword)).then_some("object"),
     }
 }
 
-fn choices(schema: &Value) -> Option<Vec<Choice>> {
-    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+fn choices(schema: &Map<String, Value>) -> Option<Vec<Choice>> {
+    let mut choices: Vec<Choice> = if let Some(values) = schema.get("enum").and_then(Value::as_array) {
         let choice = |value: &Value| Choice { value: value.clone(), title: plain(value), help: None };
-        return Some(values.iter().map(choice).collect());
-    }
-    let branches = schema.get("oneOf")?.as_array()?;
-    let choice = |branch: &Value| {
-        let value = branch.get("const")?.clone();
-        let text = |keyword: &str| branch.get(keyword).and_then(Value::as_str).map(str::to_owned);
-        Some(Choice {
-            title: text("title").unwrap_or_else(|| plain(&value)),
-            help: text("description"),
-            value,
-        })
+        values.iter().map(choice).collect()
+    } else {
+        let branches = ["oneOf", "anyOf"].iter().find_map(|keyword| schema.get(*keyword)?.as_array())?;
+        let choice = |branch: &Value| {
+            let value = branch.get("const")?.clone();
+            let text = |keyword: &str| branch.get(keyword).and_then(Value::as_str).map(str::to_owned);
+            Some(Choice { title: text("title").unwrap_or_else(|| plain(&value)), help: text("description"), value })
+        };
+        branches.iter().map(choice).collect::<Option<_>>()?
     };
-    branches.iter().map(choice).collect()
+    if choices.is_empty() {
+        return None;
+    }
+    if let Some(order) = schema.get("x-ui").and_then(|ui| ui.get("enumOrder")?.as_array()) {
+        choices.sort_by_key(|choice| order.iter().position(|value| *value == choice.value).unwrap_or(usize::MAX));
+    }
+    Some(choices)
 }
 
+/// What a schema that counts only under a condition takes of the values that a field may have.
+fn limit(part: &Part) -> Option<Limit> {
+    let schema = &part.schema;
+    let values = match (schema.get("const"), schema.get("enum").and_then(Value::as_array)) {
+        (Some(value), _) => vec![value.clone()],
+        (None, values) => values.cloned().unwrap_or_default(),
+    };
+    let messages = schema.get("x-ui").and_then(|ui| ui.get("errors")).and_then(Value::as_object);
+    let limit = Limit {
+        when: part.when.clone(),
+        values,
+        minimum: schema.get("minimum").cloned(),
+        maximum: schema.get("maximum").cloned(),
+        messages: messages.into_iter().flatten().filter_map(|(_, text)| text.as_str()).map(str::to_owned).collect(),
+    };
+    let says_something =
+        !limit.values.is_empty() || limit.minimum.is_some() || limit.maximum.is_some() || !limit.messages.is_empty();
+    says_something.then_some(limit)
+}
+
+/// A value of the schema as a person writes it.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
@@ -165,182 +329,4 @@ fn humanise(name: &str) -> String {
     characters
         .next()
         .map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + characters.as_str())
-}
-
-fn strings(value: Option<&Value>) -> Vec<&str> {
-    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
-}
-
-fn owned(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| (*name).to_owned()).collect()
-}
-
-fn rule(condition: &Value) -> Option<Rule> {
-    if let Some(together) = not_together(condition) {
-        return Some(together);
-    }
-    let test = condition.get("if")?;
-    let (field, is) = match test.get("properties").and_then(Value::as_object) {
-        Some(properties) => {
-            let (field, test) = properties.iter().next().filter(|_| properties.len() == 1)?;
-            let values = match (test.get("const"), test.get("enum").and_then(Value::as_array)) {
-                (Some(value), _) => vec![value.clone()],
-                (None, Some(values)) => values.clone(),
-                (None, None) => return None,
-            };
-            (field.clone(), values)
-        }
-        None => (strings(test.get("required")).first().map(|field| (*field).to_owned())?, Vec::new()),
-    };
-    let branch = |word: &str| {
-        let branch = condition.get(word);
-        let require = owned(&strings(branch.and_then(|branch| branch.get("required"))));
-        let properties = branch.and_then(|branch| branch.get("properties")).and_then(Value::as_object);
-        let forbid = properties.into_iter().flatten().filter(|(_, schema)| **schema == Value::Bool(false));
-        (require, forbid.map(|(name, _)| name.clone()).collect::<Vec<_>>())
-    };
-    let ((require, forbid), (otherwise_require, otherwise_forbid)) = (branch("then"), branch("else"));
-    let narrowed = condition.pointer("/then/properties").and_then(Value::as_object);
-    let constrain =
-        narrowed.into_iter().flatten().filter_map(|(name, schema)| constraint(name, schema)).collect();
-    Some(Rule::When { field, is, require, forbid, constrain, otherwise_require, otherwise_forbid })
-}
-
-/// What a schema that applies under a condition asks of a field, or of the fields in it: `settings.approval_type`.
-fn constraint(name: &str, schema: &Value) -> Option<Constraint> {
-    let schema = schema.as_object()?;
-    if let Some((inner, schema)) =
-        schema.get("properties").and_then(Value::as_object).and_then(|p| p.iter().next())
-    {
-        return constraint(&format!("{name}.{inner}"), schema);
-    }
-    let values = match (schema.get("const"), schema.get("enum").and_then(Value::as_array)) {
-        (Some(value), _) => vec![value.clone()],
-        (None, values) => values.cloned().unwrap_or_default(),
-    };
-    let messages = schema.get("x-ui").and_then(|ui| ui.get("errors")).and_then(Value::as_object);
-    Some(Constraint {
-        field: name.to_owned(),
-        values,
-        minimum: schema.get("minimum").cloned(),
-        maximum: schema.get("maximum").cloned(),
-        messages: messages
-            .into_iter()
-            .flatten()
-            .filter_map(|(_, text)| text.as_str())
-            .map(str::to_owned)
-            .collect(),
-    })
-}
-
-fn not_together(schema: &Value) -> Option<Rule> {
-    let fields = owned(&strings(schema.get("not")?.get("required")));
-    let message = schema.pointer("/x-ui/errors/not").and_then(Value::as_str).map(str::to_owned);
-    (fields.len() > 1).then_some(Rule::NotTogether { fields, message })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn each_kind_of_field_is_recognised() {
-        let form = build(
-            "T",
-            "D",
-            &json!({
-                "type": "object",
-                "required": ["name"],
-                "properties": {
-                    "name": {"type": "string", "maxLength": 5, "description": "A name"},
-                    "notes": {"type": "string", "x-ui": {"widget": "textarea", "group": "More"}},
-                    "count": {"type": "integer", "minimum": 1, "default": 3},
-                    "on": {"type": "boolean"},
-                    "size": {"$ref": "#/$defs/Size", "description": "How large"},
-                    "id": {"type": ["string", "integer"]},
-                    "start": {"type": "string", "x-ui": {"widget": "date-time"}, "x-timezone-field": "zone"},
-                    "zone": {"type": "string", "x-ui": {"widget": "time-zone"}},
-                    "day": {"type": "string", "format": "date"},
-                    "note": {"anyOf": [{"type": "string", "x-secret": true}, {"type": "null"}]},
-                    "people": {"type": "array", "maxItems": 2, "items": {"$ref": "#/$defs/Person"}},
-                    "any": {},
-                },
-                "allOf": [
-                    {"if": {"properties": {"on": {"const": true}}, "required": ["on"]}, "then": {"required": ["size"], "properties": {"count": {"maximum": 2}}}, "else": {"properties": {"zone": false}}},
-                    {"not": {"required": ["count", "day"]}, "x-ui": {"errors": {"not": "one of them"}}},
-                ],
-                "$defs": {
-                    "Size": {"type": "string", "description": "x", "oneOf": [{"const": "s", "title": "Small"}, {"const": "l", "description": "Big"}]},
-                    "Person": {"type": "object", "required": ["email"], "properties": {"email": {"type": "string", "format": "email"}}},
-                },
-            }),
-        );
-        let kinds: Vec<String> = form
-            .fields
-            .iter()
-            .map(|field| {
-                let mut value = serde_json::to_value(field).unwrap();
-                let members = value.as_object_mut().unwrap();
-                members.retain(|name, _| !["label", "help"].contains(&name.as_str()));
-                value.to_string()
-            })
-            .collect();
-        assert_eq!(
-            kinds,
-            [
-                r#"{"name":"name","required":true,"kind":"text","max_length":5}"#,
-                r#"{"name":"notes","required":false,"group":"More","kind":"text","multiline":true}"#,
-                r#"{"name":"count","required":false,"default":3,"kind":"number","integer":true,"minimum":1}"#,
-                r#"{"name":"on","required":false,"kind":"toggle"}"#,
-                r#"{"name":"size","required":false,"kind":"choice","choices":[{"value":"s","title":"Small"},{"value":"l","title":"l","help":"Big"}]}"#,
-                r#"{"name":"id","required":false,"kind":"text"}"#,
-                r#"{"name":"start","required":false,"kind":"date_time","timezone_field":"zone"}"#,
-                r#"{"name":"zone","required":false,"kind":"time_zone"}"#,
-                r#"{"name":"day","required":false,"kind":"date"}"#,
-                r#"{"name":"note","required":false,"secret":true,"clearable":true,"kind":"text"}"#,
-                r#"{"name":"people","required":false,"kind":"list","item":{"name":"","label":"","required":true,"kind":"object","fields":[{"name":"email","label":"Email","required":true,"kind":"text","format":"email"}]},"max_items":2}"#,
-                r#"{"name":"any","required":false,"kind":"json"}"#,
-            ]
-        );
-        assert_eq!(form.fields[4].help, "How large");
-        assert_eq!(
-            form.rules,
-            [
-                Rule::When {
-                    field: "on".into(),
-                    is: vec![json!(true)],
-                    require: vec!["size".into()],
-                    forbid: vec![],
-                    constrain: vec![Constraint {
-                        field: "count".into(),
-                        values: vec![],
-                        minimum: None,
-                        maximum: Some(json!(2)),
-                        messages: vec![],
-                    }],
-                    otherwise_require: vec![],
-                    otherwise_forbid: vec!["zone".into()],
-                },
-                Rule::NotTogether {
-                    fields: vec!["count".into(), "day".into()],
-                    message: Some("one of them".into())
-                },
-            ]
-        );
-    }
-
-    #[test]
-    fn a_schema_that_refers_to_itself_ends() {
-        let form = build(
-            "T",
-            "",
-            &json!({
-                "properties": {"child": {"$ref": "#/$defs/Node"}},
-                "$defs": {"Node": {"type": "object", "properties": {"child": {"$ref": "#/$defs/Node"}}}},
-            }),
-        );
-        assert!(serde_json::to_string(&form).unwrap().contains(r#""kind":"json""#));
-    }
 }
