@@ -14,6 +14,7 @@ mod context;
 mod decode;
 #[doc(hidden)]
 pub mod export;
+pub mod form;
 mod guard;
 mod manifest;
 mod paging;

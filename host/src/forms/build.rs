@@ -58,8 +58,10 @@ impl Builder<'_> {
     /// A field of this name, from all that is said of it. What counts only under a condition narrows it.
     fn field(&self, name: &str, parts: Vec<Part>, depth: usize) -> Field {
         self.fields.set(self.fields.get() + 1);
-        let (certain, conditional): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(|part| part.when.is_always());
-        let certain = certain.into_iter().map(|part| self.followed(part.schema)).reduce(merged).unwrap_or_default();
+        let (certain, conditional): (Vec<Part>, Vec<Part>) =
+            parts.into_iter().partition(|part| part.when.is_always());
+        let certain =
+            certain.into_iter().map(|part| self.followed(part.schema)).reduce(merged).unwrap_or_default();
         let (schema, clearable) = self.without_null(certain);
         let text = |keyword: &str| schema.get(keyword).and_then(Value::as_str).map(str::to_owned);
         let flag = |keyword: &str| schema.get(keyword) == Some(&Value::Bool(true));
@@ -117,8 +119,10 @@ impl Builder<'_> {
         }
         for keyword in ["anyOf", "oneOf"] {
             let Some(Value::Array(branches)) = schema.get(keyword) else { continue };
-            let (nulls, mut others): (Vec<Value>, Vec<Value>) =
-                branches.clone().into_iter().partition(|branch| branch.get("type").is_some_and(|kind| kind == "null"));
+            let (nulls, mut others): (Vec<Value>, Vec<Value>) = branches
+                .clone()
+                .into_iter()
+                .partition(|branch| branch.get("type").is_some_and(|kind| kind == "null"));
             if nulls.is_empty() || others.is_empty() {
                 continue;
             }
@@ -152,13 +156,16 @@ impl Builder<'_> {
         if let (Some(options), false) = (self.either(schema, depth), too_much) {
             return Kind::Either { options };
         }
-        match (type_of(schema), widget, schema.get("format").and_then(Value::as_str)) {
+        let kind = type_of(schema).or_else(|| self.is_all_objects(schema).then_some("object"));
+        match (kind, widget, schema.get("format").and_then(Value::as_str)) {
             (_, Some("time-zone"), _) => Kind::TimeZone,
             (_, Some("date-time"), _) | (Some("string"), _, Some("date-time")) => {
                 Kind::DateTime { timezone_field: text("x-timezone-field") }
             }
             (_, Some("date"), _) | (Some("string"), _, Some("date")) => Kind::Date,
-            (Some("string"), ..) if schema.contains_key("contentMediaType") || schema.contains_key("contentEncoding") => {
+            (Some("string"), ..)
+                if schema.contains_key("contentMediaType") || schema.contains_key("contentEncoding") =>
+            {
                 Kind::File { media_type: text("contentMediaType"), encoding: text("contentEncoding") }
             }
             (Some("string"), widget, format) => Kind::Text {
@@ -184,10 +191,13 @@ impl Builder<'_> {
             (Some("object"), ..) if !too_much => {
                 let mut parts = vec![Part::certain(schema.clone())];
                 parts.extend(
-                    conditional.into_iter().map(|part| Part { when: part.when.from_below(), schema: part.schema }),
+                    conditional
+                        .into_iter()
+                        .map(|part| Part { when: part.when.from_below(), schema: part.schema }),
                 );
                 let object = self.object(parts, depth + 1);
-                let says_nothing = object.fields.is_empty() && object.variants.is_none() && object.more.is_none();
+                let says_nothing =
+                    object.fields.is_empty() && object.variants.is_none() && object.more.is_none();
                 if says_nothing { Kind::Json } else { Kind::Object(object) }
             }
             _ => Kind::Json,
@@ -198,7 +208,8 @@ impl Builder<'_> {
         let number = |keyword: &str| schema.get(keyword).and_then(Value::as_u64);
         let (min_items, max_items) = (number("minItems"), number("maxItems"));
         // A list of which each place is of a kind of its own is nothing that people fill by adding rows.
-        let (Some(Value::Object(items)), false) = (schema.get("items"), schema.contains_key("prefixItems")) else {
+        let (Some(Value::Object(items)), false) = (schema.get("items"), schema.contains_key("prefixItems"))
+        else {
             return Kind::Json;
         };
         if schema.get("uniqueItems") == Some(&Value::Bool(true))
@@ -216,13 +227,23 @@ impl Builder<'_> {
         Kind::List { item: Box::new(item), min_items, max_items }
     }
 
+    /// What a value may be, of several.
+    fn branches(&self, schema: &Map<String, Value>) -> Vec<Map<String, Value>> {
+        let branches = ["oneOf", "anyOf"].iter().find_map(|keyword| schema.get(*keyword)?.as_array());
+        let branches = branches.into_iter().flatten().filter_map(Value::as_object);
+        branches.map(|branch| self.followed(branch.clone())).collect()
+    }
+
+    fn is_all_objects(&self, schema: &Map<String, Value>) -> bool {
+        let branches = self.branches(schema);
+        !branches.is_empty() && branches.iter().all(|branch| type_of(branch) == Some("object"))
+    }
+
     /// The kinds of value of which a field has one, if they are not all objects.
     fn either(&self, schema: &Map<String, Value>, depth: usize) -> Option<Vec<Field>> {
-        let branches = ["oneOf", "anyOf"].iter().find_map(|keyword| schema.get(*keyword)?.as_array())?;
-        let branches: Vec<Map<String, Value>> =
-            branches.iter().filter_map(Value::as_object).map(|branch| self.followed(branch.clone())).collect();
-        let is_object = |branch: &Map<String, Value>| type_of(branch) == Some("object");
-        if schema.get("type").is_some_and(|kind| kind == "object") || branches.is_empty() || branches.iter().all(is_object) {
+        let branches = self.branches(schema);
+        let is_object = schema.get("type").is_some_and(|kind| kind == "object");
+        if is_object || branches.is_empty() || self.is_all_objects(schema) {
             return None;
         }
         let option = |branch: Map<String, Value>| {
@@ -268,10 +289,15 @@ fn type_of(schema: &Map<String, Value>) -> Option<&str> {
         Some(Value::String(one)) => Some(one),
         Some(Value::Array(many)) => {
             let many: Vec<&str> = many.iter().filter_map(Value::as_str).collect();
-            ["array", "object", "string", "number", "integer", "boolean"].into_iter().find(|kind| many.contains(kind))
+            ["array", "object", "string", "number", "integer", "boolean"]
+                .into_iter()
+                .find(|kind| many.contains(kind))
         }
         // What has properties is meant as an object, whoever forgot to say so.
-        _ => ["properties", "patternProperties"].iter().any(|keyword| schema.contains_key(*keyword)).then_some("object"),
+        _ => ["properties", "patternProperties"]
+            .iter()
+            .any(|keyword| schema.contains_key(*keyword))
+            .then_some("object"),
     }
 }
 
@@ -284,7 +310,11 @@ fn choices(schema: &Map<String, Value>) -> Option<Vec<Choice>> {
         let choice = |branch: &Value| {
             let value = branch.get("const")?.clone();
             let text = |keyword: &str| branch.get(keyword).and_then(Value::as_str).map(str::to_owned);
-            Some(Choice { title: text("title").unwrap_or_else(|| plain(&value)), help: text("description"), value })
+            Some(Choice {
+                title: text("title").unwrap_or_else(|| plain(&value)),
+                help: text("description"),
+                value,
+            })
         };
         branches.iter().map(choice).collect::<Option<_>>()?
     };
@@ -292,7 +322,9 @@ fn choices(schema: &Map<String, Value>) -> Option<Vec<Choice>> {
         return None;
     }
     if let Some(order) = schema.get("x-ui").and_then(|ui| ui.get("enumOrder")?.as_array()) {
-        choices.sort_by_key(|choice| order.iter().position(|value| *value == choice.value).unwrap_or(usize::MAX));
+        choices.sort_by_key(|choice| {
+            order.iter().position(|value| *value == choice.value).unwrap_or(usize::MAX)
+        });
     }
     Some(choices)
 }
@@ -310,10 +342,17 @@ fn limit(part: &Part) -> Option<Limit> {
         values,
         minimum: schema.get("minimum").cloned(),
         maximum: schema.get("maximum").cloned(),
-        messages: messages.into_iter().flatten().filter_map(|(_, text)| text.as_str()).map(str::to_owned).collect(),
+        messages: messages
+            .into_iter()
+            .flatten()
+            .filter_map(|(_, text)| text.as_str())
+            .map(str::to_owned)
+            .collect(),
     };
-    let says_something =
-        !limit.values.is_empty() || limit.minimum.is_some() || limit.maximum.is_some() || !limit.messages.is_empty();
+    let says_something = !limit.values.is_empty()
+        || limit.minimum.is_some()
+        || limit.maximum.is_some()
+        || !limit.messages.is_empty();
     says_something.then_some(limit)
 }
 

@@ -51,7 +51,8 @@ pub struct Reference {
 impl Serialize for Reference {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // From the field itself, so one level more than from its object.
-        let path: String = self.path.iter().map(|name| format!("/{}", connector_protocol::schema::escape(name))).collect();
+        let path: String =
+            self.path.iter().map(|name| format!("/{}", connector_protocol::schema::escape(name))).collect();
         serializer.collect_str(&format_args!("{}{path}", self.up + 1))
     }
 }
@@ -163,20 +164,22 @@ impl Condition {
                 "required" => value.as_array()?.iter().try_fold(Self::always(), |all, name| {
                     Some(all.and(Self::Given { field: reference(name.as_str()?) }))
                 })?,
-                "properties" => value.as_object()?.iter().try_fold(Self::always(), |all, (name, schema)| {
-                    let field = reference(name);
-                    let holds = match schema {
-                        Value::Bool(true) => Self::always(),
-                        Value::Bool(false) => Self::always().negated(),
-                        Value::Object(schema) => match values(schema) {
-                            Some(values) => Self::Is { field: field.clone(), values },
-                            None => Self::of_schema(schema, &field.path)?,
-                        },
-                        _ => return None,
-                    };
-                    // What is not there is not tested.
-                    Some(all.and(Self::Given { field }.negated().or(holds)))
-                })?,
+                "properties" => {
+                    value.as_object()?.iter().try_fold(Self::always(), |all, (name, schema)| {
+                        let field = reference(name);
+                        let holds = match schema {
+                            Value::Bool(true) => Self::always(),
+                            Value::Bool(false) => Self::always().negated(),
+                            Value::Object(schema) => match values(schema) {
+                                Some(values) => Self::Is { field: field.clone(), values },
+                                None => Self::of_schema(schema, &field.path)?,
+                            },
+                            _ => return None,
+                        };
+                        // What is not there is not tested.
+                        Some(all.and(Self::Given { field }.negated().or(holds)))
+                    })?
+                }
                 "allOf" => value.as_array()?.iter().try_fold(Self::always(), |all, part| {
                     Some(all.and(Self::of_schema(part.as_object()?, prefix)?))
                 })?,
@@ -217,7 +220,9 @@ impl Condition {
             left.into_iter().fold(Self::always().negated(), Self::or)
         });
         let parts: Vec<Self> = parts.collect();
-        let needed = parts.into_iter().filter(|part| !matches!(part, Self::Given { field } if certain.contains(field)));
+        let needed = parts
+            .into_iter()
+            .filter(|part| !matches!(part, Self::Given { field } if certain.contains(field)));
         needed.fold(Self::always(), Self::and)
     }
 }
@@ -225,7 +230,8 @@ impl Condition {
 /// The values that a schema allows, if it says nothing else.
 fn values(schema: &Map<String, Value>) -> Option<Vec<Value>> {
     let says_more = schema.keys().any(|keyword| {
-        !matches!(keyword.as_str(), "const" | "enum" | "type" | "title" | "description") && !keyword.starts_with("x-")
+        !matches!(keyword.as_str(), "const" | "enum" | "type" | "title" | "description")
+            && !keyword.starts_with("x-")
     });
     match (schema.get("const"), schema.get("enum").and_then(Value::as_array)) {
         _ if says_more => None,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Condition,
     condition::Reference,
-    model::{Choice, Field, Form, Kind, Limit, Object, Rule},
+    model::{Choice, Field, Form, Kind, Limit, Object, Rule, Section},
     value::plain,
 };
 
@@ -29,15 +29,17 @@ struct Writer<'a> {
 impl<'a> Writer<'a> {
     fn object(&mut self, object: &'a Object, indent: usize) {
         self.scopes.push(Some(object));
-        let mut group = None;
-        for field in &object.fields {
-            if field.group != group {
-                if let Some(name) = &field.group {
-                    let _ = write!(self.out, "\n{:indent$}- {name} -\n", "");
+        let (fields, groups): (Vec<_>, Vec<_>) =
+            object.sections().into_iter().partition(|section| matches!(section, Section::Field(_)));
+        // What stands below a heading belongs to it.
+        for section in fields.into_iter().chain(groups) {
+            match section {
+                Section::Field(field) => self.field(field, indent),
+                Section::Group(title, fields) => {
+                    let _ = write!(self.out, "\n{:indent$}- {title} -\n", "");
+                    fields.into_iter().for_each(|field| self.field(field, indent));
                 }
-                group.clone_from(&field.group);
             }
-            self.field(field, indent);
         }
         for variant in object.variants.iter().flat_map(|variants| &variants.of) {
             let member = object.variants.as_ref().and_then(|variants| variants.member.as_ref());
@@ -51,7 +53,8 @@ impl<'a> Writer<'a> {
             self.object(&variant.object, indent + 2);
         }
         if let Some(more) = &object.more {
-            let names = more.name_pattern.as_ref().map_or(String::new(), |pattern| format!(" like {pattern}"));
+            let names =
+                more.name_pattern.as_ref().map_or(String::new(), |pattern| format!(" like {pattern}"));
             let _ = write!(self.out, "\n{:indent$}any other name{names}  ({})\n", "", kind(&more.value));
             self.body(&more.value.kind, indent + 4);
         }
@@ -125,7 +128,9 @@ impl<'a> Writer<'a> {
             Condition::All { of } => list(of, " and "),
             Condition::Any { of } => list(of, " or "),
             Condition::Not { of } => match &**of {
-                Condition::Is { field, values } => format!("{} is not {}", name(field), self.values(field, values)),
+                Condition::Is { field, values } => {
+                    format!("{} is not {}", name(field), self.values(field, values))
+                }
                 Condition::Given { field } => format!("{} is not given", name(field)),
                 other => format!("not ({})", self.words(other)),
             },
@@ -139,7 +144,8 @@ impl<'a> Writer<'a> {
             _ => &[],
         });
         let title = |value: &Value| {
-            let title = choices.iter().find(|choice| choice.value == *value).map(|choice| choice.title.clone());
+            let title =
+                choices.iter().find(|choice| choice.value == *value).map(|choice| choice.title.clone());
             let value = plain(value);
             match title.filter(|title| *title != value) {
                 Some(title) => format!("{value} ({title})"),
@@ -225,7 +231,9 @@ pub(super) fn kind(field: &Field) -> String {
                 _ => "text",
             };
             let mut bounds = Vec::new();
-            bounds.extend(min_length.filter(|least| *least > 1).map(|least| format!("at least {least} characters")));
+            bounds.extend(
+                min_length.filter(|least| *least > 1).map(|least| format!("at least {least} characters")),
+            );
             bounds.extend(max_length.map(|most| format!("at most {most} characters")));
             with(what, bounds)
         }

@@ -301,10 +301,47 @@ pub enum Count {
     ExactlyOne,
 }
 
-impl Field {
-    /// Whether it can be left out, whatever the rest says.
+/// The heading of what only those look at who ask for more.
+const ADVANCED: &str = "More";
+
+/// What stands together on a form.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Section<'a> {
+    /// A field by itself.
+    Field(&'a Field),
+    /// Fields that fold away together under a heading.
+    Group(&'a str, Vec<&'a Field>),
+}
+
+impl Object {
+    /// The fields as they stand together: each group where its first field is, and what is advanced at the end. What must
+    /// be filled is never folded away.
     #[must_use]
-    pub fn is_optional(&self) -> bool {
-        !self.required && self.required_when.is_none()
+    pub fn sections(&self) -> Vec<Section<'_>> {
+        let mut sections: Vec<Section<'_>> = Vec::new();
+        let mut advanced = Vec::new();
+        for field in &self.fields {
+            let Some(heading) = field.group.as_deref().filter(|_| !field.required) else {
+                if field.advanced && !field.required {
+                    advanced.push(field);
+                } else {
+                    sections.push(Section::Field(field));
+                }
+                continue;
+            };
+            // A group may come back later, as where two structs of fields are merged.
+            let known = sections.iter_mut().find_map(|section| match section {
+                Section::Group(title, fields) if *title == heading => Some(fields),
+                _ => None,
+            });
+            match known {
+                Some(fields) => fields.push(field),
+                None => sections.push(Section::Group(heading, vec![field])),
+            }
+        }
+        if !advanced.is_empty() {
+            sections.push(Section::Group(ADVANCED, advanced));
+        }
+        sections
     }
 }

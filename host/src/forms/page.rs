@@ -12,8 +12,8 @@ mod view;
 use connector_protocol::Problem;
 use serde_json::Value;
 
-pub use self::view::{Control, Fields, Group, Item, Line, Member, Pick, View, view};
 pub(super) use self::view::step;
+pub use self::view::{Control, Fields, Group, Item, Line, Member, Pick, View, view};
 use super::Form;
 
 /// What a page is to show beside the form itself.

@@ -169,9 +169,10 @@ impl Reader<'_> {
             Kind::List { item, .. } => {
                 let mut items = Vec::new();
                 let prefix = format!("{name}/");
-                let rows = self.sent.keys().filter_map(|name| {
-                    name.strip_prefix(&prefix)?.split('/').next()?.parse::<usize>().ok()
-                });
+                let rows = self
+                    .sent
+                    .keys()
+                    .filter_map(|name| name.strip_prefix(&prefix)?.split('/').next()?.parse::<usize>().ok());
                 let rows = rows.max().map_or(0, |last| last.saturating_add(1)).min(MAX_ROWS);
                 let mut taken = Vec::new();
                 for index in 0..rows {
@@ -255,7 +256,9 @@ impl Reader<'_> {
         });
         let fields: Vec<(String, &Field)> = own.chain(of_variant).collect();
         for (parent, field) in &fields {
-            let Some(member) = value.get(&field.name).filter(|_| !rest.contains_key(&field.name)) else { continue };
+            let Some(member) = value.get(&field.name).filter(|_| !rest.contains_key(&field.name)) else {
+                continue;
+            };
             let holds = |when: &Condition| when.holds(scope);
             // Another field of the same name may be the one that is there.
             let is_there = |field: &Field| field.shown_when.as_ref().is_none_or(holds);
@@ -291,7 +294,14 @@ impl Reader<'_> {
                 scope.push(value);
                 // Rows that were left out make the places of the value others than those of the page.
                 for ((index, one), row) in items.iter().enumerate().zip(rows) {
-                    self.hidden_in(item, &format!("{name}/{row}"), &format!("{pointer}/{index}"), one, scope, gone);
+                    self.hidden_in(
+                        item,
+                        &format!("{name}/{row}"),
+                        &format!("{pointer}/{index}"),
+                        one,
+                        scope,
+                        gone,
+                    );
                 }
                 scope.pop();
             }
@@ -310,7 +320,8 @@ impl Reader<'_> {
 /// Whether something in a field is a secret.
 fn has_secret(field: &Field) -> bool {
     let within = |object: &Object| {
-        let variants = object.variants.iter().flat_map(|variants| &variants.of).map(|variant| &variant.object);
+        let variants =
+            object.variants.iter().flat_map(|variants| &variants.of).map(|variant| &variant.object);
         let mut objects = std::iter::once(object).chain(variants);
         objects.any(|object| object.fields.iter().any(has_secret))
             || object.more.as_ref().is_some_and(|more| has_secret(&more.value))

@@ -20,13 +20,17 @@ pub(super) fn fits(field: &Field, value: &Value) -> bool {
         Kind::Choices { choices, .. } => value.as_array().is_some_and(|items| {
             // In the order of the choices, since that is how they come back.
             let mut places = items.iter().map(|item| choices.iter().position(|choice| choice.value == *item));
-            places.try_fold(None, |before, place| (place > before && place.is_some()).then_some(place)).is_some()
+            places
+                .try_fold(None, |before, place| (place > before && place.is_some()).then_some(place))
+                .is_some()
                 || items.is_empty()
         }),
         Kind::Date => value.as_str().is_some_and(is_date),
         Kind::DateTime { timezone_field: Some(_) } => value.as_str().is_some_and(is_local),
         Kind::DateTime { timezone_field: None } => value.as_str().is_some_and(|text| in_utc(text).is_some()),
-        Kind::List { item, .. } => value.as_array().is_some_and(|items| items.iter().all(|one| fits(item, one))),
+        Kind::List { item, .. } => {
+            value.as_array().is_some_and(|items| items.iter().all(|one| fits(item, one)))
+        }
         Kind::Object(object) => value.as_object().is_some_and(|members| object_fits(object, members)),
         Kind::Either { options } => options.iter().any(|option| fits(option, value)),
         Kind::Constant { value: only } => only == value,
@@ -63,8 +67,11 @@ pub(super) fn chosen(variants: &Variants, members: &Map<String, Value>) -> Optio
         }
         None => variants.of.iter().position(|variant| {
             let own = |name: &&String| variant.object.fields.iter().any(|field| field.name == **name);
-            let mine: Map<String, Value> =
-                members.iter().filter(|(name, _)| own(name)).map(|(name, value)| (name.clone(), value.clone())).collect();
+            let mine: Map<String, Value> = members
+                .iter()
+                .filter(|(name, _)| own(name))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect();
             object_fits(&variant.object, &mine)
         }),
     }
@@ -80,7 +87,9 @@ pub(super) fn parse(field: &Field, text: &str) -> Result<Value, String> {
         Kind::Number { integer, .. } => {
             let number: Option<Value> =
                 serde_json::from_str(text.trim()).ok().filter(|value: &Value| value.is_number());
-            let whole = |value: &Value| value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0);
+            let whole = |value: &Value| {
+                value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|n| n.fract() == 0.0)
+            };
             match number {
                 Some(number) if !integer || whole(&number) => Ok(number),
                 _ => Err(format!("must be {}", if *integer { "a whole number" } else { "a number" })),
@@ -136,7 +145,8 @@ pub(super) fn is_with_offset(text: &str) -> bool {
 /// If there is no such zone, or no such time in it.
 pub(super) fn point_in_time(local: &str, zone: &str) -> Result<Value, String> {
     let zone = TimeZone::get(zone).map_err(|_| format!("there is no time zone {zone}"))?;
-    let local: DateTime = local.parse().map_err(|_| "must be a date and a time, like 2026-12-01 10:00".to_owned())?;
+    let local: DateTime =
+        local.parse().map_err(|_| "must be a date and a time, like 2026-12-01 10:00".to_owned())?;
     let time = local.to_zoned(zone).map_err(|_| "is out of range".to_owned())?.timestamp();
     Ok(Value::String(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()))
 }
@@ -162,7 +172,16 @@ fn is_date(text: &str) -> bool {
 
 /// The regions of the world that names of time zones begin with; what begins otherwise is old, or not meant for people.
 const REGIONS: &[&str] = &[
-    "Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific",
+    "Africa",
+    "America",
+    "Antarctica",
+    "Arctic",
+    "Asia",
+    "Atlantic",
+    "Australia",
+    "Europe",
+    "Indian",
+    "Pacific",
 ];
 
 /// The names of the time zones that are offered, in their order.

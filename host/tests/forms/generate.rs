@@ -149,8 +149,29 @@ impl Chance {
 }
 
 const TEXTS: &[&str] = &[
-    "", " ", "abc", "a", " padded ", "two\nlines", "\nfirst line empty", "crlf\r\nline", "tab\t", "quote\" & <script>", "emoji 😀", "ünïcode",
-    "{{ not a template }}", "0", "123", "null", "true", "\u{0}", "\u{202e}rtl", "a=b&c=d", "%41", "+", "trailing\n",
+    "",
+    " ",
+    "abc",
+    "a",
+    " padded ",
+    "two\nlines",
+    "\nfirst line empty",
+    "crlf\r\nline",
+    "tab\t",
+    "quote\" & <script>",
+    "emoji 😀",
+    "ünïcode",
+    "{{ not a template }}",
+    "0",
+    "123",
+    "null",
+    "true",
+    "\u{0}",
+    "\u{202e}rtl",
+    "a=b&c=d",
+    "%41",
+    "+",
+    "trailing\n",
 ];
 
 /// A value that fits a schema, if chance finds one.
@@ -170,7 +191,8 @@ fn any_value(schema: &Value, defs: &Map<String, Value>, chance: &mut Chance, dep
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
         return chance.pick(values).clone();
     }
-    let is_object = schema.get("type").is_some_and(|kind| kind == "object") || schema.get("properties").is_some();
+    let is_object =
+        schema.get("type").is_some_and(|kind| kind == "object") || schema.get("properties").is_some();
     if !is_object
         && let Some(branches) = ["oneOf", "anyOf"].iter().find_map(|keyword| schema.get(*keyword)?.as_array())
     {
@@ -185,15 +207,27 @@ fn any_value(schema: &Value, defs: &Map<String, Value>, chance: &mut Chance, dep
         "string" => any_text(schema, chance),
         "integer" => {
             let least = schema.get("minimum").and_then(Value::as_i64).unwrap_or(-5);
-            chance.pick(&[json!(least), json!(least + 1), json!(1), json!(2), json!(7), json!(9_007_199_254_740_993_i64)]).clone()
+            chance
+                .pick(&[
+                    json!(least),
+                    json!(least + 1),
+                    json!(1),
+                    json!(2),
+                    json!(7),
+                    json!(9_007_199_254_740_993_i64),
+                ])
+                .clone()
         }
-        "number" => chance.pick(&[json!(0.5), json!(-1), json!(1.0), json!(1e300), json!(12_345_678_901_234_567_u64)]).clone(),
+        "number" => chance
+            .pick(&[json!(0.5), json!(-1), json!(1.0), json!(1e300), json!(12_345_678_901_234_567_u64)])
+            .clone(),
         "boolean" => json!(chance.one_in(2)),
         "null" => Value::Null,
         "array" => {
             let count = if depth > 3 { 0 } else { chance.below(3) };
             let items = schema.get("items").cloned().unwrap_or(json!({}));
-            let mut values: Vec<Value> = (0..count).map(|_| any_value(&items, defs, chance, depth + 1)).collect();
+            let mut values: Vec<Value> =
+                (0..count).map(|_| any_value(&items, defs, chance, depth + 1)).collect();
             if schema.get("uniqueItems").is_some() {
                 values.sort_by_key(Value::to_string);
                 values.dedup();
@@ -246,12 +280,19 @@ fn any_text(schema: &Value, chance: &mut Chance) -> Value {
     let text = match (schema.get("format").and_then(Value::as_str), widget) {
         (Some("email"), _) => *chance.pick(&["a@example.com", "b.c@example.org"]),
         (Some("date"), _) => *chance.pick(&["2026-12-01", "0001-01-01", "1999-02-28"]),
-        (Some("date-time"), _) => {
-            *chance.pick(&["2026-12-01T10:00:00Z", "2026-12-01T10:00:00+02:00", "2026-12-01T10:00:00.5Z", "2026-12-01t10:00:00z"])
-        }
-        (_, Some("date-time")) => {
-            *chance.pick(&["2026-12-01T10:00:00", "2026-12-01T10:00", "2026-12-01 10:00", "2026-12-01T10:00:00Z", "soon"])
-        }
+        (Some("date-time"), _) => *chance.pick(&[
+            "2026-12-01T10:00:00Z",
+            "2026-12-01T10:00:00+02:00",
+            "2026-12-01T10:00:00.5Z",
+            "2026-12-01t10:00:00z",
+        ]),
+        (_, Some("date-time")) => *chance.pick(&[
+            "2026-12-01T10:00:00",
+            "2026-12-01T10:00",
+            "2026-12-01 10:00",
+            "2026-12-01T10:00:00Z",
+            "soon",
+        ]),
         (_, Some("time-zone")) => *chance.pick(&["Europe/Berlin", "UTC", "Nowhere/Town"]),
         _ => *chance.pick(TEXTS),
     };

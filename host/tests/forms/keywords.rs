@@ -34,9 +34,15 @@ fn field(schema: &Value) -> Value {
 #[test]
 fn each_kind_of_field_is_recognised() {
     for (schema, expected) in [
-        (json!({"type": "string", "minLength": 1, "maxLength": 5}), json!({"kind": "text", "min_length": 1, "max_length": 5})),
+        (
+            json!({"type": "string", "minLength": 1, "maxLength": 5}),
+            json!({"kind": "text", "min_length": 1, "max_length": 5}),
+        ),
         (json!({"type": "string", "x-ui": {"widget": "textarea"}}), json!({"kind": "text", "rows": 4})),
-        (json!({"type": "string", "x-ui": {"widget": "textarea", "rows": 9}}), json!({"kind": "text", "rows": 9})),
+        (
+            json!({"type": "string", "x-ui": {"widget": "textarea", "rows": 9}}),
+            json!({"kind": "text", "rows": 9}),
+        ),
         (json!({"type": "string", "format": "email"}), json!({"kind": "text", "format": "email"})),
         (
             json!({"type": "string", "pattern": "^a", "x-ui": {"errors": {"pattern": "must begin with a"}}}),
@@ -53,8 +59,14 @@ fn each_kind_of_field_is_recognised() {
             json!({"type": "string", "x-ui": {"group": "More", "visibility": "advanced"}}),
             json!({"advanced": true, "group": "More", "kind": "text"}),
         ),
-        (json!({"type": "string", "x-ui": {"visibility": "important"}}), json!({"important": true, "kind": "text"})),
-        (json!({"type": "string", "x-options": {"lookup": "l"}}), json!({"options": {"lookup": "l"}, "kind": "text"})),
+        (
+            json!({"type": "string", "x-ui": {"visibility": "important"}}),
+            json!({"important": true, "kind": "text"}),
+        ),
+        (
+            json!({"type": "string", "x-options": {"lookup": "l"}}),
+            json!({"options": {"lookup": "l"}, "kind": "text"}),
+        ),
         (json!({"type": "string", "x-expr": "deny"}), json!({"expressions": "deny", "kind": "text"})),
         (
             json!({"type": "string", "contentMediaType": "image/png", "contentEncoding": "base64"}),
@@ -91,9 +103,15 @@ fn each_kind_of_field_is_recognised() {
         ),
         (json!({"type": "string", "x-ui": {"widget": "time-zone"}}), json!({"kind": "time_zone"})),
         (json!({"type": ["string", "integer"]}), json!({"kind": "text"})),
-        (json!({"type": ["array", "string"], "items": {"type": "string"}}), json!({"kind": "list", "item": {"name": "", "required": true, "kind": "text"}})),
+        (
+            json!({"type": ["array", "string"], "items": {"type": "string"}}),
+            json!({"kind": "list", "item": {"name": "", "required": true, "kind": "text"}}),
+        ),
         (json!({"type": ["string", "null"]}), json!({"clearable": true, "kind": "text"})),
-        (json!({"anyOf": [{"type": "string", "x-secret": true}, {"type": "null"}]}), json!({"secret": true, "clearable": true, "kind": "text"})),
+        (
+            json!({"anyOf": [{"type": "string", "x-secret": true}, {"type": "null"}]}),
+            json!({"secret": true, "clearable": true, "kind": "text"}),
+        ),
         (
             json!({"anyOf": [{"type": "string"}, {"type": "integer", "title": "A number"}]}),
             json!({"kind": "either", "options": [
@@ -134,7 +152,9 @@ fn what_nobody_may_fill_is_not_asked_for() {
         ["b"]
     );
     assert_eq!(
-        names(json!({"properties": {"a": {}, "b": {"x-ui": {"order": 2}}, "c": {}, "d": {"x-ui": {"order": 1}}}})),
+        names(
+            json!({"properties": {"a": {}, "b": {"x-ui": {"order": 2}}, "c": {}, "d": {"x-ui": {"order": 1}}}})
+        ),
         ["d", "b", "a", "c"]
     );
     assert_eq!(names(json!({"properties": {"a": {}}, "required": ["a", "unsaid"]})), ["a", "unsaid"]);
@@ -151,9 +171,17 @@ fn every_condition_arrives_at_its_field() {
     for (rule, pointer, expected) in [
         (json!({"if": test, "then": {"required": ["b"]}}), "/1/required_when", is("1/a", json!(1))),
         (json!({"if": test, "else": {"required": ["b"]}}), "/1/required_when", not(is("1/a", json!(1)))),
-        (json!({"allOf": [{"if": test, "then": {"properties": {"b": false}}}]}), "/1/shown_when", not(is("1/a", json!(1)))),
+        (
+            json!({"allOf": [{"if": test, "then": {"properties": {"b": false}}}]}),
+            "/1/shown_when",
+            not(is("1/a", json!(1))),
+        ),
         (json!({"if": test, "else": {"properties": {"b": false}}}), "/1/shown_when", is("1/a", json!(1))),
-        (json!({"if": test, "then": {"not": {"required": ["b"]}}}), "/1/shown_when", not(is("1/a", json!(1)))),
+        (
+            json!({"if": test, "then": {"not": {"required": ["b"]}}}),
+            "/1/shown_when",
+            not(is("1/a", json!(1))),
+        ),
         (
             json!({"if": test, "then": {"properties": {"c": {"maximum": 5}}}}),
             "/2/limits",
@@ -190,9 +218,17 @@ fn every_condition_arrives_at_its_field() {
             "/1/required_when",
             json!({"test": "any", "of": [given("1/a"), given("1/c")]}),
         ),
-        (json!({"allOf": [{"properties": {"c": {"minimum": 2}}}, {"required": ["c"]}]}), "/2", json!({"name": "c", "required": true, "kind": "number", "integer": true, "minimum": 2})),
+        (
+            json!({"allOf": [{"properties": {"c": {"minimum": 2}}}, {"required": ["c"]}]}),
+            "/2",
+            json!({"name": "c", "required": true, "kind": "number", "integer": true, "minimum": 2}),
+        ),
         // What cannot be told exactly changes nothing: the check has the last word.
-        (json!({"if": {"minProperties": 2}, "then": {"required": ["b"]}}), "/1", json!({"name": "b", "kind": "text"})),
+        (
+            json!({"if": {"minProperties": 2}, "then": {"required": ["b"]}}),
+            "/1",
+            json!({"name": "b", "kind": "text"}),
+        ),
     ] {
         let mut schema = json!({"type": "object", "properties": fields});
         schema.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
@@ -210,8 +246,14 @@ fn what_holds_between_fields_is_a_rule() {
             json!({"allOf": [{"not": {"required": ["a", "b"]}, "x-ui": {"errors": {"not": "must have one of them"}}}]}),
             json!([{"count": "not_all", "fields": ["a", "b"], "message": "must have one of them"}]),
         ),
-        (json!({"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}), json!([{"count": "at_least_one", "fields": ["a", "b"]}])),
-        (json!({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}), json!([{"count": "exactly_one", "fields": ["a", "b"]}])),
+        (
+            json!({"anyOf": [{"required": ["a"]}, {"required": ["b"]}]}),
+            json!([{"count": "at_least_one", "fields": ["a", "b"]}]),
+        ),
+        (
+            json!({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}),
+            json!([{"count": "exactly_one", "fields": ["a", "b"]}]),
+        ),
     ] {
         let mut schema = json!({"type": "object", "properties": properties});
         schema.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
@@ -260,8 +302,9 @@ fn fault_83_a_schema_that_refers_to_itself_or_is_huge_ends_as_json() {
         "$defs": {"A": {"allOf": [{"$ref": "#/$defs/B"}]}, "B": {"allOf": [{"$ref": "#/$defs/A"}], "properties": {"x": {"type": "string"}}}},
     });
     assert_eq!(form(&circle).object.fields.len(), 1);
-    let wide: serde_json::Map<String, Value> =
-        (0..10_000).map(|n| (format!("f{n}"), json!({"type": "object", "properties": {"x": {"type": "string"}}}))).collect();
+    let wide: serde_json::Map<String, Value> = (0..10_000)
+        .map(|n| (format!("f{n}"), json!({"type": "object", "properties": {"x": {"type": "string"}}})))
+        .collect();
     let form = form(&json!({"properties": wide}));
     assert_eq!(form.object.fields.len(), 10_000);
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
+mod ask;
 mod generate;
 mod keywords;
 mod page;
@@ -40,7 +41,10 @@ fn read_inputs() -> Vec<(String, Value)> {
             inputs.push((format!("{} {}", manifest.id, auth.name), manifest.standalone(&auth.parameters)));
         }
         for trigger in &manifest.triggers {
-            inputs.push((format!("{}.{}", manifest.id, trigger.name), manifest.standalone(&trigger.parameters)));
+            inputs.push((
+                format!("{}.{}", manifest.id, trigger.name),
+                manifest.standalone(&trigger.parameters),
+            ));
         }
     }
     inputs

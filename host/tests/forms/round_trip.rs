@@ -52,7 +52,10 @@ fn chance_finds_values_for_every_action() {
             (0..40).filter_map(|seed| generate::value(schema, &mut Chance(seed), &valid)).collect();
         let members = found.iter().filter_map(Value::as_object).map(serde_json::Map::len).max();
         assert!(found.len() >= 20, "{name}: {} of 40", found.len());
-        assert!(schema["properties"].as_object().is_none_or(|fields| members >= Some(fields.len().min(3))), "{name}");
+        assert!(
+            schema["properties"].as_object().is_none_or(|fields| members >= Some(fields.len().min(3))),
+            "{name}"
+        );
     }
 }
 

@@ -64,14 +64,15 @@ struct MeetingChanges {
     password: Patch<Passcode>,
     /// The user id or e-mail address of somebody else for whom it is scheduled
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("x-ui" = {"visibility": "advanced"}))]
     schedule_for: Option<String>,
     /// The meeting template of the account's administrator
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Template", length(min = 1))]
+    #[schemars(title = "Template", length(min = 1), extend("x-ui" = {"visibility": "advanced"}))]
     template_id: Option<String>,
     /// Whether it is scheduled ahead from Google Calendar
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-ui" = {"visibility": "advanced"}))]
     pre_schedule: Option<bool>,
     /// The fields by which the account sorts its meetings. An empty list clears them
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,7 @@
 //! Registrants: what is written, what comes back, and how it is listed. Zoom's choices for writing and for reading differ,
 //! so what is read takes any text.
 
-use connector_api::prelude::*;
+use connector_api::{form::group, prelude::*};
 
 use super::{Occurrence, blank, date_time};
 
@@ -86,57 +86,15 @@ pub(crate) struct RegistrantFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     last_name: Option<String>,
-    /// Street and number
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Address"}))]
-    address: Option<String>,
-    /// The city
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Address"}))]
-    city: Option<String>,
-    /// The state or province
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Address"}))]
-    state: Option<String>,
-    /// The postal code
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Postal code", extend("x-ui" = {"group": "Address"}))]
-    zip: Option<String>,
-    /// The country, by its two letters
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(
-        regex(pattern = "^([A-Z]{2})?$"),
-        example = &"PL",
-        extend("x-ui" = {"group": "Address", "errors": {"pattern": "must be the two capital letters of a country, like PL"}})
-    )]
-    country: Option<String>,
+    #[serde(flatten)]
+    address: Address,
     /// The phone number
     #[serde(skip_serializing_if = "Option::is_none")]
     phone: Option<String>,
-    /// The industry
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Work"}))]
-    industry: Option<String>,
-    /// The organisation
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Organisation", extend("x-ui" = {"group": "Work"}))]
-    org: Option<String>,
-    /// The job title
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Work"}))]
-    job_title: Option<String>,
-    /// How many people the organisation employs
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Number of employees", extend("x-ui" = {"group": "Work"}))]
-    no_of_employees: Option<Employees>,
-    /// When the registrant intends to buy
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Buying"}))]
-    purchasing_time_frame: Option<PurchasingTimeFrame>,
-    /// The registrant's part in buying
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Buying"}))]
-    role_in_purchase_process: Option<PurchaseRole>,
+    #[serde(flatten)]
+    work: Work,
+    #[serde(flatten)]
+    buying: Buying,
     /// Questions and comments
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-ui" = {"widget": "textarea"}))]
@@ -150,6 +108,65 @@ pub(crate) struct RegistrantFields {
     /// Whether to approve the registrant at once, in a meeting whose host approves registrants by hand
     #[serde(skip_serializing_if = "Option::is_none")]
     auto_approve: Option<bool>,
+}
+
+/// Where somebody lives
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Address"))]
+struct Address {
+    /// Street and number
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    /// The city
+    #[serde(skip_serializing_if = "Option::is_none")]
+    city: Option<String>,
+    /// The state or province
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<String>,
+    /// The postal code
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Postal code")]
+    zip: Option<String>,
+    /// The country, by its two letters
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        regex(pattern = "^([A-Z]{2})?$"),
+        example = &"PL",
+        extend("x-ui" = {"errors": {"pattern": "must be the two capital letters of a country, like PL"}})
+    )]
+    country: Option<String>,
+}
+
+/// Where somebody works
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Work"))]
+struct Work {
+    /// The industry
+    #[serde(skip_serializing_if = "Option::is_none")]
+    industry: Option<String>,
+    /// The organisation
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Organisation")]
+    org: Option<String>,
+    /// The job title
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job_title: Option<String>,
+    /// How many people the organisation employs
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Number of employees")]
+    no_of_employees: Option<Employees>,
+}
+
+/// Whether somebody buys
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Buying"))]
+struct Buying {
+    /// When the registrant intends to buy
+    #[serde(skip_serializing_if = "Option::is_none")]
+    purchasing_time_frame: Option<PurchasingTimeFrame>,
+    /// The registrant's part in buying
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role_in_purchase_process: Option<PurchaseRole>,
 }
 
 /// What Zoom answers to a registration

@@ -1,6 +1,7 @@
 //! The settings of a meeting. Creating and updating share nearly all of them.
 
 use connector_api::{
+    form::group,
     prelude::*,
     schemars::{Schema, SchemaGenerator, json_schema},
     serde::{Deserializer, de::Error as _},
@@ -458,227 +459,255 @@ fn change_rules(schema: &mut Schema) {
 /// The settings that creating and updating share
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct CommonSettings {
+    #[serde(flatten)]
+    video_and_audio: VideoAndAudio,
+    #[serde(flatten)]
+    joining: Joining,
+    #[serde(flatten)]
+    registration: RegistrationSettings,
+    #[serde(flatten)]
+    hosts_and_invitees: HostsAndInvitees,
+    #[serde(flatten)]
+    recording_and_ai: RecordingAndAi,
+    #[serde(flatten)]
+    authentication: Authentication,
+    #[serde(flatten)]
+    breakout_rooms_and_polls: BreakoutRoomsAndPolls,
+    #[serde(flatten)]
+    languages: Languages,
+    #[serde(flatten)]
+    dial_in_and_regions: DialInAndRegions,
+    #[serde(flatten)]
+    calendar_and_chat: CalendarAndChat,
+}
+
+/// Video and audio
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Video and audio"))]
+struct VideoAndAudio {
     /// Whether the host's video is on when the meeting starts
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Video and audio"}))]
     host_video: Option<bool>,
     /// Whether participants' video is on when they join
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Video and audio"}))]
     participant_video: Option<bool>,
     /// How participants hear and speak
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Video and audio"}))]
     audio: Option<Audio>,
     /// What participants need to know for an audio conference of another provider
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 2048), extend("x-ui" = {"group": "Video and audio"}))]
+    #[schemars(length(max = 2048))]
     audio_conference_info: Option<String>,
     /// Whether participants are muted when they join
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Video and audio"}))]
     mute_upon_entry: Option<bool>,
     /// Whether participants cannot turn on their video. Zoom has to enable this for the account
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Video and audio"}))]
     disable_participant_video: Option<bool>,
     /// Whether the host may save the order of the videos
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Video and audio"}))]
     host_save_video_order: Option<bool>,
     /// Whether hosts and co-hosts decide alone who is muted
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Video and audio"}))]
     allow_host_control_participant_mute_state: Option<bool>,
     /// Whether a shared screen carries a watermark
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Video and audio"}))]
     watermark: Option<bool>,
     /// Whether the meeting starts in focus mode, in which participants see only the host
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Video and audio"}))]
     focus_mode: Option<bool>,
     /// Whether participants may test their devices before they join
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Video and audio"}))]
     device_testing: Option<bool>,
+}
+
+/// Joining
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Joining"))]
+struct Joining {
     /// Whether participants may join before the host. A waiting room turns this off
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Joining"}))]
     join_before_host: Option<bool>,
     /// How long before the start participants may join, if they may join before the host
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Joining"}))]
     jbh_time: Option<JoinBeforeHost>,
     /// Whether participants wait until the host lets them in. This turns off joining before the host
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Joining"}))]
     waiting_room: Option<bool>,
     /// Whether the meeting uses the host's personal meeting number. Not for a recurring meeting with a fixed time
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Joining"}))]
     use_pmi: Option<bool>,
     /// Whether somebody may join from several devices. Only for meetings with registration
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Joining"}))]
     allow_multiple_devices: Option<bool>,
     /// Whether the meeting is private
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Joining"}))]
     private_meeting: Option<bool>,
     /// Whether the meeting is internal
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Joining"}))]
     internal_meeting: Option<bool>,
     /// Whether the meeting is focused on its participants
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Joining"}))]
     participant_focused_meeting: Option<bool>,
+}
+
+/// Registration
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Registration"))]
+struct RegistrationSettings {
     /// Whether people register, and who approves them. Registration needs a licensed host
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Registration"}))]
     approval_type: Option<ApprovalType>,
     /// What a registration is for, in a recurring meeting with a fixed time
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Registration"}))]
     registration_type: Option<RegistrationType>,
     /// Whether registration closes when the meeting is over
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Registration"}))]
     close_registration: Option<bool>,
     /// Whether registrants get a confirmation by e-mail
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Registration"}))]
     registrants_confirmation_email: Option<bool>,
     /// Whether registrants get an e-mail when they are approved, denied or cancelled; needed for the confirmation too
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Registration"}))]
     registrants_email_notification: Option<bool>,
     /// Whether the registration page has buttons for sharing it
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Registration"}))]
     show_share_button: Option<bool>,
     /// Whom to ask about the registration
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Registration"}))]
     contact_name: Option<String>,
     /// Where to ask about the registration. Empty text clears it
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^$|.+@.+"), extend("x-ui" = {"group": "Registration"}))]
+    #[schemars(regex(pattern = "^$|.+@.+"))]
     contact_email: Option<String>,
     /// Whether the attendee report holds the e-mail addresses of signed-in guests
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Registration"}))]
     email_in_attendee_report: Option<bool>,
+}
+
+/// Hosts and invitees
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Hosts and invitees"))]
+struct HostsAndInvitees {
     /// Who else may start the meeting: e-mail addresses or user ids, as a list or separated by semicolons. Empty text clears them
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {
-        "group": "Hosts and invitees",
-        "errors": {"pattern": "must be separated by semicolons, not commas"}
-    }))]
+    #[schemars(extend("x-ui" = {"errors": {"pattern": "must be separated by semicolons, not commas"}}))]
     alternative_hosts: Option<AlternativeHosts>,
     /// Whether alternative hosts are told by e-mail
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Hosts and invitees"}))]
     alternative_hosts_email_notification: Option<bool>,
     /// Whether alternative hosts may add and edit polls
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Hosts and invitees"}))]
     alternative_host_update_polls: Option<bool>,
     /// Whether alternative hosts and those who schedule for others are told by e-mail
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Hosts and invitees"}))]
     email_notification: Option<bool>,
     /// Who is invited
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Hosts and invitees"}))]
     meeting_invitees: Option<Vec<Invitee>>,
+}
+
+/// Recording and AI
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Recording and AI"))]
+struct RecordingAndAi {
     /// What is recorded as soon as the meeting starts
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Recording and AI"}))]
     auto_recording: Option<AutoRecording>,
     /// Whether a summary is begun as soon as the meeting starts
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Recording and AI"}))]
     auto_start_meeting_summary: Option<bool>,
     /// Who gets the summary, if it is begun by itself
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Recording and AI"}))]
     who_will_receive_summary: Option<SummaryReceivers>,
     /// The template of the summary. Zoom has to enable this for the account
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Recording and AI"}))]
     summary_template_id: Option<String>,
     /// Whether questions to the AI Companion are on as soon as the meeting starts
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Recording and AI"}))]
     auto_start_ai_companion_questions: Option<bool>,
     /// Who may ask the AI Companion about the meeting, if that is on
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Recording and AI"}))]
     who_can_ask_questions: Option<Questioners>,
+}
+
+/// Authentication
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Authentication"))]
+struct Authentication {
     /// Whether only people who have signed in may join
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Authentication"}))]
     meeting_authentication: Option<bool>,
     /// Which way of signing in is needed: an id from the user's settings
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Authentication"}))]
     authentication_option: Option<String>,
     /// The e-mail domains that may join, separated by commas; `*` stands for a part of a name
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Authentication"}))]
     authentication_domains: Option<String>,
     /// Who may join without signing in; each gets an address of their own
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Authentication"}))]
     authentication_exception: Option<Vec<AuthenticationException>>,
     /// How the meeting is encrypted
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Authentication"}))]
     encryption_type: Option<EncryptionType>,
     /// From which countries people may join
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Authentication"}))]
     approved_or_denied_countries_or_regions: Option<CountryRule>,
+}
+
+/// Breakout rooms and polls
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Breakout rooms and polls"))]
+struct BreakoutRoomsAndPolls {
     /// Breakout rooms that are prepared before the meeting
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Breakout rooms and polls"}))]
     breakout_room: Option<BreakoutRooms>,
     /// Questions and answers during the meeting
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Breakout rooms and polls"}))]
     question_and_answer: Option<QuestionAndAnswer>,
     /// Whiteboards of the meeting
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Breakout rooms and polls"}))]
     resources: Option<Vec<MeetingResource>>,
+}
+
+/// Languages
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Languages"))]
+struct Languages {
     /// Interpreters between spoken languages
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Languages"}))]
     language_interpretation: Option<LanguageInterpretation>,
     /// Interpreters into sign languages
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Languages"}))]
     sign_language_interpretation: Option<SignLanguageInterpretation>,
+}
+
+/// Dial-in and regions
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Dial-in and regions"))]
+struct DialInAndRegions {
     /// The countries whose numbers people may call
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(inner(length(min = 1)), extend("x-ui" = {"group": "Dial-in and regions"}))]
+    #[schemars(inner(length(min = 1)))]
     global_dial_in_countries: Option<Vec<String>>,
     /// Whether the meeting is hosted in China
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("deprecated" = true), extend("x-ui" = {"group": "Dial-in and regions"}))]
+    #[schemars(extend("deprecated" = true))]
     cn_meeting: Option<bool>,
     /// Whether the meeting is hosted in India
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("deprecated" = true), extend("x-ui" = {"group": "Dial-in and regions"}))]
+    #[schemars(extend("deprecated" = true))]
     in_meeting: Option<bool>,
+}
+
+/// Calendar and chat
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = group("Calendar and chat"))]
+struct CalendarAndChat {
     /// The calendar from which the meeting was scheduled
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Calendar and chat"}))]
     calendar_type: Option<CalendarType>,
     /// A chat that goes on before and after the meeting
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"group": "Calendar and chat"}))]
     continuous_meeting_chat: Option<ContinuousChat>,
 }

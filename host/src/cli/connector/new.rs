@@ -52,6 +52,7 @@ const API: &[(&str, &str)] = api![
     "src/context.rs",
     "src/decode.rs",
     "src/export.rs",
+    "src/form.rs",
     "src/guard.rs",
     "src/lib.rs",
     "src/manifest.rs",

@@ -59,7 +59,9 @@ fn both_properties(first: Map<String, Value>, second: Map<String, Value>) -> Map
     let mut both = first;
     for (name, schema) in second {
         match (both.get_mut(&name), schema) {
-            (Some(Value::Object(there)), Value::Object(schema)) => *there = merged(std::mem::take(there), schema),
+            (Some(Value::Object(there)), Value::Object(schema)) => {
+                *there = merged(std::mem::take(there), schema)
+            }
             (Some(_), Value::Bool(true)) => {}
             (_, schema) => drop(both.insert(name, schema)),
         }

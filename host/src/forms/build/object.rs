@@ -73,13 +73,18 @@ pub(super) fn build(builder: &Builder<'_>, parts: Vec<Part>, depth: usize) -> Ob
         gather(builder, &mut gathered, part, depth);
     }
     for (when, names) in std::mem::take(&mut gathered.only) {
-        let others: Vec<String> =
-            gathered.fields.iter().map(|field| field.name.clone()).filter(|name| !names.contains(name)).collect();
+        let others: Vec<String> = gathered
+            .fields
+            .iter()
+            .map(|field| field.name.clone())
+            .filter(|name| !names.contains(name))
+            .collect();
         others.iter().for_each(|name| gathered.forbid(name, &when));
     }
     // What has a number comes first, by it; sorting keeps the rest as it is.
     gathered.fields.sort_by_key(|field| (field.order.is_none(), field.order));
-    let variants = gathered.variants.and_then(|branches| variants(builder, branches, &mut gathered.fields, depth));
+    let variants =
+        gathered.variants.and_then(|branches| variants(builder, branches, &mut gathered.fields, depth));
     let fields = gathered.fields.into_iter().filter_map(|said| finish(builder, said, depth)).collect();
     Object { fields, rules: gathered.rules, variants, more: gathered.more.map(Box::new) }
 }
@@ -123,7 +128,10 @@ fn gather(builder: &Builder<'_>, gathered: &mut Gathered, part: Part, depth: usi
                 let whole = builder.followed(property.clone());
                 let order = whole.get("x-ui").and_then(|ui| ui.get("order")?.as_i64());
                 let hidden = whole.get("readOnly") == Some(&Value::Bool(true))
-                    || whole.get("x-ui").and_then(|ui| ui.get("visibility")).is_some_and(|who| who == "internal");
+                    || whole
+                        .get("x-ui")
+                        .and_then(|ui| ui.get("visibility"))
+                        .is_some_and(|who| who == "internal");
                 let field = gathered.field(name);
                 field.order = field.order.or(order);
                 field.read_only |= hidden;
@@ -187,12 +195,16 @@ fn together(gathered: &mut Gathered, when: &Condition, schema: &Map<String, Valu
 fn branches(builder: &Builder<'_>, gathered: &mut Gathered, schema: &Map<String, Value>) {
     for (keyword, count) in [("oneOf", Count::ExactlyOne), ("anyOf", Count::AtLeastOne)] {
         let Some(branches) = schema.get(keyword).and_then(Value::as_array) else { continue };
-        let branches: Vec<Map<String, Value>> =
-            branches.iter().filter_map(Value::as_object).map(|branch| builder.followed(branch.clone())).collect();
-        let needs_one = |branch: &Map<String, Value>| match (branch.len(), strings(branch.get("required")).as_slice()) {
-            (1, [one]) => Some(one.clone()),
-            _ => None,
-        };
+        let branches: Vec<Map<String, Value>> = branches
+            .iter()
+            .filter_map(Value::as_object)
+            .map(|branch| builder.followed(branch.clone()))
+            .collect();
+        let needs_one =
+            |branch: &Map<String, Value>| match (branch.len(), strings(branch.get("required")).as_slice()) {
+                (1, [one]) => Some(one.clone()),
+                _ => None,
+            };
         let single: Option<Vec<String>> = branches.iter().map(needs_one).collect();
         if let Some(fields) = single.filter(|fields| !fields.is_empty()) {
             gathered.rules.push(Rule { count, fields, message: message(schema, keyword) });
@@ -232,7 +244,9 @@ fn variants(
     shared.retain(|field| Some(&field.name) != member.as_ref());
     let variant = |(index, mut branch): (usize, Map<String, Value>)| {
         let value = member.as_ref().and_then(|name| constant(&branch, name));
-        let text = |branch: &Map<String, Value>, keyword: &str| branch.get(keyword).and_then(Value::as_str).map(str::to_owned);
+        let text = |branch: &Map<String, Value>, keyword: &str| {
+            branch.get(keyword).and_then(Value::as_str).map(str::to_owned)
+        };
         let title = text(&branch, "title")
             .or_else(|| value.as_ref().map(|value| humanise(&plain(value))))
             .unwrap_or_else(|| format!("Form {}", index + 1));
@@ -256,11 +270,13 @@ fn more(builder: &Builder<'_>, gathered: &mut Gathered, schema: &Map<String, Val
         return;
     }
     let patterns = schema.get("patternProperties").and_then(Value::as_object);
-    let by_pattern = patterns.filter(|patterns| patterns.len() == 1).and_then(|patterns| patterns.iter().next());
+    let by_pattern =
+        patterns.filter(|patterns| patterns.len() == 1).and_then(|patterns| patterns.iter().next());
     let (name_pattern, value) = match (by_pattern, schema.get("additionalProperties")) {
         (Some((pattern, value)), _) => (Some(pattern.clone()), value),
         (None, Some(value @ Value::Object(_))) => {
-            let names = schema.get("propertyNames").and_then(|names| names.get("pattern")).and_then(Value::as_str);
+            let names =
+                schema.get("propertyNames").and_then(|names| names.get("pattern")).and_then(Value::as_str);
             (names.map(str::to_owned), value)
         }
         _ => return,
@@ -277,5 +293,11 @@ fn message(schema: &Map<String, Value>, keyword: &str) -> Option<String> {
 }
 
 fn strings(value: Option<&Value>) -> Vec<String> {
-    value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    value
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }

@@ -31,7 +31,10 @@ pub(super) fn render(form: &Form, page: &Page<'_>) -> Result<String, minijinja::
     let shown = wrong.len();
     if shown < page.problems.len() {
         // What is about nothing that is on the page still has to be told.
-        let unseen = page.problems.iter().filter(|problem| !wrong.iter().any(|wrong| wrong.message == problem.message));
+        let unseen = page
+            .problems
+            .iter()
+            .filter(|problem| !wrong.iter().any(|wrong| wrong.message == problem.message));
         let unseen: Vec<Wrong> = unseen
             .map(|problem| Wrong {
                 id: None,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::style;
 use crate::forms::{
-    model::{Choice, Field, Form, Kind, Object, Rule, Variants},
+    model::{Choice, Field, Form, Kind, Object, Rule, Section, Variants},
     value::{chosen, fits, in_utc, plain},
 };
 
@@ -272,13 +272,24 @@ impl<'a> Painter<'a> {
             let others: Vec<(&String, &Value)> = members
                 .into_iter()
                 .flatten()
-                .filter(|(member, value)| !known.contains(member) && fits(&more.value, value) && is_line(member) && !member.is_empty())
+                .filter(|(member, value)| {
+                    !known.contains(member)
+                        && fits(&more.value, value)
+                        && is_line(member)
+                        && !member.is_empty()
+                })
                 .collect();
             known.extend(others.iter().map(|(name, _)| (*name).clone()));
             for index in 0..others.len() + SPARE {
                 let there = others.get(index);
                 let at = format!("{name}/#m{index}");
-                let value = self.field(&more.value, &format!("{at}/#value"), there.map(|(_, value)| *value), false, scope);
+                let value = self.field(
+                    &more.value,
+                    &format!("{at}/#value"),
+                    there.map(|(_, value)| *value),
+                    false,
+                    scope,
+                );
                 let text = there.map_or_else(String::new, |(name, _)| (*name).clone());
                 fields.more.push(Member { name: format!("{at}/#name"), id: self.id(), text, value });
             }
@@ -305,7 +316,7 @@ impl<'a> Painter<'a> {
         items: &mut Vec<Item>,
         known: &mut Vec<String>,
     ) {
-        for field in &object.fields {
+        let mut draw = |field: &'a Field| {
             let here = format!("{name}{}", step(&field.name));
             let is_there = field.shown_when.as_ref().is_none_or(|when| when.holds(scope));
             let value = members.and_then(|members| members.get(&field.name)).filter(|_| is_there);
@@ -314,30 +325,17 @@ impl<'a> Painter<'a> {
             }
             let view = self.field(field, &here, value, needed && field.required, scope);
             self.condition(field, &view);
-            let wrong = self.is_wrong(&here);
-            let heading = field.group.clone().or_else(|| field.advanced.then(|| "More".to_owned()));
-            match (heading.filter(|_| !field.required), items.last_mut()) {
-                (None, _) => items.push(Item::Field(view)),
-                (Some(title), Some(Item::Group(group))) if group.title == title => {
-                    group.open |= value.is_some() || wrong;
-                    group.fields.push(view);
+            let open = value.is_some() || self.is_wrong(&here);
+            (view, open)
+        };
+        for section in object.sections() {
+            items.push(match section {
+                Section::Field(field) => Item::Field(draw(field).0),
+                Section::Group(title, fields) => {
+                    let (fields, open): (Vec<View>, Vec<bool>) = fields.into_iter().map(&mut draw).unzip();
+                    Item::Group(Group { title: title.to_owned(), open: open.contains(&true), fields })
                 }
-                (Some(title), _) => {
-                    // A group may come back later, as where two structs of fields are merged.
-                    let known = items.iter_mut().find_map(|item| match item {
-                        Item::Group(group) if group.title == title => Some(group),
-                        _ => None,
-                    });
-                    let open = value.is_some() || wrong;
-                    match known {
-                        Some(group) => {
-                            group.open |= open;
-                            group.fields.push(view);
-                        }
-                        None => items.push(Item::Group(Group { title, open, fields: vec![view] })),
-                    }
-                }
-            }
+            });
         }
     }
 
@@ -432,7 +430,10 @@ impl<'a> Painter<'a> {
             Kind::DateTime { .. } | Kind::Date => value.as_str().is_some_and(is_line),
             Kind::List { .. } => value.is_array(),
             Kind::Object(object) => value.as_object().is_some_and(|members| {
-                object.variants.as_ref().is_none_or(|variants| members.is_empty() || chosen(variants, members).is_some())
+                object
+                    .variants
+                    .as_ref()
+                    .is_none_or(|variants| members.is_empty() || chosen(variants, members).is_some())
             }),
             _ => fits(field, value),
         }
@@ -476,7 +477,10 @@ impl<'a> Painter<'a> {
                 if let Some(pattern) = pattern.as_deref().and_then(style::whole_pattern) {
                     limits.insert("pattern", pattern);
                     let words = pattern_message.clone().map(|message| format!("It {message}"));
-                    limits.insert("title", words.unwrap_or_else(|| "It must have the form that is asked for".to_owned()));
+                    limits.insert(
+                        "title",
+                        words.unwrap_or_else(|| "It must have the form that is asked for".to_owned()),
+                    );
                 }
                 let input = match format.as_deref() {
                     _ if field.secret => "password",
@@ -497,7 +501,9 @@ impl<'a> Painter<'a> {
             Kind::Date if text.is_empty() || value.is_some_and(|value| fits(field, value)) => {
                 Control::Line(line("date", text, BTreeMap::new()))
             }
-            Kind::DateTime { timezone_field } if text.is_empty() || value.is_some_and(|value| fits(field, value)) => {
+            Kind::DateTime { timezone_field }
+                if text.is_empty() || value.is_some_and(|value| fits(field, value)) =>
+            {
                 let limits = [("step", "1".to_owned())].into();
                 Control::Line(match timezone_field {
                     Some(_) => line("datetime-local", text, limits),
@@ -525,14 +531,19 @@ impl<'a> Painter<'a> {
             },
             Kind::Choice { choices, open } => Control::Pick {
                 open: *open,
-                options: choices.iter().map(|choice| pick(choice, value == Some(&choice.value), field)).collect(),
+                options: choices
+                    .iter()
+                    .map(|choice| pick(choice, value == Some(&choice.value), field))
+                    .collect(),
                 none: (!required || value.is_none()).then(|| unset(field)),
             },
             Kind::Choices { choices, .. } => {
                 let items = value.and_then(Value::as_array);
                 *empty = (!required).then(|| items.is_some_and(Vec::is_empty));
                 let is = |choice: &Choice| items.is_some_and(|items| items.contains(&choice.value));
-                Control::Tick { options: choices.iter().map(|choice| pick(choice, is(choice), field)).collect() }
+                Control::Tick {
+                    options: choices.iter().map(|choice| pick(choice, is(choice), field)).collect(),
+                }
             }
             Kind::List { item, max_items, min_items } => {
                 let items = value.and_then(Value::as_array);
@@ -566,7 +577,8 @@ impl<'a> Painter<'a> {
                 let fields = self.object(object, name, value, required, scope);
                 scope.pop();
                 // It is there, and nothing in it says so.
-                let says_nothing = || fields.pairs().iter().all(|(name, text)| text.is_empty() || name.ends_with("/#zone"));
+                let says_nothing =
+                    || fields.pairs().iter().all(|(name, text)| text.is_empty() || name.ends_with("/#zone"));
                 if value.is_some() && !required && says_nothing() {
                     *empty = Some(true);
                 }
@@ -604,10 +616,13 @@ impl<'a> Painter<'a> {
 
     /// Adds the rules by which a field comes and goes, and its star.
     fn condition(&mut self, field: &Field, view: &View) {
-        if let Some(selector) = field.shown_when.as_ref().and_then(|when| style::selector(when, &self.scopes)) {
+        if let Some(selector) = field.shown_when.as_ref().and_then(|when| style::selector(when, &self.scopes))
+        {
             self.rules.push(format!("form:not({selector}) #{}-block{{display:none}}", view.id));
         }
-        if let Some(selector) = field.required_when.as_ref().and_then(|when| style::selector(when, &self.scopes)) {
+        if let Some(selector) =
+            field.required_when.as_ref().and_then(|when| style::selector(when, &self.scopes))
+        {
             self.rules.push(format!("form:not({selector}) #{}-star{{display:none}}", view.id));
         }
     }
@@ -641,7 +656,11 @@ fn lengths(least: Option<u64>, most: Option<u64>) -> BTreeMap<&'static str, Stri
 }
 
 fn placeholder(field: &Field) -> String {
-    let example = field.examples.first().filter(|_| !field.secret).map(|example| format!("for example {}", plain(example)));
+    let example = field
+        .examples
+        .first()
+        .filter(|_| !field.secret)
+        .map(|example| format!("for example {}", plain(example)));
     // Something has to stand there, or the style cannot tell an empty field.
     field.placeholder.clone().or(example).unwrap_or_else(|| " ".to_owned())
 }
@@ -649,9 +668,10 @@ fn placeholder(field: &Field) -> String {
 /// What it says where nothing is chosen.
 fn unset(field: &Field) -> String {
     let title = |value: &Value| match &field.kind {
-        Kind::Choice { choices, .. } => {
-            choices.iter().find(|choice| choice.value == *value).map_or_else(|| plain(value), |choice| choice.title.clone())
-        }
+        Kind::Choice { choices, .. } => choices
+            .iter()
+            .find(|choice| choice.value == *value)
+            .map_or_else(|| plain(value), |choice| choice.title.clone()),
         _ => if *value == Value::Bool(true) { "Yes" } else { "No" }.to_owned(),
     };
     match &field.default {
@@ -677,12 +697,14 @@ fn row_word(item: &Field, list: &Field) -> String {
 
 /// The help of a field, with what a control cannot say.
 fn help(field: &Field) -> Vec<String> {
-    let mut help: Vec<String> = field.help.split("\n\n").filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let mut help: Vec<String> =
+        field.help.split("\n\n").filter(|part| !part.is_empty()).map(str::to_owned).collect();
     match (&field.kind, &field.default) {
         (Kind::Toggle | Kind::Choice { .. }, _) | (_, None) => {}
         (_, Some(default)) => help.push(format!("If left empty: {}", plain(default))),
     }
-    if let Kind::List { min_items, max_items, .. } | Kind::Choices { min_items, max_items, .. } = &field.kind {
+    if let Kind::List { min_items, max_items, .. } | Kind::Choices { min_items, max_items, .. } = &field.kind
+    {
         help.extend(min_items.filter(|least| *least > 0).map(|least| format!("At least {least}")));
         help.extend(max_items.map(|most| format!("At most {most}")));
     }
@@ -696,7 +718,11 @@ fn sentence(rule: &Rule, object: &Object) -> String {
         return format!("It {message}");
     }
     let label = |name: &String| {
-        object.fields.iter().find(|field| field.name == *name).map_or_else(|| name.clone(), |field| field.label.clone())
+        object
+            .fields
+            .iter()
+            .find(|field| field.name == *name)
+            .map_or_else(|| name.clone(), |field| field.label.clone())
     };
     let names: Vec<String> = rule.fields.iter().map(label).collect();
     match rule.count {
@@ -731,7 +757,9 @@ impl Fields {
             pairs.push((member.name.clone(), member.text.clone()));
             member.value.collect(pairs);
         }
-        pairs.extend(self.rest.iter().map(|rest| (format!("{}/#rest", self.name), rest.replace('\n', "\r\n"))));
+        pairs.extend(
+            self.rest.iter().map(|rest| (format!("{}/#rest", self.name), rest.replace('\n', "\r\n"))),
+        );
     }
 }
 
@@ -752,12 +780,16 @@ impl View {
                     Some(pick) => pairs.push((name.clone(), pick.send.clone())),
                     None if none.is_some() => pairs.push((name.clone(), String::new())),
                     // Without an empty one, a folded list has its first choice.
-                    None if !open => pairs.extend(options.first().map(|pick| (name.clone(), pick.send.clone()))),
+                    None if !open => {
+                        pairs.extend(options.first().map(|pick| (name.clone(), pick.send.clone())))
+                    }
                     None => {}
                 }
             }
             Control::Tick { options } => {
-                pairs.extend(options.iter().filter(|pick| pick.chosen).map(|pick| (name.clone(), pick.send.clone())));
+                pairs.extend(
+                    options.iter().filter(|pick| pick.chosen).map(|pick| (name.clone(), pick.send.clone())),
+                );
             }
             Control::Rows { rows, spare } => rows.iter().chain(spare).for_each(|row| row.collect(pairs)),
             Control::Fields(fields) => fields.collect(pairs),
