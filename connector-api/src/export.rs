@@ -29,11 +29,7 @@ use crate::{
 #[doc(hidden)]
 pub fn open(connector: fn() -> Connector) -> std::result::Result<ConnectorBox, Vec<u8>> {
     note_panics();
-    let glue = guard(|| {
-        let connector = connector();
-        let manifest = connector.manifest().to_bytes();
-        Glue { manifest, ready: Arc::new(connector.ready()) }
-    });
+    let glue = guard(|| Glue { declare: connector, ready: Arc::new(connector().ready()) });
     match glue {
         Ok(glue) => Ok(Connector_TO::from_value(glue, TD_Opaque)),
         Err(error) => Err(error_message(&error)),
@@ -41,7 +37,8 @@ pub fn open(connector: fn() -> Connector) -> std::result::Result<ConnectorBox, V
 }
 
 struct Glue {
-    manifest: Vec<u8>,
+    /// Makes the connector again, for whoever asks what it declares: deriving that takes a while.
+    declare: fn() -> Connector,
     ready: Arc<Ready>,
 }
 
@@ -79,7 +76,8 @@ impl Glue {
 
 impl connector_abi::Connector for Glue {
     fn manifest(&self) -> RVec<u8> {
-        self.manifest.clone().into()
+        // Nothing may unwind into the host; a connector that cannot say what it declares says nothing, which is not it.
+        guard(|| (self.declare)().manifest().to_bytes()).unwrap_or_default().into()
     }
 
     fn auth(&self, op: RString, message: RVec<u8>, host: HostBox) -> CallFuture {

@@ -3,7 +3,12 @@
 //! figment stays inside this module. Secrets have no place here: the environment's values are typed by guess, and an error
 //! about one would repeat it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use connector_abi::message as frame;
 use connector_protocol::{Error, ErrorKind, Manifest, Result, did_you_mean};
@@ -50,6 +55,8 @@ pub struct Limits {
     pub connect_seconds: u64,
     /// How many bytes an answer may have, unpacked.
     pub answer_bytes: usize,
+    /// How long invocations are kept, in days.
+    pub keep_days: u32,
 }
 
 impl Default for Limits {
@@ -60,6 +67,7 @@ impl Default for Limits {
             retries: 2,
             connect_seconds: 10,
             answer_bytes: 8 * 1024 * 1024,
+            keep_days: 30,
         }
     }
 }
@@ -79,6 +87,7 @@ impl Limits {
             ("retries", u64::from(self.retries), 0, 10),
             ("connect_seconds", self.connect_seconds, 1, 5 * 60),
             ("answer_bytes", most(self.answer_bytes), 1, most(MOST_ANSWER_BYTES)),
+            ("keep_days", u64::from(self.keep_days), 1, 3650),
         ] {
             if !(least..=most).contains(&value) {
                 let text = format!("`limits.{name}` must be from {least} to {most}, and is {value}");
@@ -110,6 +119,8 @@ pub struct Integration {
     /// Addresses that take the place of the connector's bases, each as a whole. Only these may be plain http, or lie on
     /// this machine or in its network.
     pub endpoints: BTreeMap<String, Url>,
+    /// The file that holds an access token, for whoever has one and connects no account.
+    pub token_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -141,16 +152,23 @@ impl Config {
     ///
     /// Names the file, the key and what may have been meant. A connector that is not here, and whose name resembles no
     /// other, is none: it may come yet.
-    pub fn fits<'a>(&self, home: &Home, manifests: impl Iterator<Item = &'a Manifest>) -> Result<()> {
-        let manifests: BTreeMap<&str, &Manifest> =
-            manifests.map(|manifest| (manifest.id.as_str(), manifest)).collect();
+    pub fn fits(
+        &self,
+        home: &Home,
+        connectors: &[&str],
+        manifest: impl Fn(&str) -> Option<Arc<Manifest>>,
+    ) -> Result<()> {
         let wrong = |key: String, hint: String| {
             let text = format!("{}: `{key}` is for nothing that is there", home.config().display());
             Err(Error::new(ErrorKind::Config, text).hint(hint))
         };
         for (connector, integration) in &self.integrations {
-            let Some(manifest) = manifests.get(connector.as_str()) else {
-                match did_you_mean(connector, manifests.keys().copied()) {
+            let known = connectors.contains(&connector.as_str());
+            if known && integration.endpoints.is_empty() {
+                continue;
+            }
+            let Some(manifest) = manifest(connector).filter(|_| known) else {
+                match did_you_mean(connector, connectors.iter().copied()) {
                     Some(meant) if !self.integrations.contains_key(meant) => {
                         return wrong(
                             format!("integrations.{connector}"),
@@ -193,6 +211,111 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// A change of the configuration file, ready to be written.
+pub struct Edit(String);
+
+impl Edit {
+    /// Writes it: the file is the old one or the new one, never a part.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub fn write(self, home: &Home) -> Result<()> {
+        let path = home.config();
+        let failed = |error: std::io::Error| {
+            Error::new(ErrorKind::Config, format!("cannot write {}: {error}", path.display()))
+        };
+        let fresh = path.with_extension(format!("toml.{}", std::process::id()));
+        std::fs::write(&fresh, self.0)
+            .and_then(|()| {
+                // It keeps the mode that the operator gave it.
+                std::fs::set_permissions(&fresh, std::fs::metadata(&path)?.permissions())?;
+                std::fs::rename(&fresh, &path)
+            })
+            .inspect_err(|_| drop(std::fs::remove_file(&fresh)))
+            .map_err(failed)
+    }
+}
+
+impl Config {
+    /// Sets addresses and the token file of a connector in the configuration file, everything else and all comments left
+    /// as they are. `None` if there is nothing to set.
+    ///
+    /// # Errors
+    ///
+    /// If the connector has no such base, if an address is none, or if the file cannot be read.
+    pub fn edit(
+        home: &Home,
+        manifest: &Manifest,
+        endpoints: &[(String, String)],
+        token_file: Option<&Path>,
+    ) -> Result<Option<Edit>> {
+        if endpoints.is_empty() && token_file.is_none() {
+            return Ok(None);
+        }
+        let path = home.config();
+        let unreadable = |what: String| {
+            Error::new(ErrorKind::Config, format!("{}: cannot be read: {what}", path.display()))
+        };
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))?;
+        let mut document: toml_edit::DocumentMut = text.parse().map_err(|_| {
+            // figment says it with the place.
+            Self::load(home).err().unwrap_or_else(|| unreadable("it is not TOML".to_owned()))
+        })?;
+        let mut config = Self::load(home)?;
+        let integration = config.integrations.entry(manifest.id.clone()).or_default();
+        for (base, url) in endpoints {
+            let parsed = Url::parse(url).map_err(|_| {
+                Error::new(ErrorKind::Usage, format!("`{}` is not an address", url.escape_debug()))
+                    .hint(format!("an address looks like http://127.0.0.1:4510/v2: --endpoint {base}=URL"))
+            })?;
+            integration.endpoints.insert(base.clone(), parsed);
+        }
+        config.check(home)?;
+        config.fits(home, &[&manifest.id], |_| Some(Arc::new(manifest.clone())))?;
+        // Where there are only comments, they stay above what is added.
+        let comments = if document.as_table().is_empty() {
+            std::mem::take(&mut document).to_string()
+        } else {
+            String::new()
+        };
+        let integrations = table(document.as_table_mut(), "integrations", true)?;
+        let integration = table(integrations, &manifest.id, token_file.is_none())?;
+        if let Some(file) = token_file {
+            integration.set_implicit(false);
+            integration["token_file"] = toml_edit::value(file.display().to_string());
+        }
+        if !endpoints.is_empty() {
+            let table = table(integration, "endpoints", false)?;
+            for (base, url) in endpoints {
+                table[base] = toml_edit::value(url);
+            }
+        }
+        let gap = if comments.is_empty() { "" } else { "\n" };
+        Ok(Some(Edit(format!("{comments}{gap}{document}"))))
+    }
+}
+
+/// The table of this name in another one, made if there is none.
+fn table<'a>(
+    parent: &'a mut toml_edit::Table,
+    name: &str,
+    implicit: bool,
+) -> Result<&'a mut toml_edit::Table> {
+    let item = parent.entry(name).or_insert_with(|| {
+        let mut table = toml_edit::Table::new();
+        table.set_implicit(implicit);
+        toml_edit::Item::Table(table)
+    });
+    if !item.is_table() {
+        // Written inline: as a table of its own it can be added to.
+        let inline = std::mem::take(item).into_table().unwrap_or_default();
+        *item = toml_edit::Item::Table(inline);
+    }
+    let odd = || Error::new(ErrorKind::Config, format!("`{name}` in jackfield.toml is no table"));
+    item.as_table_mut().ok_or_else(odd)
 }
 
 /// An error of figment's in our words: which key, where it stands, what is wrong. Values are never repeated.
@@ -268,7 +391,7 @@ mod tests {
             (
                 "[limits]\ndeadline = 5\n",
                 "HOME/jackfield.toml: `limits.deadline` is not a key",
-                "there are deadline_seconds, wait_seconds, retries, connect_seconds, answer_bytes",
+                "there are deadline_seconds, wait_seconds, retries, connect_seconds, answer_bytes, keep_days",
             ),
             (
                 "[limits]\nretries = \"many\"\n",
@@ -313,6 +436,70 @@ mod tests {
         ] {
             let error = load(toml).unwrap_err();
             assert_eq!((error.message.as_str(), error.hint.as_deref()), (message, Some(hint)), "{toml}");
+        }
+    }
+
+    fn edited(text: &str, endpoints: &[(&str, &str)], token_file: Option<&str>) -> Result<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::locate(Some(dir.path().to_owned())).unwrap();
+        fs::write(home.config(), text).unwrap();
+        let manifest = serde_json::from_value(serde_json::json!({
+            "manifest_version": 1, "id": "acme", "title": "Acme", "version": "0.1.0", "description": "Things",
+            "hosts": [], "auth": [], "actions": [], "bases": [{"name": "api", "urls": []}],
+        }))
+        .unwrap();
+        let endpoints: Vec<(String, String)> =
+            endpoints.iter().map(|(base, url)| ((*base).to_owned(), (*url).to_owned())).collect();
+        if let Some(edit) = Config::edit(&home, &manifest, &endpoints, token_file.map(Path::new))? {
+            edit.write(&home)?;
+        }
+        Config::load(&home)?;
+        Ok(fs::read_to_string(home.config()).unwrap())
+    }
+
+    #[test]
+    fn what_is_set_stands_where_it_belongs_and_leaves_the_rest_alone() {
+        let url = "http://127.0.0.1:1/v2";
+        for (before, endpoints, token, after) in [
+            (
+                "# a comment\n",
+                vec![("api", url)],
+                None,
+                "# a comment\n\n[integrations.acme.endpoints]\napi = \"http://127.0.0.1:1/v2\"\n",
+            ),
+            (
+                "# top\n[limits]\nretries = 1 # few\n",
+                vec![("api", url)],
+                Some("/t"),
+                "# top\n[limits]\nretries = 1 # few\n\n[integrations.acme]\ntoken_file = \"/t\"\n\n[integrations.acme.endpoints]\napi = \"http://127.0.0.1:1/v2\"\n",
+            ),
+            (
+                "[integrations.acme.endpoints]\napi = \"https://old.example.com\" # was\n\n[integrations.other]\n",
+                vec![("api", url)],
+                None,
+                "[integrations.acme.endpoints]\napi = \"http://127.0.0.1:1/v2\"\n\n[integrations.other]\n",
+            ),
+            ("[limits]\n", vec![], None, "[limits]\n"),
+        ] {
+            assert_eq!(edited(before, &endpoints, token).unwrap(), after, "{before}");
+        }
+        for (endpoints, expected) in [
+            (
+                ("apo", url),
+                "HOME/jackfield.toml: `integrations.acme.endpoints.apo` is for nothing that is there",
+            ),
+            (("api", "nowhere"), "`nowhere` is not an address"),
+            (
+                ("api", "ftp://example.com"),
+                "`integrations.acme.endpoints.api` must begin with http:// or https://",
+            ),
+        ] {
+            let error = edited("", &[endpoints], None).unwrap_err();
+            let message = error
+                .message
+                .rsplit_once("/jackfield.toml: ")
+                .map_or(error.message.clone(), |(_, rest)| format!("HOME/jackfield.toml: {rest}"));
+            assert_eq!(message, expected);
         }
     }
 

@@ -9,19 +9,23 @@
 
 pub mod address;
 mod credential;
+mod flight;
 mod place;
 mod prepare;
 mod send;
 
-use std::sync::Arc;
+use std::{io, sync::Arc, time::Duration};
 
 use connector_protocol::Manifest;
 
 pub use self::{
     credential::Credential,
+    flight::{Exchange, Flight, Waits},
     prepare::Prepared,
-    send::{Egress, Flight},
+    send::Egress,
 };
+use url::Url;
+
 use crate::config::Integration;
 
 /// What the requests of one call may reach, and as whom.
@@ -33,4 +37,22 @@ pub struct Target {
     pub integration: Integration,
     /// What the connection has.
     pub credential: Credential,
+}
+
+/// How long somebody who only wants to know waits for a machine.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Whether anything listens at an address that the operator has named.
+///
+/// # Errors
+///
+/// What keeps a connection from being made.
+pub async fn reach(url: &Url) -> io::Result<()> {
+    let none = || io::Error::other("it has no host");
+    let (host, port) = (url.host_str().ok_or_else(none)?, url.port_or_known_default().ok_or_else(none)?);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    match tokio::time::timeout(LOOK, tokio::net::TcpStream::connect((host, port))).await {
+        Ok(connected) => connected.map(drop),
+        Err(_) => Err(io::Error::other("no answer in time")),
+    }
 }

@@ -97,9 +97,17 @@ impl Home {
             false => format!("there is no home at {}", self.path.display()),
             true => format!("{} is not a home: it has no directory `plugins`", self.path.display()),
         };
-        let is_default = std::env::home_dir().is_some_and(|dir| dir.join(".jackfield") == self.path);
+        // Where it is looked for anyway need not be said.
+        let is_default = Self::locate(None).is_ok_and(|home| home.path == self.path);
         let flag = if is_default { String::new() } else { format!("--home {} ", self.path.display()) };
         Err(Error::new(ErrorKind::Config, text).hint(format!("make one: jackfield {flag}init")))
+    }
+
+    /// What belongs to a home and is not there.
+    #[must_use]
+    pub fn missing(&self) -> Vec<PathBuf> {
+        let directories = DIRECTORIES.iter().map(|name| self.path.join(name)).filter(|path| !path.is_dir());
+        directories.chain(Some(self.config()).filter(|path| !path.is_file())).collect()
     }
 
     /// The directory itself.
@@ -118,6 +126,30 @@ impl Home {
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
+    }
+
+    /// The file of the store.
+    #[must_use]
+    pub fn store(&self) -> PathBuf {
+        self.path.join("data/jackfield.db")
+    }
+
+    /// Where is kept what was read of the libraries.
+    #[must_use]
+    pub fn index(&self) -> PathBuf {
+        self.path.join("data/plugins.json")
+    }
+
+    /// The socket of the Jackfield that serves this home.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.path.join("data/jackfield.sock")
+    }
+
+    /// The file that whoever serves this home holds.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.path.join("data/jackfield.lock")
     }
 
     /// The configuration file.

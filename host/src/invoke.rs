@@ -1,58 +1,43 @@
-//! Running an action: resolve, validate, call, answer.
+//! Running an action: resolve, validate, record, call, answer.
 //!
 //! Whoever asks - a command, an API, a workflow - hands over who it is, what it wants and as whom; what comes back is the
 //! output or one error. It knows neither a terminal nor HTTP.
 
+mod pages;
+mod record;
 mod services;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use connector_abi::message as frame;
 use connector_protocol::{
-    Error, ErrorKind, Problem, Result, did_you_mean,
-    manifest::{Action, Auth, CAPABILITIES, Effect, PagingStyle},
+    Error, ErrorKind, Problem, Result,
+    manifest::{CAPABILITIES, Effect, PagingStyle},
     message::{Context, RunAnswer, RunCall},
-    schema::escape,
-    validate::Validator,
 };
-use serde_json::{Map, Value, value::RawValue};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, value::RawValue};
 use tracing::Instrument;
 
-use self::services::{CallServices, Outside};
+use self::{
+    pages::List,
+    record::Record,
+    services::{CallServices, Outside},
+};
 use crate::{
-    config::Config,
-    egress::{Credential, Egress, Flight, Target},
-    home::Home,
+    egress::{Credential, Flight, Target},
+    host::{Host, Known},
     id::Id,
-    plugins::{Library, Registry},
     redact::Redactor,
-    worker::{Call, Failed, Family, Workers},
+    worker::{Call, Failed, Family},
 };
 
 /// How many pages of a list are asked for at most, whatever the limit of items.
 const MAX_PAGES: usize = 1000;
-
-/// Everything a running Jackfield has.
-pub struct Host {
-    /// What the operator has decided.
-    pub config: Config,
-    /// The connectors that are there.
-    pub registry: Registry,
-    workers: Workers,
-    egress: Arc<Egress>,
-    validators: Mutex<HashMap<(String, String, Side), Arc<Validator>>>,
-}
-
-/// Which schema of an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Side {
-    Input,
-    Output,
-}
 
 /// Who asks for something, and on what terms.
 #[derive(Debug, Clone)]
@@ -78,17 +63,30 @@ pub struct Caller {
 pub enum Source {
     /// The command line.
     Cli,
+    /// The API.
+    Api,
+}
+
+impl Source {
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cli => "cli",
+            Self::Api => "api",
+        }
+    }
 }
 
 impl Caller {
-    /// The operator at the command line.
+    /// The operator, who came this way.
     #[must_use]
-    pub fn operator() -> Self {
+    pub fn operator(source: Source) -> Self {
         Self {
             project: "default".to_owned(),
             user: None,
             actor: "operator".to_owned(),
-            source: Source::Cli,
+            source,
             idempotency_key: None,
             deadline: None,
             parent: None,
@@ -136,126 +134,64 @@ pub struct Invoked {
     pub requests: usize,
 }
 
+/// What happens while an action runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Happening {
+    /// It has begun, and can be looked up from now on.
+    Begun {
+        /// Its id.
+        id: String,
+    },
+    /// A page of a list has come.
+    Page {
+        /// How many pages there are so far.
+        pages: usize,
+        /// How many items there are so far.
+        items: usize,
+    },
+    /// A request waits before it is sent again.
+    Waits {
+        /// For how long, in milliseconds.
+        ms: u64,
+        /// What the provider did, to stand behind its name.
+        because: String,
+    },
+    /// The connector says how far it is.
+    Says {
+        /// What it says.
+        message: String,
+        /// How much is done.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        done: Option<u64>,
+        /// How much there is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        total: Option<u64>,
+    },
+}
+
+/// Hears what happens while an action runs.
+pub type Watch = Arc<dyn Fn(Happening) + Send + Sync>;
+
+/// Nobody.
+#[must_use]
+pub fn nobody() -> Watch {
+    Arc::new(|_| {})
+}
+
+/// One run of an action: what belongs to it and to nothing that outlives it.
+struct Run<'a> {
+    known: &'a Known,
+    invocation: &'a Invocation,
+    id: Id,
+    flight: Arc<Flight>,
+    redactor: Redactor,
+    watch: Watch,
+    time: Duration,
+    deadline: Instant,
+}
+
 impl Host {
-    /// A host of this home, with the connectors that are there now.
-    ///
-    /// # Errors
-    ///
-    /// If there is no home, or its configuration is wrong.
-    pub fn open(home: &Home) -> Result<Self> {
-        home.must_exist()?;
-        let config = Config::load(home)?;
-        let registry = Registry::scan(&home.plugins())?;
-        config.fits(home, registry.libraries().map(|library| &*library.manifest))?;
-        let egress = Arc::new(Egress::new(config.limits.clone()));
-        Ok(Self { config, registry, workers: Workers::default(), egress, validators: Mutex::default() })
-    }
-
-    /// The library and the declaration of an action, by `connector` and `action`.
-    ///
-    /// # Errors
-    ///
-    /// If there is no such thing; says what may have been meant.
-    pub fn resolve(&self, connector: &str, action: &str) -> Result<(&Library, &Action)> {
-        let library = self.registry.find(connector)?;
-        let manifest = &library.manifest;
-        let Some(found) = manifest.action(action) else {
-            let hint = match did_you_mean(action, manifest.actions.iter().map(|action| action.name.as_str()))
-            {
-                Some(meant) => format!("did you mean `{connector}.{meant}`?"),
-                None => format!("see what it can do: jackfield action list {connector}"),
-            };
-            let text = format!("the connector `{connector}` has no action `{}`", action.escape_debug());
-            return Err(Error::new(ErrorKind::Unknown, text).hint(hint));
-        };
-        Ok((library, found))
-    }
-
-    /// Checks an input against the action's schema: all problems at once, before anything is sent.
-    ///
-    /// # Errors
-    ///
-    /// With each problem at its field.
-    pub fn check_input(&self, library: &Library, action: &Action, input: &Value) -> Result<()> {
-        let problems = self.validator(library, action, Side::Input)?.check(input);
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let text = format!("the input of {}.{} does not fit", library.id(), action.name);
-        let hint = format!("see what it takes: jackfield action form {}.{}", library.id(), action.name);
-        Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint(hint))
-    }
-
-    fn validator(&self, library: &Library, action: &Action, side: Side) -> Result<Arc<Validator>> {
-        let key = (library.id().to_owned(), action.name.clone(), side);
-        let mut validators = self.validators.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(validator) = validators.get(&key) {
-            return Ok(validator.clone());
-        }
-        let schema = if side == Side::Input { &action.input } else { &action.output };
-        let schema = library.manifest.standalone(schema);
-        let validator = Validator::new(schema).map_err(|error| {
-            Error::new(
-                ErrorKind::PluginRefused,
-                format!("{}: a schema of `{}` is unusable: {error}", library.id(), action.name),
-            )
-        })?;
-        let validator = Arc::new(validator);
-        validators.insert(key, validator.clone());
-        Ok(validator)
-    }
-
-    /// The auth variant of this name, or the connector's first one.
-    ///
-    /// # Errors
-    ///
-    /// If there is none of this name.
-    pub fn auth<'a>(&self, library: &'a Library, name: Option<&str>) -> Result<&'a Auth> {
-        let manifest = &library.manifest;
-        let Some(name) = name else {
-            let none = || {
-                Error::new(
-                    ErrorKind::PluginRefused,
-                    "the connector declares no way to authorise a connection",
-                )
-            };
-            return manifest.auth.first().ok_or_else(none);
-        };
-        manifest.auth(name).ok_or_else(|| {
-            let known: Vec<&str> = manifest.auth.iter().map(|auth| auth.name.as_str()).collect();
-            let text =
-                format!("the connector `{}` has no auth variant `{}`", manifest.id, name.escape_debug());
-            Error::new(ErrorKind::Unknown, text).hint(format!("there are {}", known.join(", ")))
-        })
-    }
-
-    /// Checks what is given of a connection's parameters. What is missing may not be needed, as long as there is a token.
-    ///
-    /// # Errors
-    ///
-    /// With each problem at its parameter.
-    pub fn check_parameters(&self, library: &Library, auth: &Auth, given: &Map<String, Value>) -> Result<()> {
-        let mut schema = auth.parameters.clone();
-        schema.remove("required");
-        let problems = if schema.is_empty() {
-            given
-                .keys()
-                .map(|name| Problem::new(format!("/{}", escape(name)), "is not a parameter"))
-                .collect()
-        } else {
-            let unusable =
-                |error| Error::new(ErrorKind::PluginRefused, format!("its parameters are unusable: {error}"));
-            let validator = Validator::new(library.manifest.standalone(&schema)).map_err(unusable)?;
-            validator.check(&Value::Object(given.clone()))
-        };
-        if problems.is_empty() {
-            return Ok(());
-        }
-        let text = format!("the parameters of a connection by `{}` do not fit", auth.name);
-        let hint = format!("see what it takes: jackfield connector show {} -o json", library.id());
-        Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint(hint))
-    }
-
     /// Runs an action, until it is done or `stop` is.
     ///
     /// # Errors
@@ -265,44 +201,59 @@ impl Host {
         &self,
         caller: &Caller,
         mut invocation: Invocation,
+        watch: Watch,
         stop: impl Future<Output = ()>,
     ) -> Result<Invoked> {
-        let (library, action) = self.resolve(&invocation.connector, &invocation.action)?;
+        let known = self.action(&invocation.connector, &invocation.action)?;
         whole_numbers(&mut invocation.input);
-        self.check_input(library, action, &invocation.input)?;
-        let id = Id::invocation();
+        known.check_input(&invocation.input)?;
+        self.workers.expect(&known.library);
+        let run = self.prepare(caller, &known, &invocation, watch.clone())?;
         let span = tracing::info_span!(
             "invocation",
-            %id,
-            action = format!("{}.{}", library.id(), action.name),
-            version = library.manifest.version,
+            id = %run.id,
+            action = known.name(),
+            version = known.library.head.version,
             project = caller.project,
             actor = caller.actor,
         );
         async {
             let begun = Instant::now();
-            let flight = Arc::new(Flight::default());
+            let record = Record::new(caller, &run);
             tracing::info!("begun");
-            let result = tokio::select! {
-                result = self.run_pages(caller, library, action, invocation, &id, &flight) => result,
-                () = stop => Err(Error::new(ErrorKind::Cancelled, if flight.attempts() == 0 {
-                    "cancelled before anything was sent"
-                } else {
-                    "cancelled; what was on its way to the provider by then may have been done"
-                })),
+            watch(Happening::Begun { id: run.id.to_string() });
+            // What changes something is known before its first byte is sent, whatever becomes of this process.
+            let recorded = match known.action().effect {
+                Effect::Reads => Ok(()),
+                _ => self.store.begin(record.begun()).await.map_err(|mut error| {
+                    error.message =
+                        format!("nothing was sent, because it could not be recorded: {}", error.message);
+                    error
+                }),
             };
-            let (ms, requests) = (begun.elapsed().as_millis(), flight.attempts());
-            match result {
-                Ok((output, more)) => {
-                    tracing::info!(ms, requests, "done");
-                    Ok(Invoked { id: id.clone(), output, more, requests })
-                }
-                Err(mut error) => {
-                    tracing::info!(ms, requests, kind = %error.kind, "failed");
-                    error.id = Some(id.to_string());
-                    Err(error)
-                }
+            let result = match recorded {
+                Ok(()) => tokio::select! {
+                    result = self.run_pages(&run) => result,
+                    () = stop => Err(Error::new(ErrorKind::Cancelled, if run.flight.attempts() == 0 {
+                        "cancelled before anything was sent"
+                    } else {
+                        "cancelled; what was on its way to the provider by then may have been done"
+                    })),
+                },
+                Err(error) => Err(error),
+            };
+            let (ms, requests) = (begun.elapsed().as_millis(), run.flight.attempts());
+            let result = result.map_err(|mut error| {
+                error.id = Some(run.id.to_string());
+                error
+            });
+            match &result {
+                Ok(_) => tracing::info!(ms, requests, "done"),
+                Err(error) => tracing::info!(ms, requests, kind = %error.kind, "failed"),
             }
+            self.store.end(record.ended(&run, begun.elapsed(), &result));
+            let (output, more) = result?;
+            Ok(Invoked { id: run.id.clone(), output, more, requests })
         }
         .instrument(span)
         .await
@@ -315,46 +266,53 @@ impl Host {
     ///
     /// As [`invoke`](Self::invoke), up to the first request.
     pub async fn rehearse(&self, caller: &Caller, mut invocation: Invocation) -> Result<Option<Value>> {
-        let (library, action) = self.resolve(&invocation.connector, &invocation.action)?;
+        let known = self.action(&invocation.connector, &invocation.action)?;
         whole_numbers(&mut invocation.input);
-        self.check_input(library, action, &invocation.input)?;
-        let outside = Outside::Shown(Arc::default());
-        let id = Id::invocation();
-        let shown = match &outside {
-            Outside::Shown(shown) => shown.clone(),
-            Outside::Egress(_) => Arc::default(),
-        };
-        let flight = Arc::new(Flight::default());
-        let time = self.time(caller);
-        let run = self
-            .run(library, action, &invocation, &id, None, outside, &flight, time, Instant::now() + time)
-            .await;
+        known.check_input(&invocation.input)?;
+        let run = self.prepare(caller, &known, &invocation, nobody())?;
+        let shown = Arc::new(Mutex::new(None));
+        let done = self.run(&run, None, Outside::Shown(shown.clone())).await;
         let request = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (run, request) {
+        match (done, request) {
             (_, Some(request)) => Ok(Some(request)),
             (Ok(_), None) => Ok(None),
             (Err(error), None) => Err(error),
         }
     }
 
-    async fn run_pages(
+    fn prepare<'a>(
         &self,
         caller: &Caller,
-        library: &Library,
-        action: &Action,
-        invocation: Invocation,
-        id: &Id,
-        flight: &Arc<Flight>,
-    ) -> Result<(Box<RawValue>, bool)> {
-        // For all pages together.
-        let time = self.time(caller);
-        let deadline = Instant::now() + time;
-        let page = async |cursor| {
-            let outside = Outside::Egress(self.egress.clone());
-            self.run(library, action, &invocation, id, cursor, outside, flight, time, deadline).await
-        };
+        known: &'a Known,
+        invocation: &'a Invocation,
+        watch: Watch,
+    ) -> Result<Run<'a>> {
+        let mut redactor = Redactor::default();
+        invocation.credential.redact(&mut redactor);
+        redactor.add_marked(&known.input()?.schema, &invocation.input);
+        let time = caller.deadline.unwrap_or_else(|| self.config.limits.deadline());
+        let waits = watch.clone();
+        let flight = Flight::watched(Arc::new(move |wait: Duration, because: &str| {
+            let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            waits(Happening::Waits { ms, because: because.to_owned() });
+        }));
+        Ok(Run {
+            known,
+            invocation,
+            id: Id::invocation(),
+            flight: Arc::new(flight),
+            redactor,
+            watch,
+            time,
+            // For all pages together.
+            deadline: Instant::now() + time,
+        })
+    }
+
+    async fn run_pages(&self, run: &Run<'_>) -> Result<(Box<RawValue>, bool)> {
+        let page = async |cursor| self.run(run, cursor, Outside::Egress(self.egress.clone())).await;
         let first = page(None).await?;
-        let (Pages::All { most }, Some(paging)) = (invocation.pages, &action.paging) else {
+        let (Pages::All { most }, Some(paging)) = (run.invocation.pages, &run.known.action().paging) else {
             return Ok((first.output, first.next.is_some()));
         };
         let mut list = List::begin(&first, &paging.items)?;
@@ -367,6 +325,7 @@ impl Host {
             if list.len() >= most || seen.len() >= MAX_PAGES {
                 return Ok((list.finish(most)?, true));
             }
+            (run.watch)(Happening::Page { pages: seen.len() + 1, items: list.len() });
             if !seen.insert(cursor.clone()) {
                 return Err(Error::new(
                     ErrorKind::UnexpectedAnswer,
@@ -381,38 +340,16 @@ impl Host {
         Ok((list.finish(most)?, more))
     }
 
-    fn time(&self, caller: &Caller) -> Duration {
-        caller.deadline.unwrap_or_else(|| self.config.limits.deadline())
-    }
-
     /// Calls the connector once.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of it belongs to one call, and to nothing that outlives it"
-    )]
-    async fn run(
-        &self,
-        library: &Library,
-        action: &Action,
-        invocation: &Invocation,
-        id: &Id,
-        cursor: Option<String>,
-        outside: Outside,
-        flight: &Arc<Flight>,
-        time: Duration,
-        deadline: Instant,
-    ) -> Result<RunAnswer> {
-        let credential = &invocation.credential;
-        let mut redactor = Redactor::default();
-        credential.redact(&mut redactor);
-        redactor.add_marked(&library.manifest.standalone(&action.input), &invocation.input);
+    async fn run(&self, run: &Run<'_>, cursor: Option<String>, outside: Outside) -> Result<RunAnswer> {
+        let (known, credential) = (run.known, &run.invocation.credential);
+        let left = run.deadline.saturating_duration_since(Instant::now());
         let head = RunCall {
-            name: action.name.clone(),
-            input: serde_json::value::to_raw_value(&invocation.input).map_err(internal)?,
+            name: known.action().name.clone(),
+            input: serde_json::value::to_raw_value(&run.invocation.input).map_err(internal)?,
             context: Context {
-                id: id.to_string(),
-                deadline_ms: u64::try_from(deadline.saturating_duration_since(Instant::now()).as_millis())
-                    .unwrap_or(u64::MAX),
+                id: run.id.to_string(),
+                deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
                 locale: None,
                 auth: credential.auth.clone(),
                 parameters: credential.parameters.clone(),
@@ -426,52 +363,51 @@ impl Host {
             return Err(Error::new(ErrorKind::InvalidInput, text));
         }
         let target = Target {
-            manifest: library.manifest.clone(),
-            integration: self.config.integration(library.id()),
+            manifest: known.manifest.clone(),
+            integration: self.config.integration(known.library.id()),
             credential: credential.clone(),
         };
-        let services = CallServices::new(outside, target, deadline, flight.clone(), redactor.clone());
-        let services = Arc::new(services);
-        let call = Call { family: Family::Action, op: "run", message, services, deadline };
-        let answer = self.workers.call(library, call).await;
-        answer
-            .map_err(|failed| failure(failed, library, action, time, flight))
-            .and_then(|answer| self.read_answer(library, action, &answer))
-            .map_err(|error| redactor.error(error))
-    }
-
-    /// Reads a connector's answer, which may be anything.
-    fn read_answer(&self, library: &Library, action: &Action, message: &[u8]) -> Result<RunAnswer> {
-        let fault = |what: String| {
-            let text = format!("the connector `{}` answered {what}", library.id());
-            if action.effect == Effect::Reads {
-                Error::new(ErrorKind::ConnectorFault, text)
-            } else {
-                let text = format!("{text}; what it was to do has probably been done");
-                Error::new(ErrorKind::Ambiguous, text).hint("look at the provider before you run it again")
-            }
-        };
-        let (head, _) = frame::decode(message)
-            .map_err(|error| fault(format!("something that is no message: {error}")))?;
-        let answer: RunAnswer = serde_json::from_slice(head)
-            .map_err(|_| fault("something that is no answer to an action".to_owned()))?;
-        let output: Value = serde_json::from_str(answer.output.get())
-            .map_err(|_| fault("an output that cannot be read".to_owned()))?;
-        let problems = self.validator(library, action, Side::Output)?.check(&output);
-        if problems.is_empty() {
-            return Ok(answer);
+        let services = Arc::new(CallServices::new(outside, target, run));
+        let call = Call { family: Family::Action, op: "run", message, services, deadline: run.deadline };
+        let answer = self.workers.call(&known.library, call).await;
+        if known.library.is_newly_verified() {
+            self.registry()?.verified(&known.library);
         }
-        let list: Vec<String> = problems
-            .iter()
-            .take(3)
-            .map(|Problem { path, message, .. }| format!("{path} {message}"))
-            .collect();
-        Err(fault(format!("an output that it does not declare ({})", list.join("; "))))
+        answer
+            .map_err(|failed| failure(failed, run))
+            .and_then(|answer| read_answer(known, &answer))
+            .map_err(|error| run.redactor.error(error))
     }
 }
 
+/// Reads a connector's answer, which may be anything.
+fn read_answer(known: &Known, message: &[u8]) -> Result<RunAnswer> {
+    let fault = |what: String| {
+        let text = format!("the connector `{}` answered {what}", known.library.id());
+        if known.action().effect == Effect::Reads {
+            Error::new(ErrorKind::ConnectorFault, text)
+        } else {
+            let text = format!("{text}; what it was to do has probably been done");
+            Error::new(ErrorKind::Ambiguous, text).hint("look at the provider before you run it again")
+        }
+    };
+    let (head, _) =
+        frame::decode(message).map_err(|error| fault(format!("something that is no message: {error}")))?;
+    let answer: RunAnswer = serde_json::from_slice(head)
+        .map_err(|_| fault("something that is no answer to an action".to_owned()))?;
+    let output: Value = serde_json::from_str(answer.output.get())
+        .map_err(|_| fault("an output that cannot be read".to_owned()))?;
+    let problems = known.output()?.validator.check(&output);
+    if problems.is_empty() {
+        return Ok(answer);
+    }
+    let list: Vec<String> =
+        problems.iter().take(3).map(|Problem { path, message, .. }| format!("{path} {message}")).collect();
+    Err(fault(format!("an output that it does not declare ({})", list.join("; "))))
+}
+
 /// What it means that a call failed. If it broke off when something may have been done at the provider, nobody knows.
-fn failure(failed: Failed, library: &Library, action: &Action, time: Duration, flight: &Flight) -> Error {
+fn failure(failed: Failed, run: &Run<'_>) -> Error {
     let (error, broke_off) = match failed {
         Failed::Said(error) => {
             let by_accident = matches!(error.kind, ErrorKind::ConnectorPanicked | ErrorKind::ConnectorFault);
@@ -479,13 +415,13 @@ fn failure(failed: Failed, library: &Library, action: &Action, time: Duration, f
         }
         Failed::Broke(error) => (error, true),
         Failed::Stopped => {
-            let text = format!("{}.{} took longer than {} s", library.id(), action.name, time.as_secs());
+            let text = format!("{} took longer than {} s", run.known.name(), run.time.as_secs());
             let hint = "give it more time: --timeout SECONDS, or `limits.deadline_seconds`";
             (Error::new(ErrorKind::Timeout, text).hint(hint), true)
         }
     };
-    if broke_off && flight.is_ambiguous() {
-        let text = format!("nobody knows whether {} did it: {}", library.manifest.title, error.message);
+    if broke_off && run.flight.is_ambiguous() {
+        let text = format!("nobody knows whether {} did it: {}", run.known.manifest.title, error.message);
         return Error::new(ErrorKind::Ambiguous, text).hint("look at the provider before you run it again");
     }
     error
@@ -511,95 +447,4 @@ fn whole_numbers(value: &mut Value) {
 
 fn internal(error: serde_json::Error) -> Error {
     Error::new(ErrorKind::Internal, format!("the call cannot be written: {error}"))
-}
-
-/// A list that is put together from pages: everything of the first page, and the items of all.
-struct List {
-    whole: Value,
-    items: String,
-    /// Where it says how it goes on, as a JSON pointer.
-    cursor: Option<String>,
-}
-
-impl List {
-    fn begin(first: &RunAnswer, items: &str) -> Result<Self> {
-        let whole: Value = serde_json::from_str(first.output.get()).map_err(internal)?;
-        let mut list = Self { whole, items: items.to_owned(), cursor: None };
-        list.items_mut()?;
-        Ok(list)
-    }
-
-    fn items_mut(&mut self) -> Result<&mut Vec<Value>> {
-        let pointer = &self.items;
-        let list = self.whole.pointer_mut(pointer).and_then(Value::as_array_mut);
-        list.ok_or_else(|| {
-            Error::new(
-                ErrorKind::ConnectorFault,
-                format!("the connector's output has no list at `{pointer}`"),
-            )
-        })
-    }
-
-    fn len(&self) -> usize {
-        self.whole.pointer(&self.items).and_then(Value::as_array).map_or(0, Vec::len)
-    }
-
-    fn add(&mut self, page: &RunAnswer) -> Result<()> {
-        let mut page = Self::begin(page, &self.items)?;
-        let more = std::mem::take(page.items_mut()?);
-        self.items_mut()?.extend(more);
-        // Where the list goes on, and what else a page says of itself, is what the last one says.
-        if let (Value::Object(whole), Value::Object(last)) = (&mut self.whole, page.whole) {
-            let list = self.items.trim_start_matches('/').split('/').next().unwrap_or_default().to_owned();
-            let kept: Map<String, Value> = whole
-                .iter()
-                .filter(|(name, _)| **name == list)
-                .map(|(n, v)| (n.clone(), v.clone()))
-                .collect();
-            *whole = last.into_iter().filter(|(name, _)| *name != list).collect();
-            whole.extend(kept);
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, most: usize) -> Result<Box<RawValue>> {
-        let cut = self.len() > most;
-        self.items_mut()?.truncate(most);
-        // What leads to the next page would lead past those that were cut off.
-        if let (true, Some(at)) = (cut, &self.cursor)
-            && let Some((parent, name)) = at.rsplit_once('/')
-            && let Some(Value::Object(members)) = self.whole.pointer_mut(parent)
-        {
-            members.remove(name);
-        }
-        serde_json::value::to_raw_value(&self.whole).map_err(internal)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn page(output: &Value, next: Option<&str>) -> RunAnswer {
-        RunAnswer { output: serde_json::value::to_raw_value(output).unwrap(), next: next.map(str::to_owned) }
-    }
-
-    #[test]
-    fn pages_become_one_list_that_says_of_itself_what_the_last_page_said() {
-        let mut list =
-            List::begin(&page(&json!({"size": 2, "list": [1, 2], "token": "a"}), Some("a")), "/list")
-                .unwrap();
-        list.add(&page(&json!({"size": 2, "list": [3]}), None)).unwrap();
-        assert_eq!(list.finish(10).unwrap().get(), r#"{"size":2,"list":[1,2,3]}"#);
-    }
-
-    #[test]
-    fn a_list_may_be_the_whole_output_and_is_cut_at_the_limit() {
-        let mut list = List::begin(&page(&json!([1, 2]), Some("a")), "").unwrap();
-        list.add(&page(&json!([3, 4]), None)).unwrap();
-        assert_eq!(list.finish(3).unwrap().get(), "[1,2,3]");
-        assert!(List::begin(&page(&json!({"list": {}}), None), "/list").is_err());
-    }
 }

@@ -6,15 +6,21 @@
 //!
 //! The binary is a face of this library: `cli` is the only module that knows a terminal.
 
+pub mod api;
 pub mod config;
 pub mod egress;
 pub mod forms;
 pub mod home;
+pub mod host;
 pub mod id;
 pub mod ingress;
 pub mod invoke;
 pub mod plugins;
 pub mod redact;
+pub mod secret_file;
+pub mod server;
+pub mod store;
+pub mod timings;
 pub mod worker;
 
 pub use connector_protocol::{Error, ErrorKind, Manifest, Problem, Result};

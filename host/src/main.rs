@@ -4,12 +4,13 @@ mod cli;
 
 use std::process::ExitCode;
 
-use jackfield::worker::child;
+use jackfield::{timings, worker::child};
 
 fn main() -> ExitCode {
     // Before anything else: a worker is started for every connector, and has to be there at once.
     if std::env::args_os().nth(1).is_some_and(|command| command == child::COMMAND) {
         return child::main();
     }
+    timings::begin();
     cli::main()
 }

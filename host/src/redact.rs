@@ -90,6 +90,93 @@ impl Redactor {
     }
 }
 
+/// What the names of secrets are made of, whoever the provider is.
+const TELLING: &[&str] = &[
+    "apikey",
+    "api_key",
+    "authorization",
+    "credential",
+    "passcode",
+    "passwd",
+    "password",
+    "private_key",
+    "secret",
+    "signature",
+    "token",
+];
+
+/// What parameters of addresses are called that let somebody in.
+const OPENING: &[&str] = &["code", "key", "pwd", "sig", "tk", "zak"];
+
+/// Whether something of this name is a secret by the look of it. Where the list goes on is none.
+fn is_telling(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    TELLING.iter().any(|word| name.contains(word)) && !name.ends_with("page_token")
+}
+
+/// Masks what looks like a secret in something that no schema describes: by the names of members, among them `names`, and
+/// in the parameters of addresses.
+pub fn mask_named(value: &mut Value, names: &BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let plain = value.is_string() || value.is_number();
+                if plain && (names.contains(name) || is_telling(name)) {
+                    *value = Value::String(MASK.to_owned());
+                } else {
+                    mask_named(value, names);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| mask_named(item, names)),
+        Value::String(text) if text.starts_with("https://") || text.starts_with("http://") => {
+            *text = mask_address(text);
+        }
+        _ => {}
+    }
+}
+
+/// An address without the secrets in its query.
+#[must_use]
+pub fn mask_address(address: &str) -> String {
+    let Some((path, query)) = address.split_once('?') else { return address.to_owned() };
+    let masked = |pair: &str| match pair.split_once('=') {
+        Some((name, _)) if OPENING.contains(&name) || is_telling(name) => format!("{name}={MASK}"),
+        _ => pair.to_owned(),
+    };
+    format!("{path}?{}", query.split('&').map(masked).collect::<Vec<_>>().join("&"))
+}
+
+/// The names of fields that a schema, or anything it refers to, marks `x-secret`.
+#[must_use]
+pub fn marked_names(schema: &Value) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let defs = schema.get("$defs").and_then(Value::as_object).cloned().unwrap_or_default();
+    collect_names(schema, &defs, &mut names);
+    names
+}
+
+fn collect_names(schema: &Value, defs: &serde_json::Map<String, Value>, names: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(members) => {
+            for (name, field) in members.get("properties").and_then(Value::as_object).into_iter().flatten() {
+                let target = connector_protocol::schema::resolve(field, defs);
+                if [field, target].iter().any(|schema| is_secret(schema)) {
+                    names.insert(name.clone());
+                }
+            }
+            members.values().for_each(|member| collect_names(member, defs, names));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_names(item, defs, names)),
+        _ => {}
+    }
+}
+
+/// Whether a schema says that what it describes is a secret.
+fn is_secret(schema: &Value) -> bool {
+    ["x-secret", "writeOnly"].iter().any(|keyword| schema.get(*keyword) == Some(&Value::Bool(true)))
+}
+
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Redactor({} secrets)", self.secrets.len())
@@ -129,7 +216,7 @@ fn collect_marked(
     let defs = root.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
     // A mark may stand beside a reference or behind it.
     let target = connector_protocol::schema::resolve(schema, defs);
-    let is_marked = [schema, target].iter().any(|schema| schema.get("x-secret") == Some(&Value::Bool(true)));
+    let is_marked = [schema, target].iter().any(|schema| is_secret(schema));
     if is_marked && (value.is_string() || value.is_number()) {
         paths.insert(at.to_owned());
     }
@@ -163,6 +250,25 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_looks_like_a_secret_is_masked_where_no_schema_tells() {
+        let schema = json!({"properties": {"list": {"items": {"$ref": "#/$defs/M"}}}, "$defs": {"M": {"properties": {"start_url": {"x-secret": true}}}}});
+        let mut value = json!({
+            "access_token": "a", "next_page_token": "b", "Client-Secret": "c", "password": 5, "topic": "d",
+            "start_url": "https://example.com/s/1?zak=e", "join_url": "https://example.com/j/1?pwd=f&lang=de",
+            "nested": [{"h323_password": "g", "token": {"kind": "h"}}],
+        });
+        mask_named(&mut value, &marked_names(&schema));
+        assert_eq!(
+            value,
+            json!({
+                "access_token": "***", "next_page_token": "b", "Client-Secret": "***", "password": "***", "topic": "d",
+                "start_url": "***", "join_url": "https://example.com/j/1?pwd=***&lang=de",
+                "nested": [{"h323_password": "***", "token": {"kind": "h"}}],
+            })
+        );
+    }
 
     #[test]
     fn marked_values_are_masked_wherever_they_turn_up() {

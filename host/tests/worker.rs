@@ -20,11 +20,11 @@ use jackfield::{
 };
 use serde_json::{Value, json};
 
-fn library(name: &str) -> Library {
+fn library(name: &str) -> Arc<Library> {
     let test = std::env::current_exe().unwrap();
     let path = test.ancestors().nth(2).unwrap().join(name);
     assert!(path.exists(), "{} is not built: run the tests with `cargo xtask test`", path.display());
-    Library::read(&path).unwrap()
+    Arc::new(Library::read(&path).unwrap())
 }
 
 fn workers() -> Workers {

@@ -1,134 +1,204 @@
 //! `jackfield connector`
 
+mod add;
 mod new;
+mod verify;
 
-use clap::Subcommand;
+use std::{fs, path::PathBuf};
+
+pub(crate) use self::add::installed;
+use clap::{Args, Subcommand};
 use jackfield::{
-    Result,
+    Error, ErrorKind, Result,
+    api::{ConnectorLine, ConnectorShown},
     home::Home,
-    plugins::{Library, Registry},
+    plugins::Registry,
 };
 use serde_json::{Value, json};
 
-use super::output::{self, Format};
+use super::{
+    Everywhere, completion,
+    engine::{Engine, registry},
+    output::{self, Format, Printing, say},
+    prompt,
+};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// List the connectors in the plugins directory
     List {
-        /// How to print it
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
+        #[command(flatten)]
+        printing: Printing,
     },
     /// Show what a connector is and what it may do
     Show {
         /// The connector's id
+        #[arg(add = completion::connectors())]
         connector: String,
-        /// How to print it; `json` is the whole manifest
-        #[arg(short, long, value_enum, default_value = "table")]
-        output: Format,
+        #[command(flatten)]
+        printing: Printing,
     },
+    /// Check a library and put it into the plugins directory
+    Add(add::Add),
+    /// Take a connector out of the plugins directory
+    Remove(Remove),
+    /// Check a library: what it declares, and whether its code declares the same
+    Verify(verify::Verify),
     /// Write the crate of a new connector, green from its first test
     New(new::New),
+}
+
+/// Take a connector out of the plugins directory
+#[derive(Args)]
+pub(crate) struct Remove {
+    /// The connector's id, or the name of its file
+    #[arg(add = completion::connectors())]
+    connector: String,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
 }
 
 impl Command {
     pub(crate) fn format(&self) -> Format {
         match self {
-            Self::List { output } | Self::Show { output, .. } => *output,
-            Self::New(_) => Format::Table,
+            Self::List { printing } | Self::Show { printing, .. } => printing.output,
+            Self::Verify(verify) => verify.format(),
+            Self::Add(_) | Self::Remove(_) | Self::New(_) => Format::Table,
         }
     }
 
-    pub(crate) fn run(self, home: &dyn Fn() -> Result<Home>) -> Result<()> {
-        let registry = || {
-            let home = home()?;
-            home.must_exist()?;
-            Registry::scan(&home.plugins())
-        };
+    pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
         match self {
-            Self::List { output } => list(&registry()?, output),
-            Self::Show { connector, output } => show(registry()?.find(&connector)?, output),
-            Self::New(new) => return new.run(),
-        }
-        Ok(())
-    }
-}
-
-fn list(registry: &Registry, format: Format) {
-    let ready = registry.libraries().map(|library| {
-        let manifest = &library.manifest;
-        json!({
-            "name": manifest.id, "version": manifest.version, "abi": library.probe.abi_crate,
-            "actions": manifest.actions.len(), "triggers": manifest.triggers.len(), "state": "ready",
-            "title": manifest.title, "path": library.path,
-        })
-    });
-    let refused = registry.refused().iter().map(|refusal| {
-        let name = refusal.id.clone().or_else(|| refusal.path.file_name().map(|name| name.to_string_lossy().into_owned()));
-        json!({"name": name, "state": "refused", "reason": refusal.reason, "hint": refusal.hint, "path": refusal.path})
-    });
-    let items: Vec<Value> = ready.chain(refused).collect();
-    let columns = ["name", "version", "abi", "actions", "triggers", "state"];
-    let headers = columns.map(str::to_uppercase);
-    let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
-    output::list(format, &headers, &items, |item| {
-        columns.iter().map(|name| output::cell(&item[*name])).collect()
-    });
-    if format == Format::Table {
-        for refusal in registry.refused() {
-            output::warn(&refusal.to_string(), refusal.hint.as_deref());
+            Self::List { printing } => {
+                let home = everywhere.home()?;
+                list(&home, &Engine::find(&home)?.connectors()?, &printing)
+            }
+            Self::Show { connector, printing } => {
+                let home = everywhere.home()?;
+                show(&Engine::find(&home)?.connector(&connector)?, &printing)
+            }
+            Self::Add(add) => add.run(&everywhere.home()?),
+            Self::Remove(remove) => remove.run(everywhere),
+            Self::Verify(verify) => verify.run(everywhere),
+            Self::New(new) => new.run(),
         }
     }
 }
 
-fn show(library: &Library, format: Format) {
-    let manifest = &*library.manifest;
-    match format {
-        Format::Json => return output::json(manifest),
-        Format::Ndjson => return output::json_line(manifest),
-        Format::Name => return output::data(&manifest.id),
-        Format::Table => {}
-    }
-    let hosts: Vec<String> = manifest
-        .hosts
-        .iter()
-        .map(|rule| {
+fn list(home: &Home, lines: &[ConnectorLine], printing: &Printing) -> Result<()> {
+    let query = printing.query()?;
+    let names: Vec<String> = lines.iter().map(|line| line.name.clone()).collect();
+    printing.print(query.as_ref(), &json!(lines), &names, || {
+        if lines.is_empty() {
+            say(&format!("there is no connector in {}", home.plugins().display()));
+            let which = installed().into_iter().next().unwrap_or_else(|| "FILE".to_owned());
+            return say(&format!("add one: jackfield connector add {which}"));
+        }
+        let number = |number: Option<usize>| number.map_or_else(String::new, |number| number.to_string());
+        let row = |line: &ConnectorLine| {
+            vec![
+                line.name.clone(),
+                line.version.clone().unwrap_or_default(),
+                line.abi.clone().unwrap_or_default(),
+                number(line.actions),
+                number(line.triggers),
+                line.state.clone(),
+            ]
+        };
+        output::rows(&["NAME", "VERSION", "ABI", "ACTIONS", "TRIGGERS", "STATE"], lines.iter().map(row));
+        for line in lines.iter().filter(|line| line.reason.is_some()) {
+            let reason = line.reason.as_deref().unwrap_or_default();
+            output::warn(&format!("{}: {reason}", line.path), line.hint.as_deref());
+        }
+    })
+}
+
+fn show(shown: &ConnectorShown, printing: &Printing) -> Result<()> {
+    let query = printing.query()?;
+    let manifest = &shown.manifest;
+    let value: Value = json!(manifest);
+    printing.print(query.as_ref(), &value, &[manifest.id.clone()], || {
+        let hosts = manifest.hosts.iter().map(|rule| {
             format!("{}{}", rule.host, if rule.credential { "" } else { " (without the credential)" })
-        })
-        .collect();
-    let auth: Vec<String> =
-        manifest.auth.iter().map(|auth| format!("{} ({})", auth.name, auth.title)).collect();
-    let bases: Vec<String> =
-        manifest.bases.iter().map(|base| format!("{} {}", base.name, base.urls.join(" or "))).collect();
-    let webhooks: Vec<&str> = manifest.webhooks.iter().map(|webhook| webhook.name.as_str()).collect();
-    let facts = [
-        ("title", manifest.title.clone()),
-        ("about", manifest.description.clone()),
-        ("version", manifest.version.clone()),
-        ("file", library.path.display().to_string()),
-        (
-            "built with",
-            format!("connector-abi {}, connector-api {}", library.probe.abi_crate, library.probe.api_crate),
-        ),
-        ("may reach", hosts.join(", ")),
-        ("addresses", bases.join(", ")),
-        ("sign-in", auth.join(", ")),
-        ("needs", manifest.requires.join(", ")),
-        ("webhooks", webhooks.join(", ")),
-        ("docs", manifest.docs.clone().unwrap_or_default()),
-    ];
-    output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
-    let names = |pairs: Vec<(&str, &str)>| {
-        let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-        pairs.iter().map(|(name, title)| format!("  {name:width$}  {title}\n")).collect::<String>()
-    };
-    let actions =
-        manifest.actions.iter().map(|action| (action.name.as_str(), action.title.as_str())).collect();
-    output::data(&format!("\nactions\n{}", names(actions)));
-    if !manifest.triggers.is_empty() {
-        let triggers =
-            manifest.triggers.iter().map(|trigger| (trigger.name.as_str(), trigger.title.as_str())).collect();
-        output::data(&format!("\ntriggers\n{}", names(triggers)));
+        });
+        let auth = manifest.auth.iter().map(|auth| format!("{} ({})", auth.name, auth.title));
+        let bases = manifest.bases.iter().map(|base| format!("{} {}", base.name, base.urls.join(" or ")));
+        let webhooks = manifest.webhooks.iter().map(|webhook| webhook.name.clone());
+        let list = |items: Vec<String>| items.join(", ");
+        let facts = [
+            ("title", manifest.title.clone()),
+            ("about", manifest.description.clone()),
+            ("version", manifest.version.clone()),
+            ("file", shown.path.clone()),
+            ("built with", format!("connector-abi {}, connector-api {}", shown.abi, shown.api)),
+            ("manifest", format!("sha256 {}", shown.digest)),
+            ("may reach", list(hosts.collect())),
+            ("addresses", list(bases.collect())),
+            ("sign-in", list(auth.collect())),
+            ("needs", manifest.requires.join(", ")),
+            ("webhooks", list(webhooks.collect())),
+            ("docs", manifest.docs.clone().unwrap_or_default()),
+        ];
+        output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
+        let names = |pairs: Vec<(&str, &str)>| {
+            let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+            pairs.iter().map(|(name, title)| format!("  {name:width$}  {title}\n")).collect::<String>()
+        };
+        let actions =
+            manifest.actions.iter().map(|action| (action.name.as_str(), action.title.as_str())).collect();
+        output::data(&format!("\nactions\n{}", names(actions)));
+        if !manifest.triggers.is_empty() {
+            let triggers = manifest.triggers.iter();
+            let triggers = triggers.map(|trigger| (trigger.name.as_str(), trigger.title.as_str())).collect();
+            output::data(&format!("\ntriggers\n{}", names(triggers)));
+        }
+    })
+}
+
+/// The file of a connector, by its id or by its own name; also of one that is refused.
+fn file_of(registry: &Registry, home: &Home, name: &str) -> Result<PathBuf> {
+    if let Some(library) = registry.libraries().find(|library| library.id() == name) {
+        return Ok(library.path.clone());
+    }
+    let is_meant = |path: &PathBuf| path.file_name().is_some_and(|file| file == name);
+    let refused = registry.refused().iter();
+    let mut refused =
+        refused.filter(|refusal| refusal.id.as_deref() == Some(name) || is_meant(&refusal.path));
+    match (refused.next(), refused.next()) {
+        (Some(one), None) => return Ok(one.path.clone()),
+        (Some(_), Some(_)) => {
+            let text = format!("several files are called `{}`", name.escape_debug());
+            let hint = format!("name the file: one of those in {}", home.plugins().display());
+            return Err(Error::new(ErrorKind::Usage, text).hint(hint));
+        }
+        (None, _) => {}
+    }
+    if let Some(library) = registry.libraries().find(|library| is_meant(&library.path)) {
+        return Ok(library.path.clone());
+    }
+    registry.find(name).map(|library| library.path.clone())
+}
+
+impl Remove {
+    fn run(self, everywhere: &Everywhere) -> Result<()> {
+        let home = everywhere.home()?;
+        let path = file_of(&registry(&home)?, &home, &self.connector)?;
+        if !self.yes {
+            if !everywhere.can_ask() {
+                let text = format!("removing `{}` has to be confirmed", self.connector);
+                let hint =
+                    format!("say that you mean it: jackfield connector remove {} --yes", self.connector);
+                return Err(Error::new(ErrorKind::Usage, text).hint(hint));
+            }
+            if !prompt::confirm(&format!("Remove {}?", path.display())) {
+                return Err(Error::new(ErrorKind::Cancelled, "cancelled; nothing was removed"));
+            }
+        }
+        fs::remove_file(&path).map_err(|error| {
+            Error::new(ErrorKind::Config, format!("cannot remove {}: {error}", path.display()))
+        })?;
+        say(&format!("removed {}", path.display()));
+        Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jackfield::{Error, ErrorKind};
 
-use super::output::{self, Format, complain};
+use super::output::{self, BAD, Format, GOOD, SOFT, complain};
 
 /// The exit code that an error ends the command with.
 ///
@@ -36,9 +36,10 @@ pub(crate) fn print(error: &Error, format: Format) {
     });
 }
 
-fn text(error: &Error) -> String {
+/// An error as people read it.
+pub(crate) fn text(error: &Error) -> String {
     let clean = output::one_line;
-    let mut out = format!("error[{}]: {}", clean(error.kind.as_str()), clean(&error.message));
+    let mut out = format!("{BAD}error[{}]{BAD:#}: {}", clean(error.kind.as_str()), clean(&error.message));
     let fields: Vec<(String, String)> =
         error.problems.iter().map(|problem| (field(&problem.path), clean(&problem.message))).collect();
     let width = fields.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
@@ -56,10 +57,10 @@ fn text(error: &Error) -> String {
         let _ = write!(out, "\n  provider: status {}{code}{said}", provider.status);
     }
     if let Some(hint) = &error.hint {
-        let _ = write!(out, "\n  hint: {}", clean(hint));
+        let _ = write!(out, "\n  {GOOD}hint{GOOD:#}: {}", clean(hint));
     }
     if let Some(id) = &error.id {
-        let _ = write!(out, "\n  id: {}", clean(id));
+        let _ = write!(out, "\n  {SOFT}id: {}{SOFT:#}", clean(id));
     }
     out
 }
@@ -124,7 +125,7 @@ mod tests {
             .hint("a\nb")
             .problems([jackfield::Problem::new("/a\u{7}/0/b~1c", "x\u{9b}y")]);
         assert_eq!(
-            text(&error),
+            anstream::adapter::strip_str(&text(&error)).to_string(),
             "error[refused]: no\\r\\nerror[ok]: \\u{1b}[2Jfine\\u{202e}\n  a\\u{7}[0].b/c  x\\u{9b}y\n  hint: a\\nb"
         );
     }

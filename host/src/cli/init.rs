@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jackfield::{Error, ErrorKind, Result, home::Home};
 
-use super::output::say;
+use super::{Everywhere, connector, output::say};
 
 /// Make a home directory, or what is missing of it; nothing that is there is changed
 #[derive(Args)]
@@ -15,8 +15,8 @@ pub(crate) struct Init {
 }
 
 impl Init {
-    pub(crate) fn run(self, home: Option<PathBuf>) -> Result<()> {
-        let given = match (self.dir, home) {
+    pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
+        let given = match (self.dir, everywhere.home.clone()) {
             (Some(_), Some(_)) => {
                 return Err(Error::new(ErrorKind::Usage, "the home is named twice: as DIR and with --home")
                     .hint("give one of the two"));
@@ -28,10 +28,9 @@ impl Init {
         let new = home.create()?;
         let path = home.path().display();
         say(&if new { format!("made a home at {path}") } else { format!("the home at {path} is complete") });
-        say(&format!(
-            "drop connector libraries into {}, then: jackfield{flag} connector list",
-            home.plugins().display()
-        ));
+        let installed = connector::installed().join(", ");
+        let which = if installed.is_empty() { "FILE" } else { &installed };
+        say(&format!("add a connector: jackfield{flag} connector add {which}"));
         Ok(())
     }
 }

@@ -1,14 +1,19 @@
-//! An action's input, as it is given on the command line: a JSON file, and single fields.
+//! An action's input, as it is given on the command line: a file, and single fields.
 
 use std::{
     io::Read,
     path::{Path, PathBuf},
 };
 
+use clap::Args;
 use connector_protocol::{json, schema::resolve};
-use jackfield::{Error, ErrorKind, Result};
-use secrecy::{SecretString, zeroize::Zeroizing};
+use jackfield::{
+    Error, ErrorKind, Result,
+    forms::{Form, submitted},
+};
 use serde_json::{Map, Value};
+
+use super::completion;
 
 /// How large an input file may be, in bytes.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
@@ -16,15 +21,82 @@ const MAX_FILE: u64 = 16 * 1024 * 1024;
 /// How many items a list may be given on the command line.
 const MAX_INDEX: usize = 1000;
 
+/// What an input is made of: a file first, then single fields, in their order.
+#[derive(Args)]
+pub(crate) struct Input {
+    /// Read the input from a file, JSON or what a form's page has saved; `-` for standard input
+    #[arg(short, long, value_name = "FILE", help_heading = "Input")]
+    file: Option<PathBuf>,
+    /// Set a field, such as topic=Demo or settings.waiting_room=true; FIELD=@FILE takes the value from a file, FIELD=@@x
+    /// is @x
+    #[arg(long = "set", value_name = "FIELD=VALUE", help_heading = "Input", add = completion::fields())]
+    sets: Vec<String>,
+    /// Set a field to a JSON value, such as 'settings={"waiting_room": true}' or agenda=null
+    #[arg(long = "set-json", value_name = "FIELD=JSON", help_heading = "Input", add = completion::fields())]
+    json_sets: Vec<String>,
+}
+
+impl Input {
+    /// Whether the file is standard input.
+    pub(crate) fn reads_stdin(&self) -> bool {
+        self.file.as_ref().is_some_and(|file| file.as_os_str() == "-")
+    }
+
+    /// The input, as far as it was given.
+    pub(crate) fn read(&self, schema: &Value, form: &Form) -> Result<Value> {
+        self.read_with(schema, &|| form.clone())
+    }
+
+    /// The input, as far as it was given. The form is needed only for what a page has saved.
+    pub(crate) fn read_with(&self, schema: &Value, form: &dyn Fn() -> Form) -> Result<Value> {
+        let mut input = match &self.file {
+            Some(path) => read_file(path, form)?,
+            None => Value::Object(Map::new()),
+        };
+        for assignment in &self.sets {
+            set(&mut input, schema, assignment)?;
+        }
+        for assignment in &self.json_sets {
+            let (path, text) = split(assignment)?;
+            let value = json::read(text.as_bytes()).map_err(|error| {
+                usage(format!("--set-json: the value of `{}` is not JSON: {error}", path.escape_debug()))
+            })?;
+            put(&mut input, path, &steps(path)?, value)?;
+        }
+        Ok(input)
+    }
+}
+
 fn usage(text: String) -> Error {
     Error::new(ErrorKind::Usage, text)
 }
 
-/// Reads the JSON of a file, or of standard input for `-`.
-pub(crate) fn read_file(path: &Path) -> Result<Value> {
+/// Reads a file, or standard input for `-`: JSON, or what a form's page has saved.
+fn read_file(path: &Path, form: &dyn Fn() -> Form) -> Result<Value> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
     let bytes = read_all(path).map_err(|error| usage(format!("cannot read {name}: {}", plain(&error))))?;
-    json::read(&bytes).map_err(|error| usage(format!("{name} is not JSON: {error}")))
+    let text = String::from_utf8_lossy(&bytes);
+    if is_submitted(&text) {
+        return Ok(submitted::value(&form(), &submitted::pairs(&text), None));
+    }
+    json::read(&bytes).map_err(|error| {
+        let hint = "it holds the input as JSON: an object, such as {\"topic\": \"Demo\"}";
+        usage(format!("{name} is not JSON: {}", words(&error))).hint(hint)
+    })
+}
+
+/// Whether a text is what a page sends: names of fields, which begin with a slash, and their values; or an address with
+/// them behind it.
+fn is_submitted(text: &str) -> bool {
+    let text = text.trim_start();
+    let pairs = text.split_once('?').filter(|_| !text.starts_with('{')).map_or(text, |(_, query)| query);
+    pairs.starts_with("%2F")
+}
+
+/// What the reader of JSON says, without its own vocabulary.
+fn words(error: &serde_json::Error) -> String {
+    let place = format!("line {}, column {}", error.line(), error.column());
+    if error.is_eof() { format!("it ends too early, at {place}") } else { format!("see {place}") }
 }
 
 /// What the system says went wrong, without its number.
@@ -46,37 +118,34 @@ fn read_all(path: &Path) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a token from a file, or from standard input. A line break at its end does not belong to it.
-pub(crate) fn read_token(file: Option<&PathBuf>) -> Result<SecretString> {
-    let (path, name) = match file {
-        Some(path) => (path.as_path(), path.display().to_string()),
-        None => (Path::new("-"), "standard input".to_owned()),
-    };
-    let bytes = Zeroizing::new(
-        read_all(path)
-            .map_err(|error| usage(format!("cannot read the token from {name}: {}", plain(&error))))?,
-    );
-    let text = std::str::from_utf8(&bytes).map_err(|_| usage(format!("the token in {name} is not text")))?;
-    let token = text.trim_end_matches(['\r', '\n']);
-    if token.is_empty() {
-        return Err(Error::new(ErrorKind::Unauthorized, format!("there is no token in {name}")));
-    }
-    if token.chars().any(char::is_control) {
-        return Err(Error::new(
-            ErrorKind::Unauthorized,
-            format!("the token in {name} holds a line break or a control character"),
-        ));
-    }
-    Ok(SecretString::from(token))
-}
-
 /// Sets a field of the input, from `path=value`. The value is what the field's type makes of it: text stays text.
-pub(crate) fn set(input: &mut Value, schema: &Value, assignment: &str) -> Result<()> {
+/// `@file` takes the value from a file.
+fn set(input: &mut Value, schema: &Value, assignment: &str) -> Result<()> {
     let (path, value) = split(assignment)?;
     let steps = steps(path)?;
-    let value = typed(schema_at(schema, &steps), value);
+    let value = match value.strip_prefix('@') {
+        None => value.to_owned(),
+        Some(literal) if literal.starts_with('@') => literal.to_owned(),
+        Some(file) => {
+            let bytes = read_all(Path::new(file)).map_err(|error| {
+                usage(format!("`{path}`: cannot read {file}: {}", plain(&error)))
+                    .hint("a value that begins with @ is written @@")
+            })?;
+            let text =
+                String::from_utf8(bytes).map_err(|_| usage(format!("`{path}`: {file} is not text")))?;
+            // The line break at the end of a file belongs to the file.
+            text.strip_suffix('\n')
+                .map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text))
+                .to_owned()
+        }
+    };
+    let value = typed(schema_at(schema, &steps), &value);
+    put(input, path, &steps, value)
+}
+
+fn put(input: &mut Value, path: &str, steps: &[Step], value: Value) -> Result<()> {
     let mut at = input;
-    for step in &steps {
+    for step in steps {
         at = match step {
             Step::Name(name) => {
                 if at.is_null() {

@@ -1,14 +1,29 @@
 //! Printing: tables for people, JSON for programs, names for shells.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
+use anstyle::{AnsiColor, Effects, Style};
+use clap::{Args, ValueEnum};
+use comfy_table::{ContentArrangement, Row, Table, presets};
+use jackfield::Result;
 use serde::Serialize;
 use serde_json::Value;
+
+use super::query::Query;
+
+/// How an error begins.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
+/// How a warning begins.
+pub(crate) const WARY: Style = AnsiColor::Yellow.on_default().effects(Effects::BOLD);
+/// How advice begins, and what is as it should be.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default();
+/// What heads something.
+pub(crate) const HEAD: Style = Style::new().effects(Effects::BOLD);
+/// What stands back.
+pub(crate) const SOFT: Style = Style::new().effects(Effects::DIMMED);
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,6 +36,45 @@ pub(crate) enum Format {
     Ndjson,
     /// Names or ids alone, one a line
     Name,
+}
+
+/// How a command is asked to print.
+#[derive(Args, Clone)]
+pub(crate) struct Printing {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value = "table", help_heading = "Output")]
+    pub(crate) output: Format,
+    /// Print what a jq filter makes of it, such as .join_url or '.[].name'
+    #[arg(long, value_name = "FILTER", help_heading = "Output")]
+    query: Option<String>,
+}
+
+impl Printing {
+    /// The query, read before anything is done: a mistake in it should not come after the fact.
+    pub(crate) fn query(&self) -> Result<Option<Query>> {
+        self.query.as_deref().map(Query::read).transpose()
+    }
+
+    /// Prints a value: what the query makes of it, as JSON, or the value as it was asked for.
+    pub(crate) fn print(
+        &self,
+        query: Option<&Query>,
+        value: &Value,
+        names: &[String],
+        table: impl FnOnce(),
+    ) -> Result<()> {
+        if let Some(query) = query {
+            return query.print(value, self.output);
+        }
+        match (self.output, value) {
+            (Format::Table, _) => table(),
+            (Format::Json, value) => json(value),
+            (Format::Ndjson, Value::Array(items)) => items.iter().for_each(json_line),
+            (Format::Ndjson, value) => json_line(value),
+            (Format::Name, _) => names.iter().for_each(|name| data(name)),
+        }
+        Ok(())
+    }
 }
 
 /// Whether something that was to be printed could not be.
@@ -43,7 +97,7 @@ pub(crate) fn data(text: &str) {
         && error.kind() != io::ErrorKind::BrokenPipe
         && !LOST.swap(true, Ordering::Relaxed)
     {
-        complain(&format!("error[internal]: the output could not be written: {}", error.kind()));
+        complain(&format!("{BAD}error[internal]{BAD:#}: the output could not be written: {}", error.kind()));
     }
 }
 
@@ -59,28 +113,22 @@ pub(crate) fn complain(text: &str) {
 
 /// Prints a warning about something that does not keep the command from doing its work.
 pub(crate) fn warn(text: &str, hint: Option<&str>) {
-    say(&format!("warning: {}", one_line(text)));
+    say(&format!("{WARY}warning{WARY:#}: {}", one_line(text)));
     if let Some(hint) = hint {
-        say(&format!("  hint: {}", one_line(hint)));
+        say(&format!("  {GOOD}hint{GOOD:#}: {}", one_line(hint)));
     }
 }
 
-/// Prints a list: a row each as a table, a document each as JSON.
-pub(crate) fn list<T: Serialize>(
-    format: Format,
-    headers: &[&str],
-    items: &[T],
-    row: impl Fn(&T) -> Vec<String>,
-) {
-    match format {
-        Format::Table if items.is_empty() => say("nothing there"),
-        Format::Table => data(&table(headers, items.iter().map(row))),
-        Format::Json => json(&items),
-        Format::Ndjson => items.iter().for_each(json_line),
-        Format::Name => {
-            items.iter().filter_map(|item| row(item).into_iter().next()).for_each(|name| data(&name))
-        }
+/// Prints rows under headers. On a terminal, what is too wide for it is cut.
+pub(crate) fn rows(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) {
+    let rows: Vec<Vec<String>> = rows.collect();
+    if rows.is_empty() {
+        return say("nothing there");
     }
+    let text = table(headers, rows);
+    // The first line is the head.
+    let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    data(&format!("{HEAD}{head}{HEAD:#}\n{rest}"));
 }
 
 /// Prints one JSON document, indented.
@@ -93,13 +141,15 @@ pub(crate) fn json_line(value: &impl Serialize) {
     data(&serde_json::to_string(value).unwrap_or_default());
 }
 
-/// Rows under headers, as wide as the terminal; as wide as needed where there is none.
-pub(crate) fn table(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+fn table(headers: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(headers);
-    for row in rows {
-        table.add_row(row.iter().map(|cell| one_line(cell)));
+    for cells in rows {
+        let mut row = Row::from(cells.iter().map(|cell| one_line(cell)).collect::<Vec<_>>());
+        row.max_height(1);
+        table.add_row(row);
     }
+    table.set_truncation_indicator("…");
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
@@ -113,7 +163,12 @@ pub(crate) fn table(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -
 pub(crate) fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> String {
     let pairs: Vec<_> = pairs.collect();
     let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or_default();
-    pairs.iter().map(|(name, value)| format!("{:width$}  {}\n", one_line(name), one_line(value))).collect()
+    let line = |(name, value): &(&str, String)| {
+        let name = one_line(name);
+        let line = format!("{name:width$}  {}", one_line(value));
+        line.trim_end().to_owned() + "\n"
+    };
+    pairs.iter().map(line).collect()
 }
 
 /// A JSON value in a cell.
@@ -143,8 +198,13 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// How wide the terminal is, if standard output is one.
 pub(crate) fn terminal_width() -> Option<u16> {
-    if !io::IsTerminal::is_terminal(&io::stdout()) {
+    if !io::stdout().is_terminal() {
         return None;
     }
     rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col).filter(|columns| *columns >= 40)
+}
+
+/// How wide text is that people read.
+pub(crate) fn text_width() -> usize {
+    terminal_width().map_or(100, |width| usize::from(width).min(100))
 }

@@ -6,10 +6,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -28,8 +25,9 @@ use reqwest::{
 use serde_json::Value;
 
 use super::{
-    Prepared, Target,
+    Flight, Prepared, Target,
     address::{Forbidden, Guarded},
+    flight::OnItsWay,
 };
 use crate::config::Limits;
 
@@ -39,51 +37,6 @@ const MAX_REDIRECTS: usize = 5;
 /// How much of an answer's headers is passed on, in bytes.
 const MAX_HEADERS: usize = 64 * 1024;
 
-/// What is known of the requests of one call while they are on their way.
-#[derive(Debug, Default)]
-pub struct Flight {
-    unanswered: AtomicUsize,
-    done: AtomicUsize,
-    attempts: AtomicUsize,
-}
-
-impl Flight {
-    /// Whether something may have been done at the provider of which nobody would know if the call broke off now: a
-    /// request that changes something is on its way, or was answered with success.
-    #[must_use]
-    pub fn is_ambiguous(&self) -> bool {
-        self.unanswered.load(Ordering::Relaxed) + self.done.load(Ordering::Relaxed) > 0
-    }
-
-    /// How many requests were sent, repetitions included.
-    #[must_use]
-    pub fn attempts(&self) -> usize {
-        self.attempts.load(Ordering::Relaxed)
-    }
-}
-
-/// A request that cannot be repeated is on its way. It stays so if the future is dropped before an answer is here.
-struct OnItsWay<'a>(Option<&'a Flight>);
-
-impl<'a> OnItsWay<'a> {
-    fn new(flight: &'a Flight, request: &Prepared) -> Self {
-        flight.attempts.fetch_add(1, Ordering::Relaxed);
-        if request.repeatable {
-            return Self(None);
-        }
-        flight.unanswered.fetch_add(1, Ordering::Relaxed);
-        Self(Some(flight))
-    }
-
-    /// Its fate is known: it was done, or it was not.
-    fn settle(self, done: bool) {
-        if let Some(flight) = self.0 {
-            flight.unanswered.fetch_sub(1, Ordering::Relaxed);
-            flight.done.fetch_add(usize::from(done), Ordering::Relaxed);
-        }
-    }
-}
-
 /// The HTTP clients of a host: connections are kept and used again, by whatever call.
 pub struct Egress {
     limits: Limits,
@@ -91,6 +44,8 @@ pub struct Egress {
     public: OnceLock<Client>,
     /// For machines that the operator has named.
     operator: OnceLock<Client>,
+    /// For those of them that are spoken to without TLS: it reads no certificates.
+    plain: OnceLock<Client>,
 }
 
 /// What came back.
@@ -113,11 +68,16 @@ impl Egress {
     /// Clients within these limits. None is made before it is needed.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, public: OnceLock::new(), operator: OnceLock::new() }
+        Self { limits, public: OnceLock::new(), operator: OnceLock::new(), plain: OnceLock::new() }
     }
 
-    fn client(&self, by_operator: bool) -> Result<&Client> {
-        let place = if by_operator { &self.operator } else { &self.public };
+    fn client(&self, request: &Prepared) -> Result<&Client> {
+        let plain = request.by_operator && request.url.scheme() == "http";
+        let place = match (request.by_operator, plain) {
+            (_, true) => &self.plain,
+            (true, false) => &self.operator,
+            (false, false) => &self.public,
+        };
         if let Some(client) = place.get() {
             return Ok(client);
         }
@@ -128,7 +88,10 @@ impl Egress {
             .redirect(redirect::Policy::none())
             .connect_timeout(Duration::from_secs(self.limits.connect_seconds))
             .user_agent(concat!("jackfield/", env!("CARGO_PKG_VERSION")));
-        if !by_operator {
+        if plain {
+            builder = builder.tls_certs_only([]);
+        }
+        if !request.by_operator {
             builder = builder.https_only(true).dns_resolver(Arc::new(Guarded::system()));
         }
         let client = builder.build().map_err(|error| {
@@ -151,7 +114,7 @@ impl Egress {
         deadline: Instant,
         flight: &Flight,
     ) -> Result<(HttpAnswer, Vec<u8>)> {
-        let request = target.prepare(request, body)?;
+        let request = Arc::new(target.prepare(request, body)?);
         let mut delays = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(10))
@@ -162,11 +125,12 @@ impl Egress {
             let way = OnItsWay::new(flight, &request);
             let begun = Instant::now();
             let outcome = self.follow(target, &request, deadline).await;
-            let ms = begun.elapsed().as_millis();
+            let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             let (method, path) = (request.method.as_str(), request.template.as_str());
             match outcome {
                 Ok(received) => {
                     let (verdict, answer) = classify(target, &request, &received);
+                    flight.note(&request, ms, Ok((&answer, &received.body)));
                     // A provider that fails on the way may have done it already: its fate is not known.
                     let unsure = verdict.class == AnswerClass::Unavailable && !request.repeatable;
                     if !unsure {
@@ -182,12 +146,13 @@ impl Egress {
                         self.wait_for(&request, &verdict, &mut delays)
                     };
                     match wait.filter(|wait| fits(*wait, deadline)) {
-                        Some(wait) => tokio::time::sleep(wait).await,
+                        Some(wait) => flight.wait(wait, "asks to be left alone for a while").await,
                         None if unsure => return Err(unsure_of(target, &received)),
                         None => return Ok((answer, received.body)),
                     }
                 }
                 Err(lost) => {
+                    flight.note(&request, ms, Err(&lost.error));
                     tracing::debug!(method, path, ms, sent = lost.sent, "no answer: {}", lost.error);
                     if !lost.sent || request.repeatable {
                         way.settle(false);
@@ -195,7 +160,7 @@ impl Egress {
                     let again = lost.passing && (!lost.sent || request.repeatable);
                     let wait = if again { delays.next() } else { None };
                     match wait.filter(|wait| fits(*wait, deadline)) {
-                        Some(wait) => tokio::time::sleep(wait).await,
+                        Some(wait) => flight.wait(wait, "did not answer").await,
                         None => return Err(explain(target, &request, lost)),
                     }
                 }
@@ -272,7 +237,7 @@ impl Egress {
             return Err(before(Error::new(ErrorKind::Timeout, "there was no time left to send a request")));
         }
         let response = self
-            .client(request.by_operator)
+            .client(request)
             .map_err(before)?
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone())

@@ -18,6 +18,7 @@ use connector_protocol::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
+use super::{Happening, Run, Watch};
 use crate::{
     egress::{Egress, Flight, Target},
     redact::Redactor,
@@ -45,23 +46,26 @@ pub(super) struct CallServices {
     deadline: Instant,
     flight: Arc<Flight>,
     redactor: Redactor,
+    watch: Watch,
     lines: AtomicUsize,
     span: tracing::Span,
 }
 
 impl CallServices {
-    pub(super) fn new(
-        outside: Outside,
-        target: Target,
-        deadline: Instant,
-        flight: Arc<Flight>,
-        redactor: Redactor,
-    ) -> Self {
-        let span = tracing::Span::current();
+    pub(super) fn new(outside: Outside, target: Target, run: &Run<'_>) -> Self {
         // A little before the call itself ends, so that a slow provider is told as one.
-        let left = deadline.saturating_duration_since(Instant::now());
-        let deadline = deadline.checked_sub((left / 20).min(ANSWER)).unwrap_or(deadline);
-        Self { outside, target, deadline, flight, redactor, lines: AtomicUsize::new(0), span }
+        let left = run.deadline.saturating_duration_since(Instant::now());
+        let deadline = run.deadline.checked_sub((left / 20).min(ANSWER)).unwrap_or(run.deadline);
+        Self {
+            outside,
+            target,
+            deadline,
+            flight: run.flight.clone(),
+            redactor: run.redactor.clone(),
+            watch: run.watch.clone(),
+            lines: AtomicUsize::new(0),
+            span: tracing::Span::current(),
+        }
     }
 
     async fn answer(&self, op: &str, message: Vec<u8>) -> Result<Vec<u8>> {
@@ -74,6 +78,7 @@ impl CallServices {
                 let progress: Progress = read(head)?;
                 let message = self.clean(&progress.message);
                 tracing::info!(parent: &self.span, done = progress.done, total = progress.total, "{message}");
+                (self.watch)(Happening::Says { message, done: progress.done, total: progress.total });
                 Ok(nothing())
             }
             "sleep" => {

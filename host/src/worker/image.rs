@@ -5,23 +5,24 @@ use std::{
     fs::File,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
 };
 
 use connector_protocol::{Error, ErrorKind, Result};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+use crate::plugins::Library;
 
 /// The sealed bytes of a library.
 #[derive(Debug)]
 pub(super) struct Image(OwnedFd);
 
 impl Image {
-    /// Copies the file.
-    pub(super) fn of(path: &Path) -> Result<Self> {
+    /// Copies the file, which has to be the one that was read.
+    pub(super) fn of(library: &Library) -> Result<Self> {
         let failed = |what: &str, error: io::Error| {
-            Error::new(ErrorKind::PluginRefused, format!("{}: {what}: {error}", path.display()))
+            Error::new(ErrorKind::PluginRefused, format!("{}: {what}: {error}", library.path.display()))
         };
-        let mut file = File::open(path).map_err(|error| failed("cannot be read", error))?;
+        let mut file = library.open()?;
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         // An older kernel does not know the flag, and does not ask for it either.
         let memory = memfd_create("connector", flags | MemfdFlags::EXEC)

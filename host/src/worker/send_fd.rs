@@ -12,19 +12,19 @@ use rustix::net::{
 };
 
 /// Sends a file with one byte of data, which is what carries it.
-pub(super) fn send(socket: impl AsFd, file: BorrowedFd<'_>) -> io::Result<()> {
+pub(super) fn send(socket: impl AsFd, file: BorrowedFd<'_>, byte: u8) -> io::Result<()> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     let files = [file];
     if !control.push(SendAncillaryMessage::ScmRights(&files)) {
         return Err(io::Error::other("no room for the file"));
     }
-    sendmsg(socket, &[IoSlice::new(&[0])], &mut control, SendFlags::NOSIGNAL)?;
+    sendmsg(socket, &[IoSlice::new(&[byte])], &mut control, SendFlags::NOSIGNAL)?;
     Ok(())
 }
 
-/// Receives the file that the other side sends; waits for it.
-pub(super) fn receive(socket: impl AsFd) -> io::Result<OwnedFd> {
+/// Receives the file that the other side sends, and the byte that came with it; waits for both.
+pub(super) fn receive(socket: impl AsFd) -> io::Result<(OwnedFd, u8)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
@@ -36,7 +36,8 @@ pub(super) fn receive(socket: impl AsFd) -> io::Result<OwnedFd> {
         RecvAncillaryMessage::ScmRights(mut files) => files.next(),
         _ => None,
     });
-    file.ok_or_else(|| io::Error::other("no file came with it"))
+    let file = file.ok_or_else(|| io::Error::other("no file came with it"))?;
+    Ok((file, byte[0]))
 }
 
 #[cfg(test)]
@@ -54,11 +55,12 @@ mod tests {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();
         file.rewind().unwrap();
-        send(&a, file.as_fd()).unwrap();
-        let mut received = std::fs::File::from(receive(&b).unwrap());
+        send(&a, file.as_fd(), 7).unwrap();
+        let (received, byte) = receive(&b).unwrap();
+        let mut received = std::fs::File::from(received);
         let mut text = String::new();
         received.read_to_string(&mut text).unwrap();
-        assert_eq!(text, "content");
+        assert_eq!((text.as_str(), byte), ("content", 7));
         drop(a);
         assert!(receive(&b).is_err());
     }

@@ -14,8 +14,11 @@ use tokio::{
     time::{sleep_until, timeout, timeout_at},
 };
 
-use super::process::{Answer, Process};
-use crate::plugins::Library;
+use super::{
+    process::{Answer, Process},
+    spawn::{Starting, start},
+};
+use crate::plugins::{Identity, Library};
 
 /// How long a worker has to stop a call before it is killed. A slow provider is not a hung connector: a connector that
 /// waits gives way at once.
@@ -81,12 +84,21 @@ fn read(answer: Result<Answer, RecvError>) -> Result<Vec<u8>, Failed> {
 struct Key {
     connector: String,
     version: String,
+    /// The file it was loaded from: one that takes its place gets a worker of its own.
+    file: Identity,
     /// The same for all as yet; by project, later.
     group: String,
 }
 
 /// Where a worker is, once it has been started.
-type Slot = Arc<Mutex<Option<Arc<Process>>>>;
+type Slot = Arc<Mutex<Place>>;
+
+#[derive(Default)]
+struct Place {
+    running: Option<Arc<Process>>,
+    /// One that was started ahead of its first call.
+    starting: Option<Starting>,
+}
 
 /// The workers of a host.
 pub struct Workers {
@@ -113,7 +125,7 @@ impl Workers {
     /// # Errors
     ///
     /// How it failed: the connector said so, it was stopped, or it broke.
-    pub async fn call(&self, library: &Library, call: Call) -> Result<Vec<u8>, Failed> {
+    pub async fn call(&self, library: &Arc<Library>, call: Call) -> Result<Vec<u8>, Failed> {
         // Loading is part of what the call may take.
         let process = match timeout_at(call.deadline.into(), self.process(library)).await {
             Ok(process) => process.map_err(Failed::Broke)?,
@@ -141,20 +153,53 @@ impl Workers {
         }
     }
 
-    async fn process(&self, library: &Library) -> Result<Arc<Process>> {
+    /// Has a worker load a library, and prove that its code declares what its manifest says.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be loaded.
+    pub async fn prove(&self, library: &Arc<Library>) -> Result<()> {
+        self.process(library).await.map(drop)
+    }
+
+    /// Starts a connector's worker, if there is none, while whoever will call it does something else.
+    pub fn expect(&self, library: &Arc<Library>) {
+        let slot = self.slot(library);
+        // Where somebody has it, it is being started.
+        if let Ok(mut place) = slot.try_lock()
+            && place.starting.is_none()
+            && place.running.as_ref().is_none_or(|process| process.is_dead())
+        {
+            place.starting = Some(start(self.program.clone(), library.clone()));
+        }
+    }
+
+    fn slot(&self, library: &Library) -> Slot {
         let key = Key {
             connector: library.id().to_owned(),
-            version: library.manifest.version.clone(),
+            version: library.head.version.clone(),
+            file: library.identity.clone(),
             group: String::new(),
         };
-        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone();
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(&key) {
+            return slot.clone();
+        }
+        // What this file has taken the place of gets no more calls; those that are in it end there.
+        slots.retain(|other, _| other.connector != key.connector || other.group != key.group);
+        slots.entry(key).or_default().clone()
+    }
+
+    async fn process(&self, library: &Arc<Library>) -> Result<Arc<Process>> {
+        let slot = self.slot(library);
         // Held while one is started: whoever wants the same one waits for it, and nobody else.
-        let mut running = slot.lock().await;
-        if let Some(process) = running.as_ref().filter(|process| !process.is_dead()) {
+        let mut place = slot.lock().await;
+        if let Some(process) = place.running.as_ref().filter(|process| !process.is_dead()) {
             return Ok(process.clone());
         }
-        let process = Process::start(&self.program, library).await?;
-        Ok(running.insert(process).clone())
+        let starting = place.starting.take().unwrap_or_else(|| start(self.program.clone(), library.clone()));
+        let process = Process::start(starting, library).await?;
+        Ok(place.running.insert(process).clone())
     }
 }
 

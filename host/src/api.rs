@@ -1,0 +1,324 @@
+//! What can be asked of a Jackfield by whoever is not part of it, as JSON: the shapes of requests and answers, and what is
+//! done for each. How they travel is the [`server`](crate::server)'s business.
+
+use std::time::Duration;
+
+use connector_protocol::{
+    Error, ErrorKind, Result, did_you_mean,
+    manifest::{AuthKind, Manifest},
+};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, value::RawValue};
+use zeroize::Zeroizing;
+
+use crate::{
+    egress::Credential,
+    host::Host,
+    invoke::{Caller, Happening, Invocation, Invoked, Pages, Source, Watch},
+    plugins::{Library, Registry},
+    secret_file,
+};
+
+/// An action that is to be run.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Invoke {
+    /// The action, as `connector.action`.
+    pub action: String,
+    /// Its input: an object.
+    #[serde(default)]
+    pub input: Value,
+    /// The way the token was got; the connector's first, without this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<String>,
+    /// The parameters of the connection that are no secrets.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub parameters: Map<String, Value>,
+    /// The token. Without one, the file that the configuration names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<Zeroizing<String>>,
+    /// Get all pages of a list, up to so many items.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<usize>,
+    /// Give up after so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u64>,
+    /// Show the request that would be sent, secrets masked, and send nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What an action gave.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Output {
+    /// The invocation's id; absent if nothing was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// The output; the request that would be sent, if nothing was; `null` if there would be none.
+    pub output: Box<RawValue>,
+    /// Whether the list goes on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
+}
+
+/// A line of what is told of an action while it runs, the last one being how it ended.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    /// Something happens.
+    Happens(Happening),
+    /// It is done.
+    Done {
+        /// What it gave.
+        done: Output,
+    },
+    /// It has failed.
+    Failed {
+        /// Why.
+        failed: Error,
+    },
+}
+
+/// A connector, or a file that is not used, in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConnectorLine {
+    /// The connector's id, or the file's name.
+    pub name: String,
+    /// Whether it can be used: `ready` or `refused`.
+    pub state: String,
+    /// The connector's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The version of the ABI that it was built with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abi: Option<String>,
+    /// How many actions it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actions: Option<usize>,
+    /// How many triggers it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triggers: Option<usize>,
+    /// The name people know the provider by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Why it is not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Where the file lies.
+    pub path: String,
+}
+
+/// A connector as a whole.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ConnectorShown {
+    /// Where the file lies.
+    pub path: String,
+    /// The version of the ABI that it was built with.
+    pub abi: String,
+    /// The version of `connector-api` that it was built with.
+    pub api: String,
+    /// The SHA-256 of its manifest, in hex.
+    pub digest: String,
+    /// What it declares.
+    pub manifest: Manifest,
+}
+
+/// How a Jackfield is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `serving`, or `draining` once it takes nothing more.
+    pub state: String,
+    /// Its version.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Since when it runs, in seconds.
+    pub up_seconds: u64,
+    /// How many connectors can be used.
+    pub connectors: usize,
+    /// How many invocations are under way.
+    pub running: usize,
+}
+
+/// Runs an action, or shows what it would send.
+///
+/// # Errors
+///
+/// Whatever kept it from giving its output.
+pub async fn invoke(
+    host: &Host,
+    request: Invoke,
+    source: Source,
+    watch: Watch,
+    stop: impl Future<Output = ()>,
+) -> Result<Output> {
+    let (connector, action) = split(&request.action)?;
+    host.expect(connector);
+    let known = host.action(connector, action)?;
+    let input = if request.input.is_null() { Value::Object(Map::new()) } else { request.input };
+    // What is wrong with the input is told before a token is asked for.
+    known.check_input(&input)?;
+    if request.all.is_some() && known.action().paging.is_none() {
+        let text = format!("`{}` does not answer in pages", known.name());
+        return Err(Error::new(ErrorKind::Usage, text).hint("leave --all out"));
+    }
+    let credential = credential(
+        host,
+        &known.manifest,
+        request.auth.as_deref(),
+        request.parameters,
+        request.token,
+        request.dry_run,
+    )?;
+    let caller =
+        Caller { deadline: request.timeout_seconds.map(Duration::from_secs), ..Caller::operator(source) };
+    let pages = request.all.map_or(Pages::One, |most| Pages::All { most });
+    let invocation =
+        Invocation { connector: connector.to_owned(), action: action.to_owned(), input, credential, pages };
+    if request.dry_run {
+        let shown = host.rehearse(&caller, invocation).await?;
+        let output = serde_json::value::to_raw_value(&shown).map_err(|error| {
+            Error::new(ErrorKind::Internal, format!("the request cannot be shown: {error}"))
+        })?;
+        return Ok(Output { id: None, output, more: false });
+    }
+    let Invoked { id, output, more, .. } = host.invoke(&caller, invocation, watch, stop).await?;
+    Ok(Output { id: Some(id.to_string()), output, more })
+}
+
+/// Splits `zoom.create_meeting`.
+///
+/// # Errors
+///
+/// If it is not of this form.
+pub fn split(name: &str) -> Result<(&str, &str)> {
+    name.split_once('.').ok_or_else(|| {
+        Error::new(ErrorKind::Usage, format!("`{}` is not CONNECTOR.ACTION", name.escape_debug()))
+            .hint("see what there is: jackfield action list")
+    })
+}
+
+/// Where an action of this name stands in a manifest.
+///
+/// # Errors
+///
+/// If there is none; says what may have been meant.
+pub fn find_action(manifest: &Manifest, action: &str) -> Result<usize> {
+    let names = || manifest.actions.iter().map(|action| action.name.as_str());
+    names().position(|name| name == action).ok_or_else(|| {
+        let id = &manifest.id;
+        let hint = match did_you_mean(action, names()) {
+            Some(meant) => format!("did you mean `{id}.{meant}`?"),
+            None => format!("see what it can do: jackfield action list {id}"),
+        };
+        let text = format!("the connector `{id}` has no action `{}`", action.escape_debug());
+        Error::new(ErrorKind::Unknown, text).hint(hint)
+    })
+}
+
+/// As whom an action is run: with the token that is given, or the one whose file the configuration names.
+fn credential(
+    host: &Host,
+    manifest: &Manifest,
+    auth: Option<&str>,
+    parameters: Map<String, Value>,
+    token: Option<Zeroizing<String>>,
+    dry_run: bool,
+) -> Result<Credential> {
+    let auth = host.auth(manifest, auth)?;
+    let secret = parameters.keys().find(|name| auth.secret_names().any(|secret| secret == *name));
+    if let Some(name) = secret {
+        let text = format!("`{name}` is a secret and is not given as a parameter");
+        return Err(Error::new(ErrorKind::Usage, text).hint("give it with --token-stdin or --token-file"));
+    }
+    host.check_parameters(manifest, auth, &parameters)?;
+    let token = match token {
+        Some(token) => Some(SecretString::from(token.as_str())),
+        None => match host.config.integration(&manifest.id).token_file {
+            Some(file) => Some(secret_file::read(&file)?),
+            None => None,
+        },
+    };
+    match token {
+        Some(token) => Credential::of_token(auth, token, parameters),
+        None if matches!(auth.kind, AuthKind::None {}) => {
+            Ok(Credential { auth: auth.name.clone(), parameters, ..Credential::default() })
+        }
+        // Nothing is sent, and what stands here is masked.
+        None if dry_run => Credential::of_token(auth, SecretString::from("TOKEN"), parameters),
+        None => {
+            let text = format!("{} needs a credential, and none was given", manifest.title);
+            Err(Error::new(ErrorKind::Unauthorized, text)
+                .hint("give a token: --token-file FILE, or --token-stdin"))
+        }
+    }
+}
+
+/// The connectors that are there, and the files that are not used.
+#[must_use]
+pub fn connectors(registry: &Registry) -> Vec<ConnectorLine> {
+    let ready = registry.libraries().map(|library| ConnectorLine {
+        name: library.id().to_owned(),
+        state: "ready".to_owned(),
+        version: Some(library.head.version.clone()),
+        abi: Some(library.head.abi.clone()),
+        actions: Some(library.head.actions),
+        triggers: Some(library.head.triggers),
+        title: Some(library.head.title.clone()),
+        reason: None,
+        hint: None,
+        path: library.path.display().to_string(),
+    });
+    let refused = registry.refused().iter().map(|refusal| {
+        let file = || refusal.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        ConnectorLine {
+            name: refusal.id.clone().unwrap_or_else(file),
+            state: "refused".to_owned(),
+            version: None,
+            abi: None,
+            actions: None,
+            triggers: None,
+            title: None,
+            reason: Some(refusal.reason.clone()),
+            hint: refusal.hint.clone(),
+            path: refusal.path.display().to_string(),
+        }
+    });
+    ready.chain(refused).collect()
+}
+
+/// A connector as a whole.
+///
+/// # Errors
+///
+/// If its file has changed in this very moment.
+pub fn connector(library: &Library) -> Result<ConnectorShown> {
+    Ok(ConnectorShown {
+        path: library.path.display().to_string(),
+        abi: library.head.abi.clone(),
+        api: library.head.api.clone(),
+        digest: library.head.digest.clone(),
+        manifest: Manifest::clone(library.manifest()?),
+    })
+}
+
+/// The invocation of this id, or of the only id that begins like this.
+///
+/// # Errors
+///
+/// If there is none.
+pub async fn invocation(host: &Host, id: &str) -> Result<crate::store::Invocation> {
+    let found = host.store.invocation(id).await?;
+    found.ok_or_else(|| no_invocation(id))
+}
+
+/// That there is no such invocation.
+#[must_use]
+pub fn no_invocation(id: &str) -> Error {
+    Error::new(ErrorKind::Unknown, format!("there is no invocation `{}`", id.escape_debug()))
+        .hint("see which there are: jackfield invocation list")
+}

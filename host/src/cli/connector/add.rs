@@ -1,0 +1,138 @@
+//! `jackfield connector add`
+
+use std::{
+    fs, io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use jackfield::{Error, ErrorKind, Result, config::Config, home::Home};
+
+use super::verify;
+use crate::cli::{engine::registry, input, output::say};
+
+/// Check a library and put it into the plugins directory
+#[derive(Args)]
+pub(crate) struct Add {
+    /// The library, as a file; or the id of a connector that was installed together with jackfield
+    library: String,
+    /// Send its requests elsewhere, such as api=http://127.0.0.1:4510/v2; is written to jackfield.toml
+    #[arg(long = "endpoint", value_name = "BASE=URL", help_heading = "Configuration")]
+    endpoints: Vec<String>,
+    /// The file that holds an access token for it; is written to jackfield.toml
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    token_file: Option<PathBuf>,
+}
+
+impl Add {
+    pub(crate) fn run(self, home: &Home) -> Result<()> {
+        let file = find(&self.library)?;
+        let library = verify::prove(&file)?;
+        let id = library.id();
+        let mut endpoints = Vec::new();
+        for assignment in &self.endpoints {
+            let (base, url) = input::split(assignment)?;
+            endpoints.push((base.to_owned(), url.to_owned()));
+        }
+        let token_file = self.token_file.as_deref().map(absolute).transpose()?;
+        // What cannot be configured is told before anything is changed.
+        let edit = Config::edit(home, library.manifest()?, &endpoints, token_file.as_deref())?;
+
+        let name = format!("lib{}.so", id.replace('-', "_"));
+        let target = home.plugins().join(&name);
+        let before = registry(home)?;
+        let there = before.libraries().find(|there| there.id() == id);
+        if let Some(there) = there.filter(|there| there.path != target) {
+            let text = format!("`{id}` is there already, as {}", there.path.display());
+            return Err(Error::new(ErrorKind::Usage, text)
+                .hint(format!("take that one out first: jackfield connector remove {id}")));
+        }
+        copy(&file, &target).map_err(|error| {
+            let words = error.to_string();
+            let words = words.split(" (os error").next().unwrap_or_default().to_owned();
+            Error::new(ErrorKind::Config, format!("cannot write {}: {words}", target.display()))
+        })?;
+        let (version, target) = (&library.head.version, target.display());
+        match there {
+            Some(there) if there.head.version == *version => {
+                say(&format!("replaced {id} {version} at {target}"))
+            }
+            Some(there) => say(&format!("replaced {id} {} by {version} at {target}", there.head.version)),
+            None => say(&format!("added {id} {version} as {target}")),
+        }
+        if let Some(edit) = edit {
+            edit.write(home)?;
+            say(&format!("wrote [integrations.{id}] to {}", home.config().display()));
+        }
+        say(&format!("see what it can do: jackfield action list {id}"));
+        Ok(())
+    }
+}
+
+/// A path that means the same wherever a command is run.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path)
+        .map_err(|error| Error::new(ErrorKind::Usage, format!("{} is no path: {error}", path.display())))
+}
+
+/// The file of a library that is named by its path, or of a connector that lies where jackfield was installed.
+pub(super) fn find(library: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(library);
+    let is_id = !library.contains(['/', '.']);
+    if !is_id || path.exists() {
+        return Ok(path);
+    }
+    let file = format!("lib{}.so", library.replace('-', "_"));
+    let found = places().iter().map(|place| place.join(&file)).find(|path| path.is_file());
+    found.ok_or_else(|| {
+        let text = format!(
+            "there is no file `{}`, and no connector of that name was installed",
+            library.escape_debug()
+        );
+        Error::new(ErrorKind::Unknown, text)
+            .hint("name the library's file: jackfield connector add path/to/libNAME.so")
+    })
+}
+
+/// Where libraries lie that were installed together with this program: in `lib/jackfield` next to its directory, or, as
+/// cargo builds them, beside it.
+fn places() -> Vec<PathBuf> {
+    let program = std::env::current_exe().ok();
+    let directory = program.as_deref().and_then(Path::parent);
+    let lib = directory.and_then(Path::parent).map(|prefix| prefix.join("lib/jackfield"));
+    lib.into_iter().chain(directory.map(Path::to_owned)).collect()
+}
+
+/// The connectors that were installed together with this program.
+pub(crate) fn installed() -> Vec<String> {
+    let directory = places().into_iter().next();
+    let entries =
+        directory.and_then(|directory| fs::read_dir(directory).ok()).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            Some(name.strip_prefix("lib")?.strip_suffix(".so")?.replace('_', "-"))
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// Copies a library so that whoever looks never sees a part of it.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let fresh = to.with_file_name(format!(
+        ".{}.{}",
+        to.file_name().unwrap_or_default().to_string_lossy(),
+        std::process::id()
+    ));
+    let mut target = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let copied = fs::File::open(from)
+        .and_then(|mut source| io::copy(&mut source, &mut target))
+        .and_then(|_| target.sync_all())
+        .and_then(|()| fs::rename(&fresh, to));
+    if copied.is_err() {
+        let _ = fs::remove_file(&fresh);
+    }
+    copied
+}

@@ -1,0 +1,130 @@
+//! Where a command is carried out: by the Jackfield that serves the home, if there is one, or in this process.
+
+use jackfield::{
+    Error, ErrorKind, Result,
+    api::{self, ConnectorLine, ConnectorShown, Invoke, Output},
+    home::Home,
+    host::Host,
+    invoke::{Source, Watch},
+    plugins::Registry,
+    server, store,
+};
+use tokio::runtime::Runtime;
+
+use super::{output, served::Served};
+
+/// What carries commands out.
+pub(crate) struct Engine {
+    home: Home,
+    runtime: Runtime,
+    there: Option<Served>,
+    here: Option<Box<Host>>,
+}
+
+impl Engine {
+    /// Finds out who carries out commands for this home.
+    pub(crate) fn find(home: &Home) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Error::new(ErrorKind::Internal, format!("no runtime: {error}")))?;
+        let stream = runtime.block_on(server::connect(home))?;
+        let there = stream.map(|_| Served::of(home.clone()));
+        Ok(Self { home: home.clone(), runtime, there, here: None })
+    }
+
+    /// The host in this process, made when it is first needed.
+    pub(crate) fn here(&mut self) -> Result<&Host> {
+        if self.here.is_none() {
+            self.here = Some(Box::new(Host::open(&self.home)?));
+        }
+        self.here.as_deref().ok_or_else(|| Error::new(ErrorKind::Internal, "there is no host"))
+    }
+
+    pub(crate) fn is_served(&self) -> bool {
+        self.there.is_some()
+    }
+
+    pub(crate) fn connectors(&mut self) -> Result<Vec<ConnectorLine>> {
+        if let Some(served) = &self.there {
+            return self.runtime.block_on(served.get("/v1/connectors"));
+        }
+        Ok(api::connectors(&registry(&self.home)?))
+    }
+
+    pub(crate) fn connector(&mut self, id: &str) -> Result<ConnectorShown> {
+        if let Some(served) = &self.there {
+            return self.runtime.block_on(served.get(&format!("/v1/connectors/{}", encoded(id))));
+        }
+        api::connector(registry(&self.home)?.find(id)?)
+    }
+
+    pub(crate) fn invocation(&mut self, id: &str) -> Result<store::Invocation> {
+        if let Some(served) = &self.there {
+            return self.runtime.block_on(served.get(&format!("/v1/invocations/{}", encoded(id))));
+        }
+        self.here()?;
+        let (Some(host), runtime) = (&self.here, &self.runtime) else { return Err(api::no_invocation(id)) };
+        runtime.block_on(api::invocation(host, id))
+    }
+
+    pub(crate) fn invocations(&mut self, wanted: store::Wanted) -> Result<Vec<store::Invocation>> {
+        if let Some(served) = &self.there {
+            let query =
+                url::form_urlencoded::Serializer::new(String::new()).extend_pairs(wanted.pairs()).finish();
+            return self.runtime.block_on(served.get(&format!("/v1/invocations?{query}")));
+        }
+        let pending = self.here()?.store.invocations(wanted);
+        self.runtime.block_on(pending)
+    }
+
+    /// Runs an action, until it is done or somebody stops it.
+    pub(crate) fn invoke(&mut self, request: Invoke, watch: Watch) -> Result<Output> {
+        if let Some(served) = &self.there {
+            match self.runtime.block_on(served.invoke(&request, watch.clone(), stopped()))? {
+                Some(output) => return Ok(output),
+                // It is about to end, and takes nothing more.
+                None => self.there = None,
+            }
+        }
+        self.here()?;
+        let (Some(host), runtime) = (&self.here, &self.runtime) else {
+            return Err(Error::new(ErrorKind::Internal, "there is no host"));
+        };
+        runtime.block_on(api::invoke(host, request, Source::Cli, watch, stopped()))
+    }
+
+    /// Waits for what is still to be written. That it could not be has been said in the log.
+    pub(crate) fn settle(&self) {
+        if let Some(host) = &self.here
+            && let Err(error) = self.runtime.block_on(host.store.settle())
+        {
+            output::warn(&format!("it is not recorded: {error}"), error.hint.as_deref());
+        }
+    }
+}
+
+/// The connectors of a home, without the rest of a host.
+pub(crate) fn registry(home: &Home) -> Result<Registry> {
+    Registry::scan(&home.plugins(), Some(home.index()))
+}
+
+fn encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Until somebody wants it to end: Ctrl-C, or a signal to that effect.
+pub(crate) async fn stopped() {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let terminated = async {
+        match terminate {
+            Ok(mut signal) => drop(signal.recv().await),
+            // Then it ends the process as it always did.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

@@ -1,0 +1,140 @@
+//! Asking in a terminal, by inquire. What is asked, and what becomes of it, is the form's business.
+
+use std::io;
+
+use inquire::{
+    Autocomplete, CustomUserError, InquireError, MultiSelect, Password, PasswordDisplayMode, Select, Text,
+    autocompletion::Replacement, list_option::ListOption, ui::RenderConfig, validator::Validation,
+};
+use jackfield::forms::ask::{Away, Choose, Line, Prompter};
+
+use super::output::say;
+
+/// How many answers are seen at once.
+const PAGE: usize = 12;
+
+/// Somebody at a terminal.
+pub(crate) struct Terminal;
+
+/// What inquire gives, or why it gives nothing: Escape leads back, Ctrl-C ends it.
+fn answered<T>(answer: Result<T, InquireError>) -> Result<T, Away> {
+    answer.map_err(|error| match error {
+        InquireError::OperationCanceled => Away::Back,
+        _ => Away::Stop,
+    })
+}
+
+fn look() -> RenderConfig<'static> {
+    if std::env::var_os("NO_COLOR").is_some() {
+        RenderConfig::empty()
+    } else {
+        RenderConfig::default_colored()
+    }
+}
+
+impl Prompter for Terminal {
+    fn line(&mut self, line: &Line) -> Result<String, Away> {
+        let valid = line.valid.clone();
+        let validator = move |text: &str| -> Result<Validation, CustomUserError> {
+            Ok(match valid(text) {
+                Ok(()) => Validation::Valid,
+                Err(why) => Validation::Invalid(why.into()),
+            })
+        };
+        if line.secret {
+            let mut password = Password::new(&line.message)
+                .with_display_mode(PasswordDisplayMode::Masked)
+                .without_confirmation()
+                .with_render_config(look())
+                .with_validator(validator);
+            if !line.help.is_empty() {
+                password = password.with_help_message(&line.help);
+            }
+            return answered(password.prompt());
+        }
+        let mut text = Text::new(&line.message)
+            .with_initial_value(&line.initial)
+            .with_placeholder(&line.placeholder)
+            .with_page_size(PAGE)
+            .with_render_config(look())
+            .with_validator(validator);
+        if !line.help.is_empty() {
+            text = text.with_help_message(&line.help);
+        }
+        if !line.suggestions.is_empty() {
+            text = text.with_autocomplete(Suggest(line.suggestions));
+        }
+        answered(text.prompt())
+    }
+
+    fn choose(&mut self, choose: &Choose) -> Result<usize, Away> {
+        let mut select = Select::new(&choose.message, choose.options.clone())
+            .with_starting_cursor(choose.at)
+            .with_page_size(PAGE)
+            .with_render_config(look());
+        if !choose.help.is_empty() {
+            select = select.with_help_message(&choose.help);
+        }
+        answered(select.raw_prompt()).map(|option| option.index)
+    }
+
+    fn tick(&mut self, choose: &Choose, ticked: &[usize]) -> Result<Vec<usize>, Away> {
+        let mut select = MultiSelect::new(&choose.message, choose.options.clone())
+            .with_default(ticked)
+            .with_page_size(PAGE)
+            .with_render_config(look());
+        if !choose.help.is_empty() {
+            select = select.with_help_message(&choose.help);
+        }
+        let options: Vec<ListOption<String>> = answered(select.raw_prompt())?;
+        Ok(options.into_iter().map(|option| option.index).collect())
+    }
+
+    fn say(&mut self, text: &str) {
+        say(text);
+    }
+
+    fn read(&mut self, path: &str) -> Result<Vec<u8>, String> {
+        std::fs::read(path).map_err(|error: io::Error| {
+            let words = error.to_string();
+            format!("cannot read {path}: {}", words.split(" (os error").next().unwrap_or_default())
+        })
+    }
+}
+
+/// Completes names: those that begin like it first, then those that hold it.
+#[derive(Clone)]
+struct Suggest(&'static [&'static str]);
+
+impl Autocomplete for Suggest {
+    fn get_suggestions(&mut self, input: &str) -> Result<Vec<String>, CustomUserError> {
+        let input = input.to_lowercase();
+        if input.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = self.0.iter().map(|name| (name.to_lowercase(), *name));
+        let (mut first, mut then) = (Vec::new(), Vec::new());
+        for (lower, name) in names {
+            if lower.starts_with(&input) {
+                first.push(name.to_owned());
+            } else if lower.replace('_', " ").contains(&input.replace('_', " ")) {
+                then.push(name.to_owned());
+            }
+        }
+        first.extend(then);
+        Ok(first)
+    }
+
+    fn get_completion(
+        &mut self,
+        _: &str,
+        highlighted: Option<String>,
+    ) -> Result<Replacement, CustomUserError> {
+        Ok(highlighted)
+    }
+}
+
+/// Asks whether something is meant. Whoever does not answer says no.
+pub(crate) fn confirm(question: &str) -> bool {
+    inquire::Confirm::new(question).with_default(false).with_render_config(look()).prompt().unwrap_or(false)
+}

@@ -1,0 +1,67 @@
+//! `jackfield serve`
+
+use clap::Args;
+use jackfield::{Error, ErrorKind, Result, api::Health, server::Server};
+
+use super::{Everywhere, engine::stopped, output::say, served::Served};
+
+/// Stay, and do for other commands what they would do themselves
+#[derive(Args)]
+pub(crate) struct Serve {
+    /// Let the one that serves this home finish what it does, and end it
+    #[arg(long)]
+    drain: bool,
+}
+
+impl Serve {
+    pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
+        let home = everywhere.home()?;
+        let failed = |error| Error::new(ErrorKind::Internal, format!("no runtime: {error}"));
+        if self.drain {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+            return runtime.block_on(async {
+                if jackfield::server::connect(&home).await?.is_none() {
+                    say(&format!("nobody serves {}", home.path().display()));
+                    return Ok(());
+                }
+                let health: Health = Served::of(home.clone()).post("/v1/drain").await?;
+                say(&format!(
+                    "process {} ends when it has finished {} invocation(s)",
+                    health.pid, health.running
+                ));
+                Ok(())
+            });
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let done = runtime.block_on(async {
+            let server = Server::open(&home)?;
+            let health = server.health();
+            say(&format!(
+                "serving {} as process {}, with {} connector(s); Ctrl-C ends it",
+                home.path().display(),
+                health.pid,
+                health.connectors
+            ));
+            let end = async {
+                stopped().await;
+                say("finishing what is under way; once more ends it at once");
+                tokio::spawn(async {
+                    stopped().await;
+                    std::process::exit(130);
+                });
+            };
+            server.serve(end).await
+        });
+        // What is still dripping does not hold the process up.
+        runtime.shutdown_background();
+        if done.is_ok() {
+            say("ended");
+        }
+        done
+    }
+}

@@ -1,0 +1,176 @@
+//! Speaking to the Jackfield that serves the home: HTTP over its socket.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    client::conn::http1,
+    header,
+};
+use hyper_util::rt::TokioIo;
+use jackfield::{
+    Error, ErrorKind, Result,
+    api::{Invoke, Line, Output},
+    home::Home,
+    invoke::{Happening, Watch},
+    server,
+};
+use serde::de::DeserializeOwned;
+
+use super::output;
+
+/// How long a stopped invocation may take to say what became of it.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// The Jackfield that serves a home.
+pub(crate) struct Served {
+    home: Home,
+}
+
+fn broken(error: impl std::fmt::Display) -> Error {
+    Error::new(ErrorKind::Internal, format!("the Jackfield that serves this home broke off: {error}"))
+        .hint("see how it is: jackfield doctor")
+}
+
+impl Served {
+    pub(crate) fn of(home: Home) -> Self {
+        Self { home }
+    }
+
+    /// Sends a request and gives the beginning of the answer.
+    async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        accept: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>> {
+        let stream = server::connect(&self.home).await?.ok_or_else(|| broken("it is gone"))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+        tokio::spawn(async move { drop(connection.await) });
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "jackfield")
+            .header(header::ACCEPT, accept)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(broken)?;
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let ours = concat!("jackfield/", env!("CARGO_PKG_VERSION"));
+        let theirs = response
+            .headers()
+            .get(header::SERVER)
+            .and_then(|server| server.to_str().ok())
+            .unwrap_or_default();
+        if theirs != ours {
+            let text = format!("this home is served by {theirs}, and this is {ours}");
+            output::warn(&text, Some("start that one again: jackfield serve --drain, then jackfield serve"));
+        }
+        Ok(response)
+    }
+
+    /// Gets something.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let response = self.send("GET", path, "application/json", Vec::new()).await?;
+        read(response).await
+    }
+
+    /// Does something that takes no more than its name.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
+        let response = self.send("POST", path, "application/json", Vec::new()).await?;
+        read(response).await
+    }
+
+    /// Runs an action. `None` if nothing was begun, because it is about to end.
+    pub(crate) async fn invoke(
+        &self,
+        request: &Invoke,
+        watch: Watch,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Option<Output>> {
+        let body = serde_json::to_vec(request).map_err(broken)?;
+        let response = self.send("POST", "/v1/invocations", "application/x-ndjson", body).await?;
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+            return Ok(None);
+        }
+        if !response.status().is_success() {
+            return Err(read::<Output>(response).await.err().unwrap_or_else(|| broken("it makes no sense")));
+        }
+        let mut lines = Lines { body: response.into_body(), buffer: Vec::new() };
+        let mut id = None;
+        tokio::pin!(stop);
+        loop {
+            let line = tokio::select! {
+                line = lines.next() => line?,
+                () = &mut stop => break,
+            };
+            match line {
+                Line::Happens(happening) => {
+                    if let Happening::Begun { id: begun } = &happening {
+                        id = Some(begun.clone());
+                    }
+                    watch(happening);
+                }
+                Line::Done { done } => return Ok(Some(done)),
+                Line::Failed { failed } => return Err(failed),
+            }
+        }
+        // Somebody wants it to end: it is told, and says what became of it.
+        let Some(id) = id else {
+            return Err(Error::new(ErrorKind::Cancelled, "cancelled before anything was sent"));
+        };
+        let _ = self.post::<serde_json::Value>(&format!("/v1/invocations/{id}/cancel")).await;
+        let last = async {
+            loop {
+                match lines.next().await? {
+                    Line::Happens(_) => {}
+                    Line::Done { done } => return Ok(Some(done)),
+                    Line::Failed { failed } => return Err(failed),
+                }
+            }
+        };
+        match tokio::time::timeout(LAST_WORDS, last).await {
+            Ok(last) => last,
+            Err(_) => {
+                let text = "cancelled; what was on its way to the provider by then may have been done";
+                let mut error = Error::new(ErrorKind::Cancelled, text);
+                error.id = Some(id);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The whole of an answer: what was asked for, or the error.
+async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T> {
+    let well = response.status().is_success();
+    let bytes = response.into_body().collect().await.map_err(broken)?.to_bytes();
+    if well {
+        return serde_json::from_slice(&bytes).map_err(broken);
+    }
+    Err(serde_json::from_slice(&bytes).unwrap_or_else(|_| broken("it answers what nobody understands")))
+}
+
+struct Lines {
+    body: Incoming,
+    buffer: Vec<u8>,
+}
+
+impl Lines {
+    async fn next(&mut self) -> Result<Line> {
+        loop {
+            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                return serde_json::from_slice(&line).map_err(broken);
+            }
+            match self.body.frame().await {
+                Some(Ok(frame)) => self.buffer.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
+                Some(Err(error)) => return Err(broken(error)),
+                None => return Err(broken("there is no last line")),
+            }
+        }
+    }
+}

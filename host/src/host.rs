@@ -1,0 +1,270 @@
+//! Everything that a running Jackfield has, and what can be asked of it without doing anything.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use connector_protocol::{
+    Error, ErrorKind, Problem, Result,
+    manifest::{Action, Auth, Manifest, Schema},
+    schema::escape,
+    validate::Validator,
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    api,
+    config::Config,
+    egress::Egress,
+    home::Home,
+    plugins::{Library, Registry},
+    store::{Shared, Sqlite},
+    worker::Workers,
+};
+
+/// How often the plugins directory is looked at, at most. What was dropped in is there after this.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A running Jackfield.
+pub struct Host {
+    /// Where it lives.
+    pub home: Home,
+    /// What the operator has decided.
+    pub config: Config,
+    /// What it keeps.
+    pub store: Shared,
+    pub(crate) workers: Workers,
+    pub(crate) egress: Arc<Egress>,
+    registry: RwLock<(Arc<Registry>, Instant)>,
+    known: Mutex<HashMap<(String, String), Arc<Known>>>,
+}
+
+/// An action, with what it takes to run it, made once.
+pub struct Known {
+    /// The library it is in.
+    pub library: Arc<Library>,
+    /// What that declares.
+    pub manifest: Arc<Manifest>,
+    /// Which of its actions.
+    index: usize,
+    input: OnceLock<Side>,
+    output: OnceLock<Side>,
+}
+
+/// One of an action's two schemas, standing alone, and what checks values against it.
+pub struct Side {
+    /// The schema.
+    pub schema: Value,
+    /// What checks.
+    pub validator: Validator,
+}
+
+impl Known {
+    /// The action.
+    #[must_use]
+    pub fn action(&self) -> &Action {
+        &self.manifest.actions[self.index]
+    }
+
+    /// Its name, as `connector.action`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.library.id(), self.action().name)
+    }
+
+    /// What it takes.
+    ///
+    /// # Errors
+    ///
+    /// If the schema is none.
+    pub fn input(&self) -> Result<&Side> {
+        self.side(&self.input, &self.action().input)
+    }
+
+    /// What it gives.
+    ///
+    /// # Errors
+    ///
+    /// If the schema is none.
+    pub fn output(&self) -> Result<&Side> {
+        self.side(&self.output, &self.action().output)
+    }
+
+    fn side<'a>(&self, side: &'a OnceLock<Side>, schema: &Schema) -> Result<&'a Side> {
+        if let Some(side) = side.get() {
+            return Ok(side);
+        }
+        let schema = self.manifest.standalone(schema);
+        let validator = Validator::new(schema.clone()).map_err(|error| {
+            let text = format!("{}: a schema is unusable: {error}", self.name());
+            Error::new(ErrorKind::PluginRefused, text)
+        })?;
+        Ok(side.get_or_init(|| Side { schema, validator }))
+    }
+
+    /// Checks an input: all problems at once, before anything is sent.
+    ///
+    /// # Errors
+    ///
+    /// With each problem at its field.
+    pub fn check_input(&self, input: &Value) -> Result<()> {
+        let problems = self.input()?.validator.check(input);
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let text = format!("the input of {} does not fit", self.name());
+        let hint = format!("see what it takes: jackfield action show {}", self.name());
+        Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint(hint))
+    }
+}
+
+impl Host {
+    /// A host of this home, with the connectors that are there now.
+    ///
+    /// # Errors
+    ///
+    /// If there is no home, or its configuration is wrong.
+    pub fn open(home: &Home) -> Result<Self> {
+        home.must_exist()?;
+        let config = Config::load(home)?;
+        let registry = Registry::scan(&home.plugins(), Some(home.index()))?;
+        fits(&config, home, &registry)?;
+        let keep = Duration::from_secs(u64::from(config.limits.keep_days) * 24 * 60 * 60);
+        Ok(Self {
+            home: home.clone(),
+            store: Arc::new(Sqlite::open(home.store(), keep)),
+            workers: Workers::default(),
+            egress: Arc::new(Egress::new(config.limits.clone())),
+            config,
+            registry: RwLock::new((Arc::new(registry), Instant::now())),
+            known: Mutex::default(),
+        })
+    }
+
+    /// The connectors that are there, as of a moment ago.
+    ///
+    /// # Errors
+    ///
+    /// If the plugins directory cannot be read any more.
+    pub fn registry(&self) -> Result<Arc<Registry>> {
+        {
+            let seen = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+            if seen.1.elapsed() < LOOK {
+                return Ok(seen.0.clone());
+            }
+        }
+        let mut seen = self.registry.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.1.elapsed() >= LOOK {
+            if let Some(now) = seen.0.again(&self.home.plugins())? {
+                // What was right at the start is not made wrong by a file that comes later; it is told.
+                if let Err(error) = fits(&self.config, &self.home, &now) {
+                    tracing::warn!("{error}");
+                }
+                seen.0 = Arc::new(now);
+            }
+            seen.1 = Instant::now();
+        }
+        Ok(seen.0.clone())
+    }
+
+    /// The action of this name, by `connector` and `action`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such thing; says what may have been meant.
+    pub fn action(&self, connector: &str, action: &str) -> Result<Arc<Known>> {
+        let registry = self.registry()?;
+        let library = registry.find(connector)?;
+        let key = (connector.to_owned(), action.to_owned());
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(&key).filter(|known| Arc::ptr_eq(&known.library, library)) {
+            return Ok(known.clone());
+        }
+        let manifest = library.manifest()?.clone();
+        let index = api::find_action(&manifest, action)?;
+        let found = Arc::new(Known {
+            library: library.clone(),
+            manifest,
+            index,
+            input: OnceLock::new(),
+            output: OnceLock::new(),
+        });
+        known.insert(key, found.clone());
+        Ok(found)
+    }
+
+    /// Starts the worker of a connector that will be called soon, if there is such a connector.
+    pub fn expect(&self, connector: &str) {
+        if let Ok(registry) = self.registry()
+            && let Ok(library) = registry.find(connector)
+        {
+            self.workers.expect(library);
+        }
+    }
+
+    /// The auth variant of this name, or the connector's first one.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of this name.
+    pub fn auth<'a>(&self, manifest: &'a Manifest, name: Option<&str>) -> Result<&'a Auth> {
+        let Some(name) = name else {
+            let none = || {
+                Error::new(
+                    ErrorKind::PluginRefused,
+                    "the connector declares no way to authorise a connection",
+                )
+            };
+            return manifest.auth.first().ok_or_else(none);
+        };
+        manifest.auth(name).ok_or_else(|| {
+            let known: Vec<&str> = manifest.auth.iter().map(|auth| auth.name.as_str()).collect();
+            let text =
+                format!("the connector `{}` has no auth variant `{}`", manifest.id, name.escape_debug());
+            Error::new(ErrorKind::Unknown, text).hint(format!("there are {}", known.join(", ")))
+        })
+    }
+
+    /// Checks what is given of a connection's parameters. What is missing may not be needed, as long as there is a token.
+    ///
+    /// # Errors
+    ///
+    /// With each problem at its parameter.
+    pub fn check_parameters(
+        &self,
+        manifest: &Manifest,
+        auth: &Auth,
+        given: &Map<String, Value>,
+    ) -> Result<()> {
+        let mut schema = auth.parameters.clone();
+        schema.remove("required");
+        let problems = if schema.is_empty() {
+            given
+                .keys()
+                .map(|name| Problem::new(format!("/{}", escape(name)), "is not a parameter"))
+                .collect()
+        } else {
+            let unusable =
+                |error| Error::new(ErrorKind::PluginRefused, format!("its parameters are unusable: {error}"));
+            let validator = Validator::new(manifest.standalone(&schema)).map_err(unusable)?;
+            validator.check(&Value::Object(given.clone()))
+        };
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let text = format!("the parameters of a connection by `{}` do not fit", auth.name);
+        let hint = format!("see what it takes: jackfield connector show {} -o json", manifest.id);
+        Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint(hint))
+    }
+}
+
+/// Whether what is configured is for connectors that are there, as far as that can be told.
+fn fits(config: &Config, home: &Home, registry: &Registry) -> Result<()> {
+    let ids: Vec<&str> = registry.libraries().map(|library| library.id()).collect();
+    config.fits(home, &ids, |id| {
+        let library = registry.libraries().find(|library| library.id() == id)?;
+        library.manifest().ok().cloned()
+    })
+}

@@ -1,0 +1,92 @@
+//! What is kept of an invocation, so that it can be looked up: without secrets, and no larger than it helps.
+
+use std::time::Duration;
+
+use connector_protocol::{Error, Result, manifest::Effect};
+use jiff::Timestamp;
+use serde_json::{Value, value::RawValue};
+
+use super::{Caller, Run};
+use crate::{
+    redact::{marked_names, mask_marked},
+    store::{Invocation, Later, State},
+};
+
+/// How large an output may be that is kept, in bytes.
+const MAX_OUTPUT: usize = 64 * 1024;
+
+/// How large an input may be that is kept, in bytes.
+const MAX_INPUT: usize = 256 * 1024;
+
+/// What is known of an invocation from its beginning.
+pub(super) struct Record(Invocation);
+
+impl Record {
+    pub(super) fn new(caller: &Caller, run: &Run<'_>) -> Self {
+        let head = &run.known.library.head;
+        Self(Invocation {
+            id: run.id.to_string(),
+            action: run.known.name(),
+            state: State::Running,
+            begun: Timestamp::now(),
+            ms: None,
+            attempts: 0,
+            effect: run.known.action().effect,
+            version: head.version.clone(),
+            manifest: head.digest.clone(),
+            project: caller.project.clone(),
+            actor: caller.actor.clone(),
+            source: caller.source.as_str().to_owned(),
+            user: caller.user.clone(),
+            parent: caller.parent.as_ref().map(ToString::to_string),
+            idempotency_key: caller.idempotency_key.clone(),
+            input: Some(run.redactor.json(&run.invocation.input)).map(|input| kept(input, MAX_INPUT)),
+            output: None,
+            error: None,
+            exchange: Vec::new(),
+        })
+    }
+
+    /// The record of something that is under way.
+    pub(super) fn begun(&self) -> Invocation {
+        self.0.clone()
+    }
+
+    /// The record of something that is over. What takes time - masking, writing down what was exchanged - is done by
+    /// whoever writes it.
+    pub(super) fn ended(
+        self,
+        run: &Run<'_>,
+        took: Duration,
+        result: &Result<(Box<RawValue>, bool)>,
+    ) -> Later {
+        let mut record = self.0;
+        let failed = result.as_ref().err().cloned();
+        let output = result.as_ref().ok().map(|(output, _)| output.clone());
+        let schema = run.known.output().map(|side| side.schema.clone()).unwrap_or_default();
+        let (redactor, exchanges) = (run.redactor.clone(), run.flight.exchanges());
+        // Of a list that was read without trouble, nobody asks what its pages looked like.
+        let bodies = failed.is_some() || run.known.action().effect != Effect::Reads;
+        record.attempts = run.flight.attempts() as u64;
+        record.ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        record.state = if failed.is_some() { State::Failed } else { State::Done };
+        Box::new(move || {
+            let names = marked_names(&schema);
+            record.exchange =
+                exchanges.iter().map(|exchange| exchange.show(&redactor, &names, bodies)).collect();
+            record.error = failed.map(|error: Error| redactor.error(error));
+            record.output =
+                output.and_then(|output| serde_json::from_str(output.get()).ok()).map(|mut output| {
+                    mask_marked(&schema, &mut output);
+                    kept(redactor.json(&output), MAX_OUTPUT)
+                });
+            record
+        })
+    }
+}
+
+/// A value, unless it is too large.
+fn kept(value: Value, most: usize) -> Value {
+    let len = value.to_string().len();
+    if len > most { Value::String(format!("({len} bytes)")) } else { value }
+}

@@ -1,0 +1,134 @@
+//! The socket of a home: who holds it, how it is made, how it is found, and who may come in.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, Write},
+    os::{
+        fd::{AsRawFd, OwnedFd},
+        unix::fs::OpenOptionsExt,
+    },
+    path::{Path, PathBuf},
+};
+
+use axum::{extract::connect_info::Connected, serve::IncomingStream};
+use connector_protocol::{Error, ErrorKind, Result};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::owners_alone;
+use crate::home::Home;
+
+/// That this process serves a home; given up when it is dropped, or when the process ends in whatever way.
+pub struct Lock(#[expect(dead_code, reason = "it is held, not read")] File);
+
+impl Lock {
+    /// Takes the home, if nobody has it.
+    ///
+    /// # Errors
+    ///
+    /// Names the process that has it.
+    pub fn take(home: &Home) -> Result<Self> {
+        let path = home.lock();
+        let failed = |error: io::Error| {
+            Error::new(ErrorKind::Config, format!("cannot write {}: {error}", path.display()))
+        };
+        let options =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let mut file = options.map_err(failed)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut text = String::new();
+            let _ = file.read_to_string(&mut text);
+            let who = match text.trim() {
+                "" => "another process".to_owned(),
+                pid => format!("process {pid}"),
+            };
+            let text = format!("{} is served already, by {who}", home.path().display());
+            return Err(Error::new(ErrorKind::Config, text)
+                .hint("use that one, as all commands do, or end it: jackfield serve --drain"));
+        }
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(failed)?;
+        Ok(Self(file))
+    }
+}
+
+/// A path to something in a directory that is short whatever the directory is called: the address of a socket has 108
+/// bytes.
+struct Short {
+    path: PathBuf,
+    _directory: OwnedFd,
+}
+
+impl Short {
+    fn of(path: &Path) -> io::Result<Self> {
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(directory, flags, Mode::empty())?;
+        let name = path.file_name().unwrap_or_default();
+        let path = Path::new("/proc/self/fd").join(directory.as_raw_fd().to_string()).join(name);
+        Ok(Self { path, _directory: directory })
+    }
+}
+
+/// Makes the socket. Whoever holds the home's lock may take the place of one that was left behind.
+pub(super) fn listen(home: &Home) -> Result<UnixListener> {
+    let path = home.socket();
+    let failed = |error: io::Error| {
+        Error::new(ErrorKind::Config, format!("cannot listen at {}: {error}", path.display()))
+    };
+    // Under another name until it is its owner's alone.
+    let fresh = path.with_extension("new");
+    let _ = fs::remove_file(&fresh);
+    let short = Short::of(&fresh).map_err(failed)?;
+    let listener = UnixListener::bind(&short.path).map_err(failed)?;
+    owners_alone(&fresh).and_then(|()| fs::rename(&fresh, &path)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// A connection to whoever serves this home; `None` if nobody does.
+///
+/// # Errors
+///
+/// If somebody does and will not have us.
+pub async fn connect(home: &Home) -> Result<Option<UnixStream>> {
+    let path = home.socket();
+    if !path.exists() {
+        return Ok(None);
+    }
+    let Ok(short) = Short::of(&path) else { return Ok(None) };
+    match UnixStream::connect(&short.path).await {
+        Ok(stream) => Ok(Some(stream)),
+        // It was left behind by one that is gone.
+        Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
+            Ok(None)
+        }
+        Err(error) => {
+            let text = format!("cannot connect to {}: {error}", path.display());
+            Err(Error::new(ErrorKind::Config, text).hint("see whose it is: jackfield doctor"))
+        }
+    }
+}
+
+/// Who is at the other end.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// Its user, if the kernel says.
+    uid: Option<u32>,
+}
+
+impl Connected<IncomingStream<'_, UnixListener>> for Peer {
+    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
+        Self { uid: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
+    }
+}
+
+impl Peer {
+    /// Whether it may come in: our own user, or the one who may do everything anyway.
+    pub(super) fn is_welcome(&self) -> bool {
+        let ours = rustix::process::geteuid().as_raw();
+        self.uid.is_some_and(|uid| uid == ours || uid == 0)
+    }
+}

@@ -1,0 +1,467 @@
+//! The store as a file of SQLite.
+//!
+//! One thread has the connection. What is to be written comes to it one by one and is committed in groups: as many as have
+//! come in the meantime share one commit, and nobody waits for a timer. Another process may have the file open too.
+
+use std::{
+    fs, io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use connector_protocol::{Error, ErrorKind, Result};
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, TransactionBehavior, config::DbConfig, ffi, params, types::Value as Sql};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Invocation, Later, Pending, State, Store, Wanted};
+
+/// The version of the tables. A file of a later version is left alone.
+const VERSION: i64 = 1;
+
+/// How long to wait for another process that has the file.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many things may wait to be written.
+const QUEUE: usize = 4096;
+
+/// How many of them share one commit at most.
+const GROUP: usize = 256;
+
+/// How many invocations a list has if nobody says.
+const LISTED: u32 = 50;
+
+const TABLES: &str = "
+CREATE TABLE invocations (
+    id TEXT PRIMARY KEY NOT NULL,
+    project TEXT NOT NULL,
+    connector TEXT NOT NULL,
+    action TEXT NOT NULL,
+    state TEXT NOT NULL,
+    begun TEXT NOT NULL,
+    -- The process that runs it, so that one that is gone is known to be.
+    owner TEXT NOT NULL,
+    ms INTEGER,
+    attempts INTEGER NOT NULL,
+    -- What a list shows, as JSON.
+    head TEXT NOT NULL,
+    -- Input, output, error and exchange, as JSON.
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX invocations_by_action ON invocations (project, connector, action, id);
+PRAGMA user_version = 1;
+";
+
+/// The store as a file of SQLite.
+pub struct Sqlite {
+    jobs: mpsc::Sender<Job>,
+    lost: Arc<AtomicU64>,
+}
+
+type Answer<T> = oneshot::Sender<Result<T>>;
+
+enum Job {
+    Begin(Box<Invocation>, Answer<()>),
+    End(Later),
+    Settle(Answer<()>),
+    Find(String, Answer<Option<Invocation>>),
+    List(Wanted, Answer<Vec<Invocation>>),
+    Forget(Timestamp, Answer<u64>),
+    Check(Answer<()>),
+}
+
+impl Sqlite {
+    /// The store in this file, which is made if there is none. It is opened behind: what is wrong with it is said by the
+    /// first that wants something of it. Invocations older than `keep` are forgotten.
+    #[must_use]
+    pub fn open(path: PathBuf, keep: Duration) -> Self {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let lost = Arc::new(AtomicU64::new(0));
+        let writer = Writer { path, keep, connection: None };
+        let counted = lost.clone();
+        // Without the thread, whoever waits for an answer is told that there will be none.
+        let _ = thread::Builder::new().name("store".to_owned()).spawn(move || writer.work(queue, &counted));
+        Self { jobs, lost }
+    }
+
+    fn ask<T: Send + 'static>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Pending<T> {
+        let (answer, pending) = oneshot::channel();
+        let (jobs, job) = (self.jobs.clone(), job(answer));
+        Box::pin(async move {
+            let gone = |_| Error::new(ErrorKind::Internal, "the store has stopped working");
+            jobs.send(job).await.map_err(|_| gone(()))?;
+            pending.await.map_err(|_| gone(()))?
+        })
+    }
+}
+
+impl Store for Sqlite {
+    fn begin(&self, invocation: Invocation) -> Pending<()> {
+        self.ask(|answer| Job::Begin(Box::new(invocation), answer))
+    }
+
+    fn end(&self, invocation: Later) {
+        if self.jobs.try_send(Job::End(invocation)).is_err() && self.lost.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            tracing::warn!("more invocations end than can be recorded; some will not be found later");
+        }
+    }
+
+    fn settle(&self) -> Pending<()> {
+        self.ask(Job::Settle)
+    }
+
+    fn invocation(&self, id: &str) -> Pending<Option<Invocation>> {
+        self.ask(|answer| Job::Find(id.to_owned(), answer))
+    }
+
+    fn invocations(&self, wanted: Wanted) -> Pending<Vec<Invocation>> {
+        self.ask(|answer| Job::List(wanted, answer))
+    }
+
+    fn forget(&self, before: Timestamp) -> Pending<u64> {
+        self.ask(|answer| Job::Forget(before, answer))
+    }
+
+    fn check(&self) -> Pending<()> {
+        self.ask(Job::Check)
+    }
+}
+
+struct Writer {
+    path: PathBuf,
+    keep: Duration,
+    connection: Option<Connection>,
+}
+
+impl Writer {
+    fn work(mut self, mut queue: mpsc::Receiver<Job>, lost: &AtomicU64) {
+        // Whoever asks first finds it open.
+        if let Err(error) = self.connection() {
+            tracing::debug!("{error}");
+        }
+        let mut tidied = false;
+        while let Some(first) = queue.blocking_recv() {
+            let mut group = vec![first];
+            while let (true, Ok(next)) = (group.len() < GROUP, queue.try_recv()) {
+                group.push(next);
+            }
+            self.group(group);
+            if !std::mem::replace(&mut tidied, true) {
+                let since = Timestamp::now()
+                    .checked_sub(jiff::SignedDuration::try_from(self.keep).unwrap_or_default());
+                if let Err(error) = since
+                    .map_err(|error| error.to_string())
+                    .and_then(|since| self.forget(since).map(drop).map_err(|error| error.to_string()))
+                {
+                    tracing::debug!("old invocations are not forgotten: {error}");
+                }
+            }
+            let lost = lost.swap(0, Ordering::Relaxed);
+            if lost > 0 {
+                tracing::warn!("{lost} invocations were not recorded: more ended than could be written");
+            }
+        }
+    }
+
+    fn connection(&mut self) -> Result<&mut Connection> {
+        if self.connection.is_none() {
+            self.connection = Some(open(&self.path)?);
+        }
+        self.connection.as_mut().ok_or_else(|| Error::new(ErrorKind::Internal, "the store is not open"))
+    }
+
+    /// Does what has come together: what is to be written in one commit, then what is to be read.
+    fn group(&mut self, group: Vec<Job>) {
+        let mut writes = Vec::new();
+        let mut waiting = Vec::new();
+        let mut reads = Vec::new();
+        for job in group {
+            match job {
+                Job::Begin(invocation, answer) => {
+                    writes.push(*invocation);
+                    waiting.push(answer);
+                }
+                Job::End(later) => writes.push(later()),
+                other => reads.push(other),
+            }
+        }
+        if !writes.is_empty() {
+            let written = self.write(&writes, !waiting.is_empty());
+            if let Err(error) = &written {
+                tracing::warn!("{} invocation(s) could not be recorded: {error}", writes.len());
+            }
+            for answer in waiting {
+                let _ = answer.send(written.clone());
+            }
+        }
+        for job in reads {
+            match job {
+                Job::Settle(answer) => drop(answer.send(Ok(()))),
+                Job::Find(id, answer) => drop(answer.send(self.find(&id))),
+                Job::List(wanted, answer) => drop(answer.send(self.list(&wanted))),
+                Job::Forget(before, answer) => drop(answer.send(self.forget(before))),
+                Job::Check(answer) => drop(answer.send(self.check())),
+                Job::Begin(..) | Job::End(_) => {}
+            }
+        }
+    }
+
+    fn write(&mut self, invocations: &[Invocation], durably: bool) -> Result<()> {
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| explain(&path, &error);
+        let owner = owner(std::process::id());
+        let connection = self.connection()?;
+        // What somebody waits for is on the disk before it goes on; the rest may wait for the system to write it.
+        connection
+            .pragma_update(None, "synchronous", if durably { "FULL" } else { "NORMAL" })
+            .map_err(failed)?;
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        {
+            let mut insert = transaction
+                .prepare_cached(
+                    "INSERT INTO invocations (id, project, connector, action, state, begun, owner, ms, attempts, head, body)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                     ON CONFLICT (id) DO UPDATE SET state = ?5, ms = ?8, attempts = ?9, head = ?10, body = ?11",
+                )
+                .map_err(failed)?;
+            for invocation in invocations {
+                let (connector, action) =
+                    invocation.action.split_once('.').unwrap_or((&invocation.action, ""));
+                let (head, body) = split(invocation)?;
+                insert
+                    .execute(params![
+                        invocation.id,
+                        invocation.project,
+                        connector,
+                        action,
+                        invocation.state.as_str(),
+                        invocation.begun.to_string(),
+                        owner,
+                        invocation.ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+                        i64::try_from(invocation.attempts).unwrap_or(i64::MAX),
+                        head,
+                        body
+                    ])
+                    .map_err(failed)?;
+            }
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    fn find(&mut self, id: &str) -> Result<Option<Invocation>> {
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| explain(&path, &error);
+        let connection = self.connection()?;
+        let mut select = connection
+            .prepare_cached(
+                "SELECT state, owner, head, body FROM invocations WHERE id >= ?1 AND id < ?2 LIMIT 2",
+            )
+            .map_err(failed)?;
+        // Everything that begins like this.
+        let after = format!("{id}\u{10FFFF}");
+        let rows = select.query_map(params![id, after], |row| read(row, true)).map_err(failed)?;
+        let mut found = rows.collect::<rusqlite::Result<Vec<Invocation>>>().map_err(failed)?;
+        if let Some(exact) = found.iter().position(|invocation| invocation.id == id) {
+            return Ok(Some(found.swap_remove(exact)));
+        }
+        if found.len() > 1 {
+            let text = format!("several invocations begin with `{}`", id.escape_debug());
+            return Err(Error::new(ErrorKind::Unknown, text).hint("give more of the id"));
+        }
+        Ok(found.pop())
+    }
+
+    fn list(&mut self, wanted: &Wanted) -> Result<Vec<Invocation>> {
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| explain(&path, &error);
+        let mut conditions = vec!["1".to_owned()];
+        let mut values: Vec<Sql> = Vec::new();
+        // Whether somebody is still at work on it is not for the table to say.
+        let state = wanted.state.map(|state| if state == State::Lost { State::Running } else { state });
+        for (column, value) in [
+            ("project", wanted.project.clone()),
+            ("connector", wanted.connector.clone()),
+            ("action", wanted.action.clone()),
+            ("state", state.map(|state| state.as_str().to_owned())),
+        ] {
+            if let Some(value) = value {
+                values.push(Sql::Text(value));
+                conditions.push(format!("{column} = ?{}", values.len()));
+            }
+        }
+        let most = wanted.most.unwrap_or(LISTED);
+        values.push(Sql::Integer(i64::from(most)));
+        let query = format!(
+            "SELECT state, owner, head, body FROM invocations WHERE {} ORDER BY id DESC LIMIT ?{}",
+            conditions.join(" AND "),
+            values.len()
+        );
+        let connection = self.connection()?;
+        let mut select = connection.prepare_cached(&query).map_err(failed)?;
+        let rows =
+            select.query_map(rusqlite::params_from_iter(values), |row| read(row, false)).map_err(failed)?;
+        let found = rows.collect::<rusqlite::Result<Vec<Invocation>>>().map_err(failed)?;
+        Ok(found
+            .into_iter()
+            .filter(|invocation| wanted.state.is_none_or(|state| state == invocation.state))
+            .collect())
+    }
+
+    fn forget(&mut self, before: Timestamp) -> Result<u64> {
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| explain(&path, &error);
+        let connection = self.connection()?;
+        let mut gone = 0;
+        // In pieces, so that others get their turn.
+        loop {
+            let deleted = connection
+                .prepare_cached(
+                    "DELETE FROM invocations WHERE id IN (SELECT id FROM invocations WHERE begun < ?1 ORDER BY id LIMIT 500)",
+                )
+                .and_then(|mut delete| delete.execute(params![before.to_string()]))
+                .map_err(failed)?;
+            gone += deleted as u64;
+            if deleted < 500 {
+                return Ok(gone);
+            }
+        }
+    }
+
+    fn check(&mut self) -> Result<()> {
+        let path = self.path.clone();
+        let failed = |error: rusqlite::Error| explain(&path, &error);
+        let connection = self.connection()?;
+        let found: String =
+            connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        if found == "ok" { Ok(()) } else { Err(damaged(&path)) }
+    }
+}
+
+fn open(path: &Path) -> Result<Connection> {
+    let failed = |error: rusqlite::Error| explain(path, &error);
+    // The owner's alone, as what SQLite puts beside it will be.
+    let made = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    if let Err(error) = made {
+        let text = format!("{} cannot be written: {}", path.display(), words(&error));
+        return Err(Error::new(ErrorKind::Config, text).hint("see whether the directory is there, and yours"));
+    }
+    let mut connection = Connection::open(path).map_err(failed)?;
+    connection.busy_timeout(PATIENCE).map_err(failed)?;
+    // The last one to close it would otherwise write everything back, and a command would wait for that.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+    let version =
+        |connection: &Connection| connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+    let found = version(&connection).map_err(failed)?;
+    if found > VERSION {
+        let text = format!("{} was written by a later Jackfield", path.display());
+        return Err(Error::new(ErrorKind::Config, text).hint("use that one, or a newer one"));
+    }
+    if found < VERSION {
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        // Somebody else may have been first.
+        if version(&transaction).map_err(failed)? == 0 {
+            transaction.execute_batch(TABLES).map_err(failed)?;
+        }
+        transaction.commit().map_err(failed)?;
+    }
+    Ok(connection)
+}
+
+/// What a list shows, and the rest.
+fn split(invocation: &Invocation) -> Result<(String, String)> {
+    let internal =
+        |error| Error::new(ErrorKind::Internal, format!("an invocation cannot be written: {error}"));
+    let mut head = serde_json::to_value(invocation).map_err(internal)?;
+    let mut body = serde_json::Map::new();
+    for name in ["input", "output", "exchange"] {
+        if let Some(value) = head.as_object_mut().and_then(|head| head.shift_remove(name)) {
+            body.insert(name.to_owned(), value);
+        }
+    }
+    Ok((head.to_string(), Value::Object(body).to_string()))
+}
+
+fn read(row: &Row<'_>, whole: bool) -> rusqlite::Result<Invocation> {
+    let (state, owned): (String, String) = (row.get(0)?, row.get(1)?);
+    let (head, body): (String, String) = (row.get(2)?, row.get(3)?);
+    let unreadable = |column: usize, error: serde_json::Error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    };
+    let mut value: Value = serde_json::from_str(&head).map_err(|error| unreadable(2, error))?;
+    if whole && let (Value::Object(head), Ok(Value::Object(body))) = (&mut value, serde_json::from_str(&body))
+    {
+        head.extend(body);
+    }
+    let mut invocation: Invocation = serde_json::from_value(value).map_err(|error| unreadable(2, error))?;
+    invocation.state = State::from_name(&state).unwrap_or(invocation.state);
+    if invocation.state == State::Running && !is_alive(&owned) {
+        invocation.state = State::Lost;
+    }
+    Ok(invocation)
+}
+
+/// A process, told apart from any that may have its number later.
+fn owner(process: u32) -> String {
+    format!("{process}:{}", started(process).unwrap_or_default())
+}
+
+fn is_alive(owned: &str) -> bool {
+    let process = owned.split(':').next().and_then(|process| process.parse().ok());
+    process.is_some_and(|process| owner(process) == owned && started(process).is_some())
+}
+
+/// When a process was started, in the kernel's own count.
+fn started(process: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name before it may hold anything but ends with the last parenthesis.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+}
+
+fn damaged(path: &Path) -> Error {
+    Error::new(ErrorKind::Config, format!("{} is damaged", path.display())).hint(
+        "put a copy of it back; without one, move it away together with the files beside it of the same name",
+    )
+}
+
+fn words(error: &io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
+/// What went wrong, in words that help.
+fn explain(path: &Path, error: &rusqlite::Error) -> Error {
+    let at = path.display();
+    let code = error.sqlite_error().map(|error| error.extended_code & 0xff);
+    let (kind, text, hint) = match code {
+        Some(ffi::SQLITE_NOTADB | ffi::SQLITE_CORRUPT) => return damaged(path),
+        Some(ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) => (
+            ErrorKind::Config,
+            format!("another process has kept {at} for itself for more than {} s", PATIENCE.as_secs()),
+            "see which one: fuser on that file; then run it again",
+        ),
+        Some(ffi::SQLITE_FULL) => {
+            (ErrorKind::Config, format!("there is no room to write {at}"), "make room on that disk")
+        }
+        Some(ffi::SQLITE_READONLY | ffi::SQLITE_CANTOPEN | ffi::SQLITE_PERM | ffi::SQLITE_IOERR) => (
+            ErrorKind::Config,
+            format!("{at} cannot be read or written"),
+            "see whether it is yours, and whether its disk is well",
+        ),
+        _ => (
+            ErrorKind::Internal,
+            format!("{at}: {error}"),
+            "run it again; if it stays, this is a fault of Jackfield",
+        ),
+    };
+    Error::new(kind, text).hint(hint)
+}

@@ -1,0 +1,34 @@
+//! How long the stages of one command take: for whoever wonders where the time goes, and for the benchmark.
+
+use std::{
+    sync::{Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+static BEGUN: OnceLock<Instant> = OnceLock::new();
+static STAGES: Mutex<Vec<(&str, Instant)>> = Mutex::new(Vec::new());
+
+/// The program begins.
+pub fn begin() {
+    let _ = BEGUN.set(Instant::now());
+}
+
+/// A stage is over: everything since the one before belongs to it. Without a beginning, nothing is noted.
+pub fn stage(name: &'static str) {
+    if BEGUN.get().is_some() {
+        STAGES.lock().unwrap_or_else(PoisonError::into_inner).push((name, Instant::now()));
+    }
+}
+
+/// The stages so far, and how long each took.
+#[must_use]
+pub fn stages() -> Vec<(&'static str, Duration)> {
+    let stages = STAGES.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut before = BEGUN.get().copied();
+    let mut told = Vec::new();
+    for (name, at) in stages.iter() {
+        told.push((*name, before.map_or(Duration::ZERO, |before| at.duration_since(before))));
+        before = Some(*at);
+    }
+    told
+}
