@@ -24,7 +24,7 @@ mod usage;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jackfield::{Result, home::Home, timings};
+use jackfield::{Result, config::Config, home::Home, timings};
 
 /// The answer to connectors: drop one library in, and its actions run
 #[derive(Parser)]
@@ -88,6 +88,8 @@ impl Everywhere {
         let home = self.locate()?;
         home.must_exist()?;
         log::start(self.verbose, Some(&home));
+        // A mistake in it is told by whatever is done first, not by what happens to need it.
+        Config::load(&home)?;
         Ok(home)
     }
 

@@ -150,7 +150,7 @@ fn fault_89_an_input_that_does_not_fit_is_told_field_by_field_before_anything_is
     let outcome = home.run(&["action", "invoke", "zoom.create_meeting", "--set", "topci=x"]);
     assert_eq!(
         outcome.stderr,
-        "error[invalid_input]: the input of zoom.create_meeting does not fit\n  topci  is not a field here; did you mean `topic`?\n  hint: see what it takes: jackfield action form zoom.create_meeting\n"
+        "error[invalid_input]: the input of zoom.create_meeting does not fit\n  topci  is not a field here; did you mean `topic`?\n  hint: see what it takes: jackfield action show zoom.create_meeting\n"
     );
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use connector_protocol::manifest::{Action, Effect, Manifest, Scopes};
-use jackfield::{Result, api, forms, home::Home, plugins::Library};
+use jackfield::{Error, ErrorKind, Result, api, forms, home::Home, plugins::Library};
 use serde_json::{Value, json};
 
 use super::{
@@ -32,6 +32,8 @@ pub(crate) enum Command {
         /// The action, as CONNECTOR.ACTION
         #[arg(add = completion::actions())]
         action: String,
+        /// One field of what it takes, and what is in it, such as settings
+        field: Option<String>,
         #[command(flatten)]
         printing: Printing,
     },
@@ -54,7 +56,7 @@ impl Command {
         let home = everywhere.home()?;
         match self {
             Self::List { connector, printing } => list(&home, connector.as_deref(), &printing),
-            Self::Show { action, printing } => show(&home, &action, &printing),
+            Self::Show { action, field, printing } => show(&home, &action, field.as_deref(), &printing),
             Self::Form(fill) => fill.run(everywhere, &home),
             Self::Invoke(invoke) => invoke.run(everywhere, &home),
         }
@@ -121,15 +123,22 @@ fn list(home: &Home, connector: Option<&str>, printing: &Printing) -> Result<()>
     })
 }
 
-fn show(home: &Home, name: &str, printing: &Printing) -> Result<()> {
+fn show(home: &Home, name: &str, field: Option<&str>, printing: &Printing) -> Result<()> {
     let query = printing.query()?;
     let declared = Declared::find(home, name)?;
+    let described = forms::describe(&declared.form(), field, output::text_width()).ok_or_else(|| {
+        let text = format!("{name} has no field `{}`", field.unwrap_or_default().escape_debug());
+        Error::new(ErrorKind::Unknown, text).hint(format!("see what it takes: jackfield action show {name}"))
+    })?;
     let (manifest, action) = (&declared.manifest, declared.action());
     let mut whole = json!(action);
     whole["connector"] = json!(manifest.id);
     whole["input"] = declared.input();
     whole["output"] = manifest.standalone(&action.output);
     printing.print(query.as_ref(), &whole, &[name.to_owned()], || {
+        if field.is_some() {
+            return output::data(described.trim_start_matches('\n'));
+        }
         let effect = match action.effect {
             Effect::Reads => "reads; changes nothing",
             Effect::Creates => "creates; done twice, there are two",
@@ -147,8 +156,9 @@ fn show(home: &Home, name: &str, printing: &Printing) -> Result<()> {
             ("docs", action.docs.clone().unwrap_or_default()),
         ];
         output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
-        output::data(&forms::describe(&declared.form(), output::text_width()));
-        output::say(&format!("to run it: jackfield action invoke {name} --set FIELD=VALUE …"));
+        output::data(&described);
+        output::say(&format!("to fill it: jackfield action form {name}"));
+        output::say(&format!("to run it:  jackfield action invoke {name} --set FIELD=VALUE"));
     })
 }
 

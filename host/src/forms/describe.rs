@@ -11,12 +11,43 @@ use super::{
     value::plain,
 };
 
-/// The fields of a form as lines of text, at most `width` characters wide where words allow it.
+/// How many fields an object may have to be told within another one; of a larger one only the names are.
+const INLINE: usize = 10;
+
+/// The fields of a form as lines of text, at most `width` characters wide where words allow it; or those of the field that
+/// `path` leads to, such as `settings`. Of objects with many fields only the names are told, unless the path leads there.
+/// `None` if it leads nowhere.
 #[must_use]
-pub fn describe(form: &Form, width: usize) -> String {
+pub fn describe(form: &Form, path: Option<&str>, width: usize) -> Option<String> {
     let mut writer = Writer { out: String::new(), width, scopes: Vec::new() };
-    writer.object(&form.object, 0);
-    writer.out
+    let mut object = &form.object;
+    let steps: Vec<&str> = path.into_iter().flat_map(|path| path.split('.')).collect();
+    for (index, step) in steps.iter().enumerate() {
+        let name = step.split('[').next().unwrap_or_default();
+        let variants = object
+            .variants
+            .iter()
+            .flat_map(|variants| &variants.of)
+            .flat_map(|variant| &variant.object.fields);
+        let field = object.fields.iter().chain(variants).find(|field| field.name == name)?;
+        let mut kind = &field.kind;
+        writer.scopes.push(Some(object));
+        while let Kind::List { item, .. } = kind {
+            writer.scopes.push(None);
+            kind = &item.kind;
+        }
+        match kind {
+            Kind::Object(inner) => object = inner,
+            _ if index + 1 == steps.len() => {
+                writer.scopes.retain(|scope| scope.is_some());
+                writer.field(field, 0);
+                return Some(writer.out);
+            }
+            _ => return None,
+        }
+    }
+    writer.object(object, 0);
+    Some(writer.out)
 }
 
 struct Writer<'a> {
@@ -68,6 +99,24 @@ impl<'a> Writer<'a> {
         self.scopes.pop();
     }
 
+    /// The names of an object's fields, by what stands together.
+    fn names(&mut self, object: &'a Object, indent: usize) {
+        let (mut alone, mut groups) = (Vec::new(), Vec::new());
+        for section in object.sections() {
+            match section {
+                Section::Field(field) => alone.push(field.name.as_str()),
+                Section::Group(title, fields) => {
+                    let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+                    groups.push(format!("{title}: {}", names.join(", ")));
+                }
+            }
+        }
+        if !alone.is_empty() {
+            self.paragraph(&alone.join(", "), indent);
+        }
+        groups.iter().for_each(|group| self.paragraph(group, indent));
+    }
+
     fn field(&mut self, field: &'a Field, indent: usize) {
         let mut facts = vec![kind(field)];
         if field.required {
@@ -111,10 +160,17 @@ impl<'a> Writer<'a> {
                 lines.extend(required.as_ref().map(|when| format!("required when {}", self.words(when))));
             }
         }
+        let mut told: Vec<(String, Vec<String>)> = Vec::new();
         for limit in &field.limits {
             let when = self.words(&limit.when);
-            lines.extend(limits(limit).into_iter().map(|text| format!("{text} when {when}")));
+            for text in limits(limit) {
+                match told.iter_mut().find(|(known, _)| *known == text) {
+                    Some((_, whens)) => whens.push(when.clone()),
+                    None => told.push((text, vec![when.clone()])),
+                }
+            }
         }
+        lines.extend(told.into_iter().map(|(text, whens)| format!("{text} when {}", whens.join(" or "))));
         lines
     }
 
@@ -172,6 +228,7 @@ impl<'a> Writer<'a> {
             Kind::Choice { choices, .. } | Kind::Choices { choices, .. } => {
                 choices.iter().for_each(|choice| self.paragraph(&line(choice), indent));
             }
+            Kind::Object(object) if object.fields.len() > INLINE => self.names(object, indent),
             Kind::Object(object) => self.object(object, indent),
             Kind::List { item, .. } => {
                 self.scopes.push(None);
@@ -213,7 +270,7 @@ impl<'a> Writer<'a> {
 fn line(choice: &Choice) -> String {
     let value = plain(&choice.value);
     let value = if value.is_empty() { "\"\"".to_owned() } else { value };
-    let title = if choice.title == value { String::new() } else { format!("  {}", choice.title) };
+    let title = if choice.title == value { String::new() } else { format!(" ({})", choice.title) };
     let help = choice.help.as_ref().map_or(String::new(), |help| format!(": {help}"));
     format!("{value}{title}{help}")
 }

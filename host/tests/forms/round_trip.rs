@@ -66,6 +66,7 @@ fn every_field_of_every_action_is_drawn_as_what_it_is() {
         let view = |view: &View, raw: &mut Vec<String>| each(view, raw);
         let items = fields.items.iter().map(|item| match item {
             Item::Field(field) => view(field, raw),
+            Item::Pair { time, zone } => view(time, raw) + view(zone, raw),
             Item::Group(group) => group.fields.iter().map(|field| view(field, raw)).sum(),
         });
         items.sum::<usize>() + fields.variants.iter().map(|fields| count(fields, raw)).sum::<usize>()

@@ -40,7 +40,7 @@ struct NewMeeting {
     duration: Option<u32>,
     /// The time zone of the start, like Europe/Berlin. Without it, the host's own counts
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1), example = "Europe/Berlin", extend("x-ui" = {"widget": "time-zone"}))]
+    #[schemars(title = "Time zone", length(min = 1), example = "Europe/Berlin", extend("x-ui" = {"widget": "time-zone"}))]
     timezone: Option<String>,
     /// What it is for
     #[serde(skip_serializing_if = "Option::is_none")]

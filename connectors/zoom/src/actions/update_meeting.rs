@@ -49,7 +49,7 @@ struct MeetingChanges {
     duration: Option<u32>,
     /// The time zone of the start, like Europe/Berlin
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1), extend("x-ui" = {"widget": "time-zone"}))]
+    #[schemars(title = "Time zone", length(min = 1), extend("x-ui" = {"widget": "time-zone"}))]
     timezone: Option<String>,
     /// What it is for. Empty text or `null` clears it
     #[serde(default, skip_serializing_if = "Patch::is_keep", serialize_with = "Patch::clear_as_empty")]

@@ -41,10 +41,11 @@ choices! {
 pub(crate) struct Recurrence {
     /// Daily, weekly or monthly
     #[serde(rename = "type")]
+    #[schemars(title = "Repeats")]
     kind: RecurrenceType,
     /// Every how many days (at most 99), weeks (at most 50) or months (at most 10)
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 99), example = 1)]
+    #[schemars(title = "Every", range(min = 1, max = 99), example = 1)]
     repeat_interval: Option<u32>,
     /// The days of the week for a weekly meeting: numbers separated by commas, from 1 (Sunday) to 7 (Saturday)
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -65,12 +66,13 @@ pub(crate) struct Recurrence {
     #[serde(skip_serializing_if = "Option::is_none")]
     monthly_week_day: Option<DayOfWeek>,
     /// After how many meetings it ends, at most 60; 0 for never. Zoom makes one meeting if neither this nor an end date is
-    /// given.
+    /// given
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0, max = 60))]
+    #[schemars(title = "Ends after", range(min = 0, max = 60), extend("x-ui" = {"unit": "meetings"}))]
     end_times: Option<u32>,
     /// The day after which it ends, as a point in time
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(title = "Ends on")]
     end_date_time: Option<jiff::Timestamp>,
 }
 

@@ -59,7 +59,11 @@ impl Fill {
             Some(Format::Name) => {
                 return Ok(form.object.fields.iter().for_each(|field| output::data(&field.name)));
             }
-            Some(Format::Table) => return Ok(output::data(&forms::describe(&form, output::text_width()))),
+            Some(Format::Table) => {
+                return Ok(output::data(
+                    &forms::describe(&form, None, output::text_width()).unwrap_or_default(),
+                ));
+            }
             None => {}
         }
         let schema = declared.input();
@@ -67,23 +71,36 @@ impl Fill {
         if self.html {
             return self.page(&declared, &form, &schema, &given);
         }
+        if everywhere.no_input {
+            // What was given is all there is: it is checked, and becomes JSON.
+            let problems = validator(&declared.name, &schema)?.check(&given);
+            if !problems.is_empty() {
+                let text = format!("the input of {} does not fit", declared.name);
+                let hint = format!("see what it takes: jackfield action show {}", declared.name);
+                return Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint(hint));
+            }
+            return self.hand_over(&declared.name, &given);
+        }
         if !everywhere.can_ask() {
             let text = "there is no terminal to ask in";
-            let hint = format!("see what there is to fill: jackfield action show {}", declared.name);
+            let hint = format!(
+                "see what there is to fill: jackfield action show {0}; or check an input: jackfield action form {0} -f FILE --no-input",
+                declared.name
+            );
             return Err(Error::new(ErrorKind::Usage, text).hint(hint));
         }
         let value = ask_for(&declared.name, &form, &schema, given)?;
-        let text = serde_json::to_string_pretty(&value).unwrap_or_default() + "\n";
+        self.hand_over(&declared.name, &value)
+    }
+
+    fn hand_over(&self, name: &str, value: &Value) -> Result<()> {
+        let text = serde_json::to_string_pretty(value).unwrap_or_default() + "\n";
         match &self.save {
             None => output::data(&text),
             Some(path) => {
                 write(path, &text)?;
                 output::say(&format!("saved {}", path.display()));
-                output::say(&format!(
-                    "to run it: jackfield action invoke {} -f {}",
-                    declared.name,
-                    path.display()
-                ));
+                output::say(&format!("to run it: jackfield action invoke {name} -f {}", path.display()));
             }
         }
         Ok(())

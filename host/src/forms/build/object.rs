@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{Builder, MAX_DEPTH, Part, humanise, plain, type_of};
 use crate::forms::{
     Condition,
-    model::{Count, Field, More, Object, Rule, Variant, Variants},
+    model::{Count, Field, Kind, More, Object, Rule, Variant, Variants},
 };
 
 /// How many schemas may be merged into one object, so that a circle of references ends.
@@ -85,8 +85,31 @@ pub(super) fn build(builder: &Builder<'_>, parts: Vec<Part>, depth: usize) -> Ob
     gathered.fields.sort_by_key(|field| (field.order.is_none(), field.order));
     let variants =
         gathered.variants.and_then(|branches| variants(builder, branches, &mut gathered.fields, depth));
-    let fields = gathered.fields.into_iter().filter_map(|said| finish(builder, said, depth)).collect();
+    let mut fields: Vec<Field> =
+        gathered.fields.into_iter().filter_map(|said| finish(builder, said, depth)).collect();
+    zones_beside_times(&mut fields);
     Object { fields, rules: gathered.rules, variants, more: gathered.more.map(Box::new) }
+}
+
+/// Puts the field of a time zone right behind the time that it completes.
+fn zones_beside_times(fields: &mut Vec<Field>) {
+    let zone_of = |field: &Field| match &field.kind {
+        Kind::DateTime { timezone_field } => timezone_field.clone(),
+        _ => None,
+    };
+    let zones: Vec<String> = fields.iter().filter_map(zone_of).collect();
+    for zone in zones {
+        // Of several times with one zone, it is the first one that it stands beside.
+        let time = fields.iter().position(|field| zone_of(field).as_ref() == Some(&zone));
+        let at = fields.iter().position(|field| field.name == zone);
+        if let (Some(time), Some(at)) = (time, at)
+            && at != time + 1
+        {
+            let field = fields.remove(at);
+            let time = if at < time { time - 1 } else { time };
+            fields.insert(time + 1, field);
+        }
+    }
 }
 
 fn finish(builder: &Builder<'_>, said: Said, depth: usize) -> Option<Field> {
@@ -108,8 +131,12 @@ fn finish(builder: &Builder<'_>, said: Said, depth: usize) -> Option<Field> {
     let mut field = builder.field(&said.name, parts, depth);
     let shown = there.and(said.forbidden.negated());
     field.required = said.required.is_always() && shown.is_always();
-    let required = said.required.and(shown.clone());
-    field.required_when = (!field.required && !required.is_never()).then_some(required);
+    field.required_when = match said.required {
+        _ if field.required => None,
+        // Needed whenever it is there.
+        required if required.is_always() => Some(shown.clone()),
+        required => (!required.is_never()).then_some(required),
+    };
     field.shown_when = (!shown.is_always()).then_some(shown);
     Some(field)
 }

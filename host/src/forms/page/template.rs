@@ -73,6 +73,7 @@ fn each<'a>(fields: &'a Fields, visit: &mut dyn FnMut(&'a View)) {
     for item in &fields.items {
         match item {
             Item::Field(view) => within(view, visit),
+            Item::Pair { time, zone } => [time, zone].into_iter().for_each(|view| within(view, visit)),
             Item::Group(group) => group.fields.iter().for_each(|view| within(view, visit)),
         }
     }

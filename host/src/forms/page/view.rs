@@ -159,6 +159,13 @@ pub struct Fields {
 pub enum Item {
     /// A field.
     Field(View),
+    /// A time, and the zone in which it is meant.
+    Pair {
+        /// The time.
+        time: View,
+        /// The zone.
+        zone: View,
+    },
     /// A group.
     Group(Group),
 }
@@ -328,9 +335,18 @@ impl<'a> Painter<'a> {
             let open = value.is_some() || self.is_wrong(&here);
             (view, open)
         };
-        for section in object.sections() {
+        let mut sections = object.sections().into_iter().peekable();
+        while let Some(section) = sections.next() {
             items.push(match section {
-                Section::Field(field) => Item::Field(draw(field).0),
+                Section::Field(field) => {
+                    let zone = sections
+                        .next_if(|next| matches!(next, Section::Field(zone) if is_zone_of(zone, field)));
+                    let view = draw(field).0;
+                    match zone {
+                        Some(Section::Field(zone)) => Item::Pair { time: view, zone: draw(zone).0 },
+                        _ => Item::Field(view),
+                    }
+                }
                 Section::Group(title, fields) => {
                     let (fields, open): (Vec<View>, Vec<bool>) = fields.into_iter().map(&mut draw).unzip();
                     Item::Group(Group { title: title.to_owned(), open: open.contains(&true), fields })
@@ -548,7 +564,9 @@ impl<'a> Painter<'a> {
             Kind::List { item, max_items, min_items } => {
                 let items = value.and_then(Value::as_array);
                 let is_empty = items.is_some_and(Vec::is_empty);
-                if is_empty || !field.required && min_items.unwrap_or_default() == 0 {
+                let may_be_empty = !field.required && min_items.unwrap_or_default() == 0;
+                // One that has rows is emptied by emptying them.
+                if is_empty || may_be_empty && items.is_none() {
                     *empty = Some(is_empty);
                 }
                 let count = items.map_or(0, Vec::len);
@@ -626,6 +644,10 @@ impl<'a> Painter<'a> {
             self.rules.push(format!("form:not({selector}) #{}-star{{display:none}}", view.id));
         }
     }
+}
+
+fn is_zone_of(zone: &Field, time: &Field) -> bool {
+    matches!(&time.kind, Kind::DateTime { timezone_field: Some(name) } if *name == zone.name)
 }
 
 /// What a problem's path is called from a control's name: without the page's own steps.
@@ -711,12 +733,9 @@ fn help(field: &Field) -> Vec<String> {
     help
 }
 
-/// What holds between fields, as a sentence.
+/// What holds between fields, as a sentence with their names as people know them.
 fn sentence(rule: &Rule, object: &Object) -> String {
     use crate::forms::model::Count;
-    if let Some(message) = &rule.message {
-        return format!("It {message}");
-    }
     let label = |name: &String| {
         object
             .fields
@@ -745,6 +764,7 @@ impl Fields {
         for item in &self.items {
             match item {
                 Item::Field(view) => view.collect(pairs),
+                Item::Pair { time, zone } => [time, zone].into_iter().for_each(|view| view.collect(pairs)),
                 Item::Group(group) => group.fields.iter().for_each(|view| view.collect(pairs)),
             }
         }
