@@ -1,7 +1,7 @@
 //! `cargo xtask manifests`: the manifests that the connectors' types declare.
 //!
-//! Each connector's own test derives its manifest; this runs them all, writes the schema of manifests, and compares with
-//! what was released.
+//! Each connector's own test derives its manifest; this runs them all, writes the schemas of manifests, of forms and of
+//! their keywords, and compares with what was released.
 
 use std::{
     fs,
@@ -40,19 +40,21 @@ impl Manifests {
             return release(&directory);
         }
         write_schema(&directory.join("connector.schema.json"), self.check)?;
-        for name in connectors()? {
-            let mut test = cargo();
-            test.args([
-                "test",
-                "--quiet",
-                "--package",
-                &format!("connector-{name}"),
-                "connector_tests::manifest_is_current",
-            ]);
+        let mut tests: Vec<Vec<String>> = connectors()?
+            .into_iter()
+            .map(|name| {
+                vec![format!("--package=connector-{name}"), "connector_tests::manifest_is_current".to_owned()]
+            })
+            .collect();
+        let forms = ["--package=jackfield", "--test=forms", "model::the_schemas_are_current"];
+        tests.push(forms.map(str::to_owned).into());
+        for test in tests {
+            let mut command = cargo();
+            command.args(["test", "--quiet"]).args(test);
             if !self.check {
-                test.env("JACKFIELD_UPDATE", "1");
+                command.env("JACKFIELD_UPDATE", "1");
             }
-            run(&mut test).map_err(|error| format!("{error}\nto rewrite it: cargo xtask manifests"))?;
+            run(&mut command).map_err(|error| format!("{error}\nto rewrite it: cargo xtask manifests"))?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 mod ask;
 mod generate;
 mod keywords;
-mod page;
+mod model;
 mod round_trip;
 
 use std::sync::OnceLock;
