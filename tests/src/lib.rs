@@ -6,6 +6,7 @@
 mod home;
 mod provider;
 mod simulator;
+mod terminal;
 
 use std::{
     env, fs,
@@ -17,6 +18,7 @@ pub use self::{
     home::{Home, Outcome, finish},
     provider::{Act, Provider, Request, reply},
     simulator::Simulator,
+    terminal::Terminal,
 };
 
 /// Where the workspace's debug builds lie.

@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-use jackfield_tests::{Home, root, skip_for_tool};
+use jackfield_tests::{Home, Terminal, root, skip_for_tool};
 use serde_json::{Value, json};
 
 const BROWSERS: [&str; 3] = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
@@ -206,5 +206,93 @@ fn fault_91_what_somebody_typed_stays_text_on_the_page_and_no_secret_is_on_it() 
         posted.stdout.contains(r#"method="post" action="https:&#x2f;&#x2f;app.example.com&#x2f;form""#),
         "{}",
         posted.stdout
+    );
+}
+
+const DOWN: &str = "\x1b[B";
+const ESCAPE: &str = "\x1b";
+
+#[test]
+fn a_form_is_filled_in_a_terminal_and_what_is_wrong_is_told_at_its_field() {
+    let home = Home::with(&["zoom"]);
+    let saved = home.path().join("form.json");
+    let command = home.command(&["action", "form", "zoom.create_meeting", "--save", saved.to_str().unwrap()]);
+    let mut terminal = Terminal::start(command, 100, 40);
+    terminal.answers("Topic", "Product demo");
+    terminal.answers("? Type", &DOWN.repeat(4));
+    terminal.answers("Start time *", "soon");
+    terminal.sees("must be a date and a time, like 2026-12-01 10:00");
+    terminal.types(&"\x7f".repeat(4));
+    terminal.answers("Start time *", "2030-01-07 09:30");
+    // The picker completes what is typed.
+    terminal.sees("? Time zone");
+    terminal.types("berl");
+    terminal.sees("Europe/Berlin");
+    terminal.types(&format!("{DOWN}\r"));
+    terminal.answers("Duration", "45");
+    terminal.answers("Agenda", "");
+    terminal.answers("Repeats *", DOWN);
+    terminal.answers("Every", "");
+    terminal.answers("Weekly days *", "2,4");
+    terminal.answers("Ends after", "");
+    terminal.answers("Ends on", "");
+    // A secret is not seen.
+    terminal.sees("Passcode");
+    terminal.types("hunter2");
+    terminal.sees("*******");
+    assert!(!terminal.screen().contains("hunter2"), "{}", terminal.screen());
+    terminal.types("\r");
+    // Back, and on again.
+    terminal.sees("Anything else?");
+    terminal.types(ESCAPE);
+    terminal.answers("Topic Product demo", "");
+    terminal.sees("? Type");
+    terminal.types("\x03");
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, 3, "{screen}");
+    assert!(screen.contains("error[cancelled]: cancelled; nothing was sent"), "{screen}");
+    assert!(!saved.exists());
+}
+
+#[test]
+fn what_was_filled_in_a_terminal_runs_the_action() {
+    let home = Home::with(&["zoom"]);
+    let provider = jackfield_tests::Provider::always(204, &[], "");
+    home.endpoint("zoom", "api", &provider.url());
+    let token = home.path().join("token");
+    fs::write(&token, "a-token\n").unwrap();
+    let args = [
+        "action",
+        "invoke",
+        "zoom.delete_meeting",
+        "-i",
+        "--token-file",
+        token.to_str().unwrap(),
+        "-o",
+        "json",
+    ];
+    let mut terminal = Terminal::start(home.command(&args), 100, 30);
+    terminal.answers("Meeting ID *", "");
+    terminal.sees("is required");
+    terminal.answers("Meeting ID *", "926 7439 2836");
+    for question in ["Ignore missing", "Occurrence ID", "Notify the host", "Notify registrants"] {
+        terminal.answers(question, "");
+    }
+    let (code, screen) = terminal.ends();
+    assert_eq!(code, 0, "{screen}");
+    assert_eq!(provider.requests()[0].target, "/meetings/92674392836");
+    // Without a terminal, or when told not to, nothing is asked.
+    let error = home.run(&["action", "invoke", "zoom.delete_meeting", "-i", "-o", "json"]).error(2);
+    assert_eq!(error["message"], "there is no terminal to ask in");
+    let terminal = Terminal::start(
+        home.command(&["action", "invoke", "zoom.delete_meeting", "-i", "--no-input"]),
+        100,
+        30,
+    );
+    let (code, screen) = terminal.ends();
+    assert_eq!(
+        (code, screen.contains("error[usage]: there is no terminal to ask in")),
+        (2, true),
+        "{screen}"
     );
 }
