@@ -212,7 +212,9 @@ pub fn find_action(manifest: &Manifest, action: &str) -> Result<usize> {
     names().position(|name| name == action).ok_or_else(|| {
         let id = &manifest.id;
         let hint = match did_you_mean(action, names()) {
-            Some(meant) => format!("did you mean `{id}.{meant}`?"),
+            Some(meant) => {
+                format!("did you mean `{meant}`? see what it takes: jackfield action show {id}.{meant}")
+            }
             None => format!("see what it can do: jackfield action list {id}"),
         };
         let text = format!("the connector `{id}` has no action `{}`", action.escape_debug());

@@ -454,7 +454,7 @@ fn what_never_left_this_machine_is_not_ambiguous() {
     says(&outcome, 5, "network", "Forge (127.0.0.1:1) cannot be reached: Connection refused");
     assert_eq!(
         text(&outcome.error(5), "hint"),
-        "[integrations.forge.endpoints] in jackfield.toml leads there: see whether it is running"
+        "[integrations.forge.endpoints] in jackfield.toml leads there; see whether anything listens: jackfield doctor"
     );
 }
 

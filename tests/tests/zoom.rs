@@ -322,7 +322,7 @@ fn case_45_a_missing_scope_is_named_with_the_command_that_follows_and_not_tried_
         assert_eq!(
             text(&error, "hint"),
             format!(
-                "add {missing} to your Zoom app, then connect again: jackfield action invoke zoom.create_meeting … --token-file FILE, with the new token"
+                "add {missing} to your Zoom app, then connect again, and run it with the new token: jackfield action invoke zoom.create_meeting … --token-file FILE"
             )
         );
         assert_eq!(simulator.journal().len(), 1);

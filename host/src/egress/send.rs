@@ -437,7 +437,7 @@ fn explain(target: &Target, request: &Prepared, lost: Lost) -> Error {
     let hint = error.hint.unwrap_or_else(|| {
         if request.by_operator {
             let id = &target.manifest.id;
-            format!("[integrations.{id}.endpoints] in jackfield.toml leads there: see whether it is running")
+            format!("[integrations.{id}.endpoints] in jackfield.toml leads there; see whether anything listens: jackfield doctor")
         } else {
             format!("see whether this machine reaches {host}, and what {who} says about its state; then run it again")
         }

@@ -127,11 +127,11 @@ impl fmt::Display for Refusal {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
-        let error = Self::new(ErrorKind::PluginRefused, refusal.to_string());
-        match refusal.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        let hint = refusal
+            .hint
+            .clone()
+            .unwrap_or_else(|| "put a good one in its place: jackfield connector add FILE".to_owned());
+        Self::new(ErrorKind::PluginRefused, refusal.to_string()).hint(hint)
     }
 }
 

@@ -161,7 +161,10 @@ impl Registry {
             return Err(refusal.clone().into());
         }
         let hint = match did_you_mean(id, self.libraries.keys().map(String::as_str)) {
-            Some(meant) => format!("did you mean `{meant}`?"),
+            Some(meant) => format!("did you mean `{meant}`? see what is there: jackfield connector list"),
+            None if self.libraries.is_empty() => {
+                format!("add it: jackfield connector add {}", id.escape_debug())
+            }
             None => "see what is there: jackfield connector list".to_owned(),
         };
         Err(Error::new(ErrorKind::Unknown, format!("there is no connector `{}`", id.escape_debug()))

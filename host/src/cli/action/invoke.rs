@@ -152,11 +152,11 @@ impl Invoke {
                 if error.id.is_none()
                     && error.hint.as_deref().is_some_and(|hint| hint.starts_with("give a token")) =>
             {
-                error.hint = Some(format!("give a token: {command}, or --token-stdin"));
+                error.hint = Some(format!("give a token: {command}"));
             }
             ErrorKind::MissingScope => {
                 let first = error.hint.map_or("connect again".to_owned(), |hint| hint);
-                error.hint = Some(format!("{first}: {command}, with the new token"));
+                error.hint = Some(format!("{first}, and run it with the new token: {command}"));
             }
             _ => {}
         }
