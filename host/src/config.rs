@@ -20,7 +20,7 @@ use figment::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::home::Home;
+use crate::{home::Home, system};
 
 const PREFIX: &str = "JACKFIELD_";
 
@@ -178,12 +178,9 @@ impl Config {
                     _ => continue,
                 }
             };
-            let names: Vec<&str> = manifest.bases.iter().map(|base| base.name.as_str()).collect();
-            if let Some(base) = integration.endpoints.keys().find(|base| !names.contains(&base.as_str())) {
-                let hint = match did_you_mean(base, names.iter().copied()) {
-                    Some(meant) => format!("did you mean `{meant}`?"),
-                    None => format!("there are {}", names.join(", ")),
-                };
+            let unknown =
+                integration.endpoints.keys().find_map(|base| Some((base, base_hint(&manifest, base)?)));
+            if let Some((base, hint)) = unknown {
                 return wrong(format!("integrations.{connector}.endpoints.{base}"), hint);
             }
         }
@@ -195,22 +192,39 @@ impl Config {
         for (connector, integration) in &self.integrations {
             for (base, url) in &integration.endpoints {
                 let key = format!("integrations.{connector}.endpoints.{base}");
-                let wrong = match url.scheme() {
-                    "http" | "https" if url.query().is_some() || url.fragment().is_some() => {
-                        "must be an address without `?` and `#`"
-                    }
-                    "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
-                        "must not hold a name or a password"
-                    }
-                    "http" | "https" => continue,
-                    _ => "must begin with http:// or https://",
-                };
+                let Some(wrong) = unfit(url) else { continue };
                 return Err(Error::new(ErrorKind::Config, format!("`{key}` {wrong}"))
                     .hint(format!("change it in {}", home.config().display())));
             }
         }
         Ok(())
     }
+}
+
+/// Why an address cannot be the base of a connector's requests.
+fn unfit(url: &Url) -> Option<&'static str> {
+    match url.scheme() {
+        "http" | "https" if url.query().is_some() || url.fragment().is_some() => {
+            Some("must be an address without `?` and `#`")
+        }
+        "http" | "https" if !url.username().is_empty() || url.password().is_some() => {
+            Some("must not hold a name or a password")
+        }
+        "http" | "https" => None,
+        _ => Some("must begin with http:// or https://"),
+    }
+}
+
+/// What to say of a base that a connector does not have.
+fn base_hint(manifest: &Manifest, base: &str) -> Option<String> {
+    let names: Vec<&str> = manifest.bases.iter().map(|base| base.name.as_str()).collect();
+    if names.contains(&base) {
+        return None;
+    }
+    Some(match did_you_mean(base, names.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("there are {}", names.join(", ")),
+    })
 }
 
 /// A change of the configuration file, ready to be written.
@@ -224,9 +238,7 @@ impl Edit {
     /// If it cannot be written.
     pub fn write(self, home: &Home) -> Result<()> {
         let path = home.config();
-        let failed = |error: std::io::Error| {
-            Error::new(ErrorKind::Config, format!("cannot write {}: {error}", path.display()))
-        };
+        let failed = system::cannot("write", &path);
         let fresh = path.with_extension(format!("toml.{}", std::process::id()));
         std::fs::write(&fresh, self.0)
             .and_then(|()| {
@@ -259,7 +271,7 @@ impl Config {
         let unreadable = |what: String| {
             Error::new(ErrorKind::Config, format!("{}: cannot be read: {what}", path.display()))
         };
-        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(error.to_string()))?;
+        let text = std::fs::read_to_string(&path).map_err(|error| unreadable(system::words(&error)))?;
         let mut document: toml_edit::DocumentMut = text.parse().map_err(|_| {
             // figment says it with the place.
             Self::load(home).err().unwrap_or_else(|| unreadable("it is not TOML".to_owned()))
@@ -267,10 +279,18 @@ impl Config {
         let mut config = Self::load(home)?;
         let integration = config.integrations.entry(manifest.id.clone()).or_default();
         for (base, url) in endpoints {
+            let usage = |text: String| Error::new(ErrorKind::Usage, text);
+            if let Some(hint) = base_hint(manifest, base) {
+                let text = format!("`{}` has no address `{}`", manifest.id, base.escape_debug());
+                return Err(usage(text).hint(hint));
+            }
             let parsed = Url::parse(url).map_err(|_| {
-                Error::new(ErrorKind::Usage, format!("`{}` is not an address", url.escape_debug()))
-                    .hint(format!("an address looks like http://127.0.0.1:4510/v2: --endpoint {base}=URL"))
+                usage(format!("`{}` is not an address", url.escape_debug()))
+                    .hint(format!("an address looks like https://api.example.com/v2: --endpoint {base}=URL"))
             })?;
+            if let Some(wrong) = unfit(&parsed) {
+                return Err(usage(format!("the address of `{base}` {wrong}")));
+            }
             integration.endpoints.insert(base.clone(), parsed);
         }
         config.check(home)?;
@@ -484,22 +504,12 @@ mod tests {
             assert_eq!(edited(before, &endpoints, token).unwrap(), after, "{before}");
         }
         for (endpoints, expected) in [
-            (
-                ("apo", url),
-                "HOME/jackfield.toml: `integrations.acme.endpoints.apo` is for nothing that is there",
-            ),
+            (("apo", url), "`acme` has no address `apo`"),
             (("api", "nowhere"), "`nowhere` is not an address"),
-            (
-                ("api", "ftp://example.com"),
-                "`integrations.acme.endpoints.api` must begin with http:// or https://",
-            ),
+            (("api", "ftp://example.com"), "the address of `api` must begin with http:// or https://"),
         ] {
             let error = edited("", &[endpoints], None).unwrap_err();
-            let message = error
-                .message
-                .rsplit_once("/jackfield.toml: ")
-                .map_or(error.message.clone(), |(_, rest)| format!("HOME/jackfield.toml: {rest}"));
-            assert_eq!(message, expected);
+            assert_eq!(error.message, expected);
         }
     }
 

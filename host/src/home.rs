@@ -12,6 +12,8 @@ use std::{
 
 use connector_protocol::{Error, ErrorKind, Result};
 
+use crate::system;
+
 /// The environment variable that names the home.
 pub const VARIABLE: &str = "JACKFIELD_HOME";
 
@@ -63,7 +65,10 @@ impl Home {
     pub fn create(&self) -> Result<bool> {
         let new = !self.path.exists();
         let failed = |path: &Path, error: std::io::Error| {
-            Error::new(ErrorKind::Config, format!("cannot make {}: {error}", path.display()))
+            Error::new(
+                ErrorKind::Config,
+                format!("cannot make {}: {}", path.display(), system::words(&error)),
+            )
         };
         // Only the owner has any business here: keys and data lie below.
         let make = |path: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path);

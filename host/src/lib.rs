@@ -20,6 +20,7 @@ pub mod redact;
 pub mod secret_file;
 pub mod server;
 pub mod store;
+pub mod system;
 pub mod timings;
 pub mod worker;
 

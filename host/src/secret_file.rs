@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use crate::system;
 use connector_protocol::{Error, ErrorKind, Result};
 use secrecy::{SecretString, zeroize::Zeroizing};
 
@@ -20,7 +21,7 @@ const MAX_LEN: u64 = 64 * 1024;
 pub fn read(path: &Path) -> Result<SecretString> {
     let name = path.display().to_string();
     File::open(path)
-        .and_then(|file| take(file))
+        .and_then(take)
         .map_err(|error| unreadable(&name, &error))
         .and_then(|bytes| token(&bytes, &name))
 }
@@ -45,13 +46,13 @@ fn take(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Error {
-    let words = error.to_string();
-    let words = words.split(" (os error").next().unwrap_or_default();
-    Error::new(ErrorKind::Usage, format!("cannot read the token from {name}: {words}"))
+    Error::new(ErrorKind::Usage, format!("cannot read the token from {name}: {}", system::words(error)))
 }
 
 fn token(bytes: &[u8], name: &str) -> Result<SecretString> {
-    let unusable = |text: String| Error::new(ErrorKind::Unauthorized, text);
+    let unusable = |text: String| {
+        Error::new(ErrorKind::Unauthorized, text).hint("it holds the token alone, on one line")
+    };
     let text =
         std::str::from_utf8(bytes).map_err(|_| unusable(format!("the token in {name} is not text")))?;
     let token = text.trim_end_matches(['\r', '\n']);

@@ -13,6 +13,7 @@ use jackfield::{
     api::{ConnectorLine, ConnectorShown},
     home::Home,
     plugins::Registry,
+    system,
 };
 use serde_json::{Value, json};
 
@@ -118,7 +119,7 @@ fn show(shown: &ConnectorShown, printing: &Printing) -> Result<()> {
     let query = printing.query()?;
     let manifest = &shown.manifest;
     let value: Value = json!(manifest);
-    printing.print(query.as_ref(), &value, &[manifest.id.clone()], || {
+    printing.print(query.as_ref(), &value, std::slice::from_ref(&manifest.id), || {
         let hosts = manifest.hosts.iter().map(|rule| {
             format!("{}{}", rule.host, if rule.credential { "" } else { " (without the credential)" })
         });
@@ -195,9 +196,7 @@ impl Remove {
                 return Err(Error::new(ErrorKind::Cancelled, "cancelled; nothing was removed"));
             }
         }
-        fs::remove_file(&path).map_err(|error| {
-            Error::new(ErrorKind::Config, format!("cannot remove {}: {error}", path.display()))
-        })?;
+        fs::remove_file(&path).map_err(system::cannot("remove", &path))?;
         say(&format!("removed {}", path.display()));
         Ok(())
     }

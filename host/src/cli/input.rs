@@ -10,6 +10,7 @@ use connector_protocol::{json, schema::resolve};
 use jackfield::{
     Error, ErrorKind, Result,
     forms::{Form, submitted},
+    system,
 };
 use serde_json::{Map, Value};
 
@@ -54,12 +55,15 @@ impl Input {
             None => Value::Object(Map::new()),
         };
         for assignment in &self.sets {
+            let assignment = whole("--set", assignment)?;
             set(&mut input, schema, assignment)?;
         }
         for assignment in &self.json_sets {
-            let (path, text) = split(assignment)?;
+            let (path, text) = split(whole("--set-json", assignment)?)?;
             let value = json::read(text.as_bytes()).map_err(|error| {
-                usage(format!("--set-json: the value of `{}` is not JSON: {error}", path.escape_debug()))
+                let path = path.escape_debug();
+                usage(format!("--set-json: the value of `{path}` is not JSON: {}", words(&error)))
+                    .hint(format!("a text needs no JSON: --set {path}=VALUE"))
             })?;
             put(&mut input, path, &steps(path)?, value)?;
         }
@@ -74,7 +78,8 @@ fn usage(text: String) -> Error {
 /// Reads a file, or standard input for `-`: JSON, or what a form's page has saved.
 fn read_file(path: &Path, form: &dyn Fn() -> Form) -> Result<Value> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let bytes = read_all(path).map_err(|error| usage(format!("cannot read {name}: {}", plain(&error))))?;
+    let bytes =
+        read_all(path).map_err(|error| usage(format!("cannot read {name}: {}", system::words(&error))))?;
     let text = String::from_utf8_lossy(&bytes);
     if is_submitted(&text) {
         return Ok(submitted::value(&form(), &submitted::pairs(&text), None));
@@ -97,12 +102,6 @@ fn is_submitted(text: &str) -> bool {
 fn words(error: &serde_json::Error) -> String {
     let place = format!("line {}, column {}", error.line(), error.column());
     if error.is_eof() { format!("it ends too early, at {place}") } else { format!("see {place}") }
-}
-
-/// What the system says went wrong, without its number.
-fn plain(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 fn read_all(path: &Path) -> std::io::Result<Vec<u8>> {
@@ -128,7 +127,7 @@ fn set(input: &mut Value, schema: &Value, assignment: &str) -> Result<()> {
         Some(literal) if literal.starts_with('@') => literal.to_owned(),
         Some(file) => {
             let bytes = read_all(Path::new(file)).map_err(|error| {
-                usage(format!("`{path}`: cannot read {file}: {}", plain(&error)))
+                usage(format!("`{path}`: cannot read {file}: {}", system::words(&error)))
                     .hint("a value that begins with @ is written @@")
             })?;
             let text =
@@ -152,7 +151,9 @@ fn put(input: &mut Value, path: &str, steps: &[Step], value: Value) -> Result<()
                     *at = Value::Object(Map::new());
                 }
                 let members = at.as_object_mut().ok_or_else(|| {
-                    usage(format!("`{path}`: `{name}` is a field of something that is no object"))
+                    usage(format!(
+                        "`{path}`: what was to hold `{name}` has a value already that has no fields"
+                    ))
                 })?;
                 members.entry(name.clone()).or_insert(Value::Null)
             }
@@ -161,13 +162,16 @@ fn put(input: &mut Value, path: &str, steps: &[Step], value: Value) -> Result<()
                     *at = Value::Array(Vec::new());
                 }
                 let items = at.as_array_mut().ok_or_else(|| {
-                    usage(format!("`{path}`: [{index}] is an item of something that is no list"))
+                    usage(format!("`{path}`: what was to hold [{index}] has a value already that is no list"))
                 })?;
                 if *index > items.len() || *index > MAX_INDEX {
-                    return Err(usage(format!(
-                        "`{path}`: item {index} comes after {} item(s); items are counted from 0",
-                        items.len()
-                    )));
+                    let (next, most) = (items.len(), MAX_INDEX);
+                    let text = if *index > most {
+                        format!("`{path}`: a list has {most} items at most on the command line")
+                    } else {
+                        format!("`{path}`: items come one after another, and the next one is [{next}]")
+                    };
+                    return Err(usage(text).hint("a long list is easier in a file: -f FILE"));
                 }
                 if *index == items.len() {
                     items.push(Value::Null);
@@ -178,6 +182,16 @@ fn put(input: &mut Value, path: &str, steps: &[Step], value: Value) -> Result<()
     }
     *at = value;
     Ok(())
+}
+
+/// An assignment that has both its parts.
+fn whole<'a>(flag: &str, assignment: &'a str) -> Result<&'a str> {
+    split(assignment).map_err(|error| {
+        // A field that was named alone lacks only its value.
+        let name = if assignment.contains('=') { "FIELD" } else { assignment };
+        error.hint(format!("give the field and its value: {flag} {}=VALUE", name.escape_debug()))
+    })?;
+    Ok(assignment)
 }
 
 /// Splits `name=value`.
@@ -329,9 +343,9 @@ mod tests {
             ("a..b=x", "`a..b` is not a field"),
             ("a[x]=1", "`a[x]` is not a field"),
             ("a[0=1", "`a[0` is not a field"),
-            ("topic.x=1", "`topic.x`: `x` is a field of something that is no object"),
-            ("inner.list[2]=1", "item 2 comes after 0 item(s)"),
-            ("inner[0]=1", "[0] is an item of something that is no list"),
+            ("topic.x=1", "`topic.x`: what was to hold `x` has a value already that has no fields"),
+            ("inner.list[2]=1", "`inner.list[2]`: items come one after another, and the next one is [0]"),
+            ("inner[0]=1", "what was to hold [0] has a value already that is no list"),
         ] {
             let error = set(&mut input, &schema(), assignment).unwrap_err();
             assert!(error.message.contains(expected), "{assignment}: {error}");

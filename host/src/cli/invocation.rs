@@ -94,7 +94,8 @@ impl Command {
             Self::Show { id, printing } => {
                 let query = printing.query()?;
                 let found = engine.invocation(&id)?;
-                printing.print(query.as_ref(), &json!(found), &[found.id.clone()], || show(&found))
+                printing
+                    .print(query.as_ref(), &json!(found), std::slice::from_ref(&found.id), || show(&found))
             }
         }
     }

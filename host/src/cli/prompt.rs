@@ -1,12 +1,13 @@
 //! Asking in a terminal, by inquire. What is asked, and what becomes of it, is the form's business.
 
-use std::io;
-
 use inquire::{
     Autocomplete, CustomUserError, InquireError, MultiSelect, Password, PasswordDisplayMode, Select, Text,
     autocompletion::Replacement, list_option::ListOption, ui::RenderConfig, validator::Validation,
 };
-use jackfield::forms::ask::{Away, Choose, Line, Prompter};
+use jackfield::{
+    forms::ask::{Away, Choose, Line, Prompter},
+    system,
+};
 
 use super::output::say;
 
@@ -95,10 +96,7 @@ impl Prompter for Terminal {
     }
 
     fn read(&mut self, path: &str) -> Result<Vec<u8>, String> {
-        std::fs::read(path).map_err(|error: io::Error| {
-            let words = error.to_string();
-            format!("cannot read {path}: {}", words.split(" (os error").next().unwrap_or_default())
-        })
+        std::fs::read(path).map_err(|error| format!("cannot read {path}: {}", system::words(&error)))
     }
 }
 

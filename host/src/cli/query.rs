@@ -42,7 +42,10 @@ impl Query {
 
     /// Prints each value that the filter gives: as JSON, or bare where names are wanted.
     pub(crate) fn print(&self, value: &Value, format: Format) -> Result<()> {
-        let failed = |what: String| Error::new(ErrorKind::Usage, format!("--query: {what}"));
+        let failed = |what: String| {
+            Error::new(ErrorKind::Usage, format!("--query: {}", without_data(&what)))
+                .hint("see what the data looks like: leave --query out, and print it with -o json")
+        };
         let text = value.to_string();
         let input = read::parse_single(text.as_bytes()).map_err(|error| {
             Error::new(ErrorKind::Internal, format!("the data cannot be read again: {error}"))
@@ -58,6 +61,18 @@ impl Query {
             }
         }
         Ok(())
+    }
+}
+
+/// What went wrong, without the data it went wrong with, which may be long, and another's: only words stay, and short
+/// values.
+fn without_data(what: &str) -> String {
+    match (what.find(['{', '[']), what.rfind(['}', ']'])) {
+        (Some(from), Some(to)) if from < to => {
+            let shape = if what[from..].starts_with('{') { "an object" } else { "a list" };
+            format!("{}{shape}{}", &what[..from], &what[to + 1..])
+        }
+        _ => what.chars().take(200).collect(),
     }
 }
 

@@ -72,7 +72,9 @@ fn in_our_words(error: &clap::Error, words: &[String]) -> Error {
         }
         Clap::MissingRequiredArgument => {
             let missing = text(ContextKind::InvalidArg).unwrap_or_default();
-            usage(format!("`{path}` needs {missing}")).hint(help)
+            // A flag is missing only where another one wants it.
+            let also = if missing.starts_with('-') { "also " } else { "" };
+            usage(format!("`{path}` {also}needs {missing}")).hint(help)
         }
         Clap::MissingSubcommand => usage(format!("`{path}` needs a command")).hint(help),
         Clap::InvalidValue | Clap::ValueValidation => {

@@ -392,10 +392,7 @@ fn reason(error: &reqwest::Error) -> String {
     let innermost = causes(error).skip(1).last();
     let words = innermost.map_or_else(|| "the request failed".to_owned(), ToString::to_string);
     // The number of the system's error says nothing to people that its words do not.
-    match words.rsplit_once(" (os error ") {
-        Some((words, _)) => words.to_owned(),
-        None => words,
-    }
+    words.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// The error of a request that must not be sent twice, and at which the provider failed.

@@ -575,8 +575,8 @@ impl Interview<'_> {
     fn inner(&mut self, field: &Field, object: &Object, here: &str, needed: bool) -> Result<(), Away> {
         let was_there = self.get(here).is_some();
         if !field.label.is_empty() {
-            self.prompter
-                .say(&format!("{}: {}", field.label, field.help).trim_end_matches([':', ' ']).to_owned());
+            let about = format!("{}: {}", field.label, field.help);
+            self.prompter.say(about.trim_end_matches([':', ' ']));
         }
         if !was_there {
             self.put(here, Some(Value::Object(Map::new())));

@@ -193,7 +193,7 @@ impl Builder<'_> {
                 parts.extend(
                     conditional
                         .into_iter()
-                        .map(|part| Part { when: part.when.from_below(), schema: part.schema }),
+                        .map(|part| Part { when: part.when.seen_from_below(), schema: part.schema }),
                 );
                 let object = self.object(parts, depth + 1);
                 let says_nothing =
@@ -220,7 +220,7 @@ impl Builder<'_> {
         let mut parts = vec![Part::certain(items.clone())];
         parts.extend(conditional.into_iter().filter_map(|part| {
             let items = part.schema.get("items")?.as_object()?.clone();
-            Some(Part { when: part.when.from_below(), schema: items })
+            Some(Part { when: part.when.seen_from_below(), schema: items })
         }));
         let mut item = self.field("", parts, depth + 1);
         item.required = true;

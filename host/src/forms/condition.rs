@@ -126,7 +126,7 @@ impl Condition {
     }
 
     /// The same condition as seen from one level further down.
-    pub(super) fn from_below(mut self) -> Self {
+    pub(super) fn seen_from_below(mut self) -> Self {
         self.visit(&mut |reference| reference.up += 1);
         self
     }
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn a_condition_is_seen_from_where_the_field_is() {
-        let condition = compiled(json!({"required": ["a"]})).unwrap().from_below();
+        let condition = compiled(json!({"required": ["a"]})).unwrap().seen_from_below();
         assert_eq!(serde_json::to_value(&condition).unwrap(), json!({"test": "given", "field": "2/a"}));
         let root = json!({"a": 1, "inner": {}});
         assert!(condition.holds(&[&root, &root["inner"]]) && !condition.holds(&[&root["inner"]]));

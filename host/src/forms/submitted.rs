@@ -346,6 +346,7 @@ fn nothing(item: &Field) -> Value {
 
 /// The choice of this text: its JSON. What is none stays text, for the check to name.
 fn one_of(choices: &[Choice], text: &str) -> Value {
-    let found = choices.iter().find(|choice| choice.value.to_string() == text);
+    let found =
+        choices.iter().find(|choice| serde_json::to_string(&choice.value).is_ok_and(|json| json == text));
     found.map_or_else(|| Value::String(text.to_owned()), |choice| choice.value.clone())
 }

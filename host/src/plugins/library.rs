@@ -22,6 +22,8 @@ use connector_protocol::{Error, ErrorKind, Manifest, manifest};
 use object::{Architecture, BinaryFormat, Object, ObjectKind, ObjectSection, ReadCache};
 use serde::{Deserialize, Serialize};
 
+use crate::system;
+
 /// How large a library may be, in bytes. A debug build with all its symbols is well below.
 const MAX_LEN: u64 = 512 * 1024 * 1024;
 
@@ -143,17 +145,18 @@ impl Library {
     /// Why it cannot be used.
     pub fn read(path: &Path) -> Result<Self, Refusal> {
         let refuse = |reason: String| Refusal::new(path, reason);
+        let unreadable = |error| refuse(format!("cannot be read: {}", system::words(&error)));
         let rebuild = || format!("rebuild it against connector-api {}", env!("CARGO_PKG_VERSION"));
         // A FIFO would block an open, a directory or a device is no library.
-        let kind = std::fs::metadata(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
+        let kind = std::fs::metadata(path).map_err(unreadable)?;
         if !kind.is_file() {
             return Err(refuse("is not a regular file".to_owned()));
         }
         if kind.len() > MAX_LEN {
             return Err(refuse(format!("has {} bytes; the limit is {MAX_LEN}", kind.len())));
         }
-        let file = File::open(path).map_err(|error| refuse(format!("cannot be read: {error}")))?;
-        let metadata = file.metadata().map_err(|error| refuse(format!("cannot be read: {error}")))?;
+        let file = File::open(path).map_err(unreadable)?;
+        let metadata = file.metadata().map_err(unreadable)?;
         let cache = ReadCache::new(file);
         let object = object::File::parse(&cache)
             .map_err(|_| refuse("is not a library, or is cut short".to_owned()))?;
@@ -172,7 +175,8 @@ impl Library {
             ))
             .hint("build it for this machine"));
         }
-        let section = |name: &str, most: u64| -> Result<Option<((u64, u64), Vec<u8>)>, Refusal> {
+        type Section = ((u64, u64), Vec<u8>);
+        let section = |name: &str, most: u64| -> Result<Option<Section>, Refusal> {
             let Some(section) = object.section_by_name(name) else {
                 return Ok(None);
             };

@@ -13,6 +13,7 @@ use super::{
     index::{Found, Index},
     library::{Identity, Library, Refusal},
 };
+use crate::system;
 
 /// The connectors of a home.
 #[derive(Debug, Default)]
@@ -174,9 +175,7 @@ impl Registry {
 
 /// The library files in a directory, in their order.
 fn files(directory: &Path) -> Result<Vec<(PathBuf, Option<Identity>)>> {
-    let failed = |error: std::io::Error| {
-        Error::new(ErrorKind::Config, format!("cannot read {}: {error}", directory.display()))
-    };
+    let failed = system::cannot("read", directory);
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();

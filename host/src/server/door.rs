@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::owners_alone;
-use crate::home::Home;
+use crate::{home::Home, system};
 
 /// That this process serves a home; given up when it is dropped, or when the process ends in whatever way.
 pub struct Lock(#[expect(dead_code, reason = "it is held, not read")] File);
@@ -29,9 +29,7 @@ impl Lock {
     /// Names the process that has it.
     pub fn take(home: &Home) -> Result<Self> {
         let path = home.lock();
-        let failed = |error: io::Error| {
-            Error::new(ErrorKind::Config, format!("cannot write {}: {error}", path.display()))
-        };
+        let failed = system::cannot("write", &path);
         let options =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = options.map_err(failed)?;
@@ -76,9 +74,7 @@ impl Short {
 /// Makes the socket. Whoever holds the home's lock may take the place of one that was left behind.
 pub(super) fn listen(home: &Home) -> Result<UnixListener> {
     let path = home.socket();
-    let failed = |error: io::Error| {
-        Error::new(ErrorKind::Config, format!("cannot listen at {}: {error}", path.display()))
-    };
+    let failed = system::cannot("listen at", &path);
     // Under another name until it is its owner's alone.
     let fresh = path.with_extension("new");
     let _ = fs::remove_file(&fresh);
@@ -106,8 +102,7 @@ pub async fn connect(home: &Home) -> Result<Option<UnixStream>> {
             Ok(None)
         }
         Err(error) => {
-            let text = format!("cannot connect to {}: {error}", path.display());
-            Err(Error::new(ErrorKind::Config, text).hint("see whose it is: jackfield doctor"))
+            Err(system::cannot("connect to", &path)(error).hint("see whose it is: jackfield doctor"))
         }
     }
 }

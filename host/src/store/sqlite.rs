@@ -4,7 +4,7 @@
 //! come in the meantime share one commit, and nobody waits for a timer. Another process may have the file open too.
 
 use std::{
-    fs, io,
+    fs,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{
@@ -22,6 +22,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Invocation, Later, Pending, State, Store, Wanted};
+use crate::system;
 
 /// The version of the tables. A file of a later version is left alone.
 const VERSION: i64 = 1;
@@ -351,7 +352,7 @@ fn open(path: &Path) -> Result<Connection> {
     // The owner's alone, as what SQLite puts beside it will be.
     let made = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path);
     if let Err(error) = made {
-        let text = format!("{} cannot be written: {}", path.display(), words(&error));
+        let text = format!("{} cannot be written: {}", path.display(), system::words(&error));
         return Err(Error::new(ErrorKind::Config, text).hint("see whether the directory is there, and yours"));
     }
     let mut connection = Connection::open(path).map_err(failed)?;
@@ -432,10 +433,6 @@ fn damaged(path: &Path) -> Error {
     Error::new(ErrorKind::Config, format!("{} is damaged", path.display())).hint(
         "put a copy of it back; without one, move it away together with the files beside it of the same name",
     )
-}
-
-fn words(error: &io::Error) -> String {
-    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// What went wrong, in words that help.

@@ -10,7 +10,7 @@ use std::{
 use connector_protocol::{Error, ErrorKind, Result};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-use crate::plugins::Library;
+use crate::{plugins::Library, system};
 
 /// The sealed bytes of a library.
 #[derive(Debug)]
@@ -20,7 +20,10 @@ impl Image {
     /// Copies the file, which has to be the one that was read.
     pub(super) fn of(library: &Library) -> Result<Self> {
         let failed = |what: &str, error: io::Error| {
-            Error::new(ErrorKind::PluginRefused, format!("{}: {what}: {error}", library.path.display()))
+            Error::new(
+                ErrorKind::PluginRefused,
+                format!("{}: {what}: {}", library.path.display(), system::words(&error)),
+            )
         };
         let mut file = library.open()?;
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;

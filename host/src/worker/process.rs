@@ -24,7 +24,7 @@ use super::{
     spawn::{Started, Starting},
     workers::Services,
 };
-use crate::plugins::Library;
+use crate::{plugins::Library, system};
 
 /// How long a worker may take to load its library.
 const START: Duration = Duration::from_secs(10);
@@ -84,8 +84,9 @@ impl Process {
     /// compared with what the file does, unless that was done before.
     pub(super) async fn start(starting: Starting, library: &Library) -> Result<Arc<Self>> {
         let connector = library.id().to_owned();
-        let failed =
-            |error: io::Error| Error::new(ErrorKind::Internal, format!("cannot start a worker: {error}"));
+        let failed = |error: io::Error| {
+            Error::new(ErrorKind::Internal, format!("cannot start a worker: {}", system::words(&error)))
+        };
         let started =
             starting.await.map_err(|_| failed(io::Error::other("the thread that starts them is gone")))?;
         let Started { mut child, socket } = started?;

@@ -23,7 +23,7 @@ use connector_protocol::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
 use super::{child::COMMAND, image::Image, send_fd};
-use crate::plugins::Library;
+use crate::{plugins::Library, system};
 
 /// A worker that is being started.
 pub(super) type Starting = oneshot::Receiver<Result<Started>>;
@@ -63,7 +63,7 @@ pub(super) fn start(program: PathBuf, library: Arc<Library>) -> Starting {
 }
 
 fn failed(error: io::Error) -> Error {
-    Error::new(ErrorKind::Internal, format!("cannot start a worker: {error}"))
+    Error::new(ErrorKind::Internal, format!("cannot start a worker: {}", system::words(&error)))
 }
 
 fn spawn(program: PathBuf, library: &Library) -> Result<Started> {

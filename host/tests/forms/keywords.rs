@@ -158,6 +158,13 @@ fn what_nobody_may_fill_is_not_asked_for() {
         ["d", "b", "a", "c"]
     );
     assert_eq!(names(json!({"properties": {"a": {}}, "required": ["a", "unsaid"]})), ["a", "unsaid"]);
+    // A zone stands beside its time; nothing is its own zone.
+    let time = json!({"type": "string", "x-ui": {"widget": "date-time"}, "x-timezone-field": "zone"});
+    assert_eq!(
+        names(json!({"properties": {"at": time, "b": {}, "zone": {"type": "string"}}})),
+        ["at", "zone", "b"]
+    );
+    assert_eq!(names(json!({"properties": {"a": {}, "b": {}, "zone": time}})), ["a", "b", "zone"]);
 }
 
 /// What a condition does to the fields: the schema, the field, and what the model says of it.

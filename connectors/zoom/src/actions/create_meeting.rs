@@ -1,6 +1,6 @@
 //! `POST /users/{userId}/meetings` - <https://developers.zoom.us/docs/api/meetings/#tag/meetings/POST/users/{userId}/meetings>
 
-use connector_api::{prelude::*, schemars::Schema};
+use connector_api::{form::advanced, prelude::*, schemars::Schema};
 
 use crate::{
     model::{Meeting, MeetingType, NewSettings, Recurrence, StartTime, TrackingField, UserId},
@@ -14,7 +14,7 @@ pub(crate) struct CreateMeeting;
 pub(crate) struct Input {
     /// The host: `me`, a user id or an e-mail address. Anybody but `me` needs an app for the whole account
     #[serde(default)]
-    #[schemars(title = "Host", extend("x-ui" = {"visibility": "advanced"}))]
+    #[schemars(title = "Host", transform = advanced)]
     user_id: UserId,
     #[serde(flatten)]
     meeting: NewMeeting,
@@ -55,19 +55,19 @@ struct NewMeeting {
     password: Option<String>,
     /// Whether Zoom makes a passcode where none is given and the host's settings want one
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Generate a passcode", extend("default" = true, "x-ui" = {"visibility": "advanced"}))]
+    #[schemars(title = "Generate a passcode", extend("default" = true), transform = advanced)]
     default_password: Option<bool>,
     /// The user id or e-mail address of somebody else for whom it is scheduled. Not for an instant meeting
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1), extend("x-ui" = {"visibility": "advanced"}))]
+    #[schemars(length(min = 1), transform = advanced)]
     schedule_for: Option<String>,
     /// The meeting template of the account's administrator to begin with
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Template", length(min = 1), extend("x-ui" = {"visibility": "advanced"}))]
+    #[schemars(title = "Template", length(min = 1), transform = advanced)]
     template_id: Option<String>,
     /// Whether it is scheduled ahead from Google Calendar. Only for scheduled meetings, and recurring ones with no fixed time
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("default" = false, "x-ui" = {"visibility": "advanced"}))]
+    #[schemars(extend("default" = false), transform = advanced)]
     pre_schedule: Option<bool>,
     /// The fields by which the account sorts its meetings
     #[serde(skip_serializing_if = "Option::is_none")]

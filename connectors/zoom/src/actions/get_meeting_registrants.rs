@@ -1,7 +1,7 @@
 //! `GET /meetings/{meetingId}/registrants` -
 //! <https://developers.zoom.us/docs/api/meetings/#tag/meetings/GET/meetings/{meetingId}/registrants>
 
-use connector_api::{prelude::*, schemars::Schema};
+use connector_api::{form::advanced, prelude::*, schemars::Schema};
 
 use crate::{
     model::{MeetingId, Registrant},
@@ -37,7 +37,7 @@ struct Query {
     page_size: Option<u32>,
     /// Where to go on: the token of the page before. It is good for 15 minutes, with everything else unchanged
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"visibility": "advanced"}))]
+    #[schemars(transform = advanced)]
     next_page_token: Option<String>,
     /// The number of the page. Zoom wants the token to be used instead
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! `PATCH /meetings/{meetingId}` - <https://developers.zoom.us/docs/api/meetings/#tag/meetings/PATCH/meetings/{meetingId}>
 
-use connector_api::{prelude::*, schemars::Schema};
+use connector_api::{form::advanced, prelude::*, schemars::Schema};
 use serde_json::Value;
 
 use crate::{
@@ -64,15 +64,15 @@ struct MeetingChanges {
     password: Patch<Passcode>,
     /// The user id or e-mail address of somebody else for whom it is scheduled
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1), extend("x-ui" = {"visibility": "advanced"}))]
+    #[schemars(length(min = 1), transform = advanced)]
     schedule_for: Option<String>,
     /// The meeting template of the account's administrator
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(title = "Template", length(min = 1), extend("x-ui" = {"visibility": "advanced"}))]
+    #[schemars(title = "Template", length(min = 1), transform = advanced)]
     template_id: Option<String>,
     /// Whether it is scheduled ahead from Google Calendar
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-ui" = {"visibility": "advanced"}))]
+    #[schemars(transform = advanced)]
     pre_schedule: Option<bool>,
     /// The fields by which the account sorts its meetings. An empty list clears them
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,6 @@
 //! A meeting as Zoom describes it.
 
-use connector_api::prelude::*;
+use connector_api::{form::important, prelude::*};
 use serde_json::{Map, Value};
 
 use super::{blank, date_time};
@@ -57,6 +57,7 @@ pub(crate) struct Occurrence {
 pub(crate) struct MeetingCore {
     /// The meeting's number
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = important)]
     pub(crate) id: Option<Id>,
     /// The id of this instance; a new one after every meeting
     #[serde(default, deserialize_with = "blank", skip_serializing_if = "Option::is_none")]
@@ -72,6 +73,7 @@ pub(crate) struct MeetingCore {
     host_email: Option<String>,
     /// What it is about
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = important)]
     topic: Option<String>,
     /// Its kind: 1 instant, 2 scheduled, 3 recurring with no fixed time, 4 personal, 8 recurring with fixed time, 10 screen
     /// share only
@@ -79,14 +81,15 @@ pub(crate) struct MeetingCore {
     kind: Option<i64>,
     /// When it starts; absent for one without a fixed time
     #[serde(default, deserialize_with = "blank", skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "date_time")]
+    #[schemars(schema_with = "date_time", transform = important)]
     start_time: Option<String>,
     /// Its length in minutes, as it was scheduled
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = important)]
     duration: Option<i64>,
     /// Its time zone
     #[serde(default, deserialize_with = "blank", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", transform = important)]
     timezone: Option<String>,
     /// What it is for; lists cut it to 250 characters
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,7 +100,7 @@ pub(crate) struct MeetingCore {
     created_at: Option<String>,
     /// Where participants join
     #[serde(default, deserialize_with = "blank", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<String>")]
+    #[schemars(with = "Option<String>", transform = important)]
     join_url: Option<String>,
     /// The passcode
     #[serde(default, deserialize_with = "blank", skip_serializing_if = "Option::is_none")]
@@ -137,6 +140,7 @@ pub(crate) struct Meeting {
     core: MeetingCore,
     /// `waiting` or `started`
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = important)]
     status: Option<String>,
     /// The user id of whoever scheduled it for the host
     #[serde(default, deserialize_with = "blank", skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,10 @@
 //! Registrants: what is written, what comes back, and how it is listed. Zoom's choices for writing and for reading differ,
 //! so what is read takes any text.
 
-use connector_api::{form::group, prelude::*};
+use connector_api::{
+    form::{group, important},
+    prelude::*,
+};
 
 use super::{Occurrence, blank, date_time};
 
@@ -204,18 +207,23 @@ pub(crate) struct Registration {
 pub(crate) struct Registrant {
     /// The registrant's id
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = important)]
     pub(crate) id: Option<Id>,
     /// The e-mail address
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = important)]
     email: Option<String>,
     /// The first name
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = important)]
     first_name: Option<String>,
     /// The last name
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = important)]
     last_name: Option<String>,
     /// `approved`, `pending` or `denied`
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = important)]
     status: Option<String>,
     /// When the registrant registered
     #[serde(default, deserialize_with = "blank", skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ use jackfield::{
         page::{self, Page},
     },
     home::Home,
+    system,
 };
 use serde_json::Value;
 
@@ -60,9 +61,8 @@ impl Fill {
                 return Ok(form.object.fields.iter().for_each(|field| output::data(&field.name)));
             }
             Some(Format::Table) => {
-                return Ok(output::data(
-                    &forms::describe(&form, None, output::text_width()).unwrap_or_default(),
-                ));
+                let text = forms::describe(&form, None, output::text_width()).unwrap_or_default();
+                return Ok(output::data(text.trim_start_matches('\n')));
             }
             None => {}
         }
@@ -83,10 +83,7 @@ impl Fill {
         }
         if !everywhere.can_ask() {
             let text = "there is no terminal to ask in";
-            let hint = format!(
-                "see what there is to fill: jackfield action show {0}; or check an input: jackfield action form {0} -f FILE --no-input",
-                declared.name
-            );
+            let hint = format!("see what there is to fill: jackfield action show {}", declared.name);
             return Err(Error::new(ErrorKind::Usage, text).hint(hint));
         }
         let value = ask_for(&declared.name, &form, &schema, given)?;
@@ -146,8 +143,7 @@ fn write(path: &PathBuf, text: &str) -> Result<()> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
     file.and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes())).map_err(|error| {
-        let words = error.to_string();
-        let words = words.split(" (os error").next().unwrap_or_default().to_owned();
-        Error::new(ErrorKind::Usage, format!("cannot write {}: {words}", path.display()))
+        let text = format!("cannot write {}: {}", path.display(), system::words(&error));
+        Error::new(ErrorKind::Usage, text)
     })
 }

@@ -36,9 +36,7 @@ pub(super) fn output(
     }
     let schema = declared.manifest.standalone(&declared.action().output);
     // A table is read over the shoulder, and is copied into tickets.
-    if printing.output == Format::Table && redact::mask_marked(&schema, &mut value) > 0 {
-        output::say("secrets are masked; -o json shows them");
-    }
+    let masked = if printing.output == Format::Table { redact::mask_marked(&schema, &mut value) } else { 0 };
     match (printing.output, count(&value)) {
         (Format::Ndjson, Some((items, len))) => {
             items.iter().for_each(output::json_line);
@@ -51,6 +49,9 @@ pub(super) fn output(
         (Format::Table, Some((items, len))) => {
             let item = pointer.as_deref().and_then(|pointer| schema_at(&schema, pointer)).cloned();
             print_items(&items, item.as_ref());
+            if masked > 0 {
+                output::say("secrets are masked; -o json shows them");
+            }
             Ok(len)
         }
         (Format::Name, None) => {
@@ -58,7 +59,20 @@ pub(super) fn output(
             Ok(0)
         }
         (Format::Table, None) => {
-            print_object(&value);
+            let all = lines(&value);
+            let chosen = important(definition(&schema));
+            if let Some(members) = value.as_object_mut()
+                && members.keys().any(|name| chosen.contains(name))
+            {
+                members.retain(|name, _| chosen.contains(name));
+            }
+            let shown = lines(&value);
+            print_lines(&shown);
+            match all.len() - shown.len() {
+                0 if masked == 0 => {}
+                0 => output::say("secrets are masked; -o json shows them"),
+                more => output::say(&format!("-o json shows {more} more values, and secrets as they are")),
+            }
             Ok(0)
         }
         (_, None) => {
@@ -69,10 +83,15 @@ pub(super) fn output(
     }
 }
 
+/// What a schema that stands alone says at its top.
+fn definition(root: &Value) -> &Value {
+    root.get("$defs").and_then(Value::as_object).map_or(root, |defs| resolve(root, defs))
+}
+
 /// The schema of the items of a list, standing alone.
 fn schema_at<'a>(root: &'a Value, pointer: &str) -> Option<&'a Value> {
     let defs = root.get("$defs").and_then(Value::as_object)?;
-    let mut at = resolve(root, defs);
+    let mut at = definition(root);
     for step in pointer.split('/').skip(1) {
         at = resolve(at.get("properties")?.get(step)?, defs);
     }
@@ -88,10 +107,14 @@ fn name_of(value: &Value) -> Option<String> {
 }
 
 /// Every value on a line of its own, under the name by which `--set` would know it.
-pub(crate) fn print_object(value: &Value) {
+fn lines(value: &Value) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     flatten(String::new(), value, &mut lines);
-    if let [(name, text)] = lines.as_slice()
+    lines
+}
+
+fn print_lines(lines: &[(String, String)]) {
+    if let [(name, text)] = lines
         && name.is_empty()
     {
         return output::data(&output::one_line(text));
@@ -163,7 +186,7 @@ pub(super) fn request(printing: &Printing, query: Option<&Query>, request: &Valu
         return Ok(());
     }
     let url = output::cell(&request["url"]);
-    printing.print(query, request, &[url.clone()], || {
+    printing.print(query, request, std::slice::from_ref(&url), || {
         let mut text = format!("{} {url}\n", output::cell(&request["method"]));
         let empty = Map::new();
         for (name, value) in request["headers"].as_object().unwrap_or(&empty) {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::Args;
-use jackfield::{Error, ErrorKind, Result, config::Config, home::Home};
+use jackfield::{Error, ErrorKind, Result, config::Config, home::Home, system};
 
 use super::verify;
 use crate::cli::{engine::registry, input, output::say};
@@ -48,11 +48,7 @@ impl Add {
             return Err(Error::new(ErrorKind::Usage, text)
                 .hint(format!("take that one out first: jackfield connector remove {id}")));
         }
-        copy(&file, &target).map_err(|error| {
-            let words = error.to_string();
-            let words = words.split(" (os error").next().unwrap_or_default().to_owned();
-            Error::new(ErrorKind::Config, format!("cannot write {}: {words}", target.display()))
-        })?;
+        copy(&file, &target).map_err(system::cannot("write", &target))?;
         let (version, target) = (&library.head.version, target.display());
         match there {
             Some(there) if there.head.version == *version => {

@@ -3,12 +3,12 @@
 //! It brings `connector-api` along, so that a connector can be written with this binary and `cargo` alone.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
-use jackfield::{Error, ErrorKind, Result};
+use jackfield::{Error, ErrorKind, Result, system};
 
 use crate::cli::output::say;
 
@@ -139,8 +139,7 @@ fn title(id: &str) -> String {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    let failed =
-        |error: io::Error| Error::new(ErrorKind::Config, format!("cannot write {}: {error}", path.display()));
+    let failed = system::cannot("write", path);
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent).map_err(failed)?;
     }

@@ -53,7 +53,7 @@ impl Verify {
             "path": path, "id": head.id, "version": head.version, "abi": head.abi, "api": head.api,
             "actions": head.actions, "triggers": head.triggers, "manifest": head.digest, "as_json": raw,
         });
-        self.printing.print(query.as_ref(), &value, &[head.id.clone()], || {
+        self.printing.print(query.as_ref(), &value, std::slice::from_ref(&head.id), || {
             let facts = [
                 ("file", path.display().to_string()),
                 ("connector", format!("{} {}", head.id, head.version)),

@@ -13,15 +13,15 @@ pub(super) fn merged(first: Map<String, Value>, second: Map<String, Value>) -> M
         };
         let as_number = |value: &Value| value.as_f64().unwrap_or_default();
         match keyword.as_str() {
-            "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties" => {
-                if as_number(&value) > as_number(there) {
-                    *there = value;
-                }
+            "minimum" | "exclusiveMinimum" | "minLength" | "minItems" | "minProperties"
+                if as_number(&value) > as_number(there) =>
+            {
+                *there = value;
             }
-            "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" | "maxProperties" => {
-                if as_number(&value) < as_number(there) {
-                    *there = value;
-                }
+            "maximum" | "exclusiveMaximum" | "maxLength" | "maxItems" | "maxProperties"
+                if as_number(&value) < as_number(there) =>
+            {
+                *there = value;
             }
             "enum" => {
                 if let (Value::Array(there), Value::Array(values)) = (there, value) {

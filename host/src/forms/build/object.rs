@@ -103,6 +103,7 @@ fn zones_beside_times(fields: &mut Vec<Field>) {
         let time = fields.iter().position(|field| zone_of(field).as_ref() == Some(&zone));
         let at = fields.iter().position(|field| field.name == zone);
         if let (Some(time), Some(at)) = (time, at)
+            && at != time
             && at != time + 1
         {
             let field = fields.remove(at);

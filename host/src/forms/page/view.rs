@@ -158,13 +158,13 @@ pub struct Fields {
 #[serde(tag = "item", rename_all = "snake_case")]
 pub enum Item {
     /// A field.
-    Field(View),
+    Field(Box<View>),
     /// A time, and the zone in which it is meant.
     Pair {
         /// The time.
-        time: View,
+        time: Box<View>,
         /// The zone.
-        zone: View,
+        zone: Box<View>,
     },
     /// A group.
     Group(Group),
@@ -343,8 +343,10 @@ impl<'a> Painter<'a> {
                         .next_if(|next| matches!(next, Section::Field(zone) if is_zone_of(zone, field)));
                     let view = draw(field).0;
                     match zone {
-                        Some(Section::Field(zone)) => Item::Pair { time: view, zone: draw(zone).0 },
-                        _ => Item::Field(view),
+                        Some(Section::Field(zone)) => {
+                            Item::Pair { time: Box::new(view), zone: Box::new(draw(zone).0) }
+                        }
+                        _ => Item::Field(Box::new(view)),
                     }
                 }
                 Section::Group(title, fields) => {
