@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 
@@ -33,29 +33,26 @@ pub(crate) fn demo() -> Result {
     fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
 
     let simulator = Simulator::start(&root().join(TOKEN))?;
-    let demo = Demo { home: root().join(HOME) };
-    demo.say("A home, and the Zoom connector dropped into it");
-    demo.jackfield(&["init"])?;
-    demo.shown(&format!("cp target/debug/libzoom.so {HOME}/plugins/"));
-    fs::copy(built().join("libzoom.so"), demo.home.join("plugins/libzoom.so"))
-        .map_err(|error| error.to_string())?;
-    demo.jackfield(&["connector", "list"])?;
+    say("A home, and the Zoom connector in it, whose requests go to the Zoom simulator instead of Zoom");
+    jackfield(&["init"])?;
+    jackfield(&[
+        "connector",
+        "add",
+        "target/debug/libzoom.so",
+        "--endpoint",
+        &format!("api={}", simulator.api),
+        "--endpoint",
+        &format!("oauth={}", simulator.oauth),
+        "--token-file",
+        TOKEN,
+    ])?;
+    jackfield(&["connector", "list"])?;
 
-    demo.say("Requests go to the Zoom simulator instead of Zoom, because jackfield.toml says so");
-    let endpoints = format!(
-        "[integrations.zoom.endpoints]\napi = \"{}\"\noauth = \"{}\"\n",
-        simulator.api, simulator.oauth
-    );
-    demo.shown(&format!("cat >> {HOME}/jackfield.toml <<END\n{endpoints}END"));
-    let config = demo.home.join("jackfield.toml");
-    let text = fs::read_to_string(&config).map_err(|error| error.to_string())?;
-    fs::write(&config, text + "\n" + &endpoints).map_err(|error| error.to_string())?;
+    say("What Create Meeting takes; `action form` would ask for it, field by field");
+    jackfield(&["action", "show", "zoom.create_meeting"])?;
 
-    demo.say("What Create Meeting takes");
-    demo.jackfield(&["action", "form", "zoom.create_meeting"])?;
-
-    demo.say("The eight actions");
-    let created = demo.invoke(
+    say("The eight actions");
+    let created = invoke(
         "create_meeting",
         &[
             "topic=Product demo",
@@ -65,15 +62,17 @@ pub(crate) fn demo() -> Result {
         ],
     )?;
     let meeting = format!("meeting_id={}", text_of(&created, "id")?);
-    demo.invoke("get_meeting", &[&meeting])?;
-    demo.invoke("update_meeting", &[&meeting, "topic=Product demo (moved)", "duration=45", "verify=true"])?;
-    demo.invoke("get_meetings", &[])?;
-    let added =
-        demo.invoke("add_meeting_registrant", &[&meeting, "email=jill@example.com", "first_name=Jill"])?;
-    demo.invoke("get_meeting_registrants", &[&meeting])?;
+    invoke("get_meeting", &[&meeting])?;
+    invoke("update_meeting", &[&meeting, "topic=Product demo (moved)", "duration=45", "verify=true"])?;
+    invoke("get_meetings", &[])?;
+    let added = invoke("add_meeting_registrant", &[&meeting, "email=jill@example.com", "first_name=Jill"])?;
+    invoke("get_meeting_registrants", &[&meeting])?;
     let registrant = format!("registrant_id={}", text_of(&added, "registrant_id")?);
-    demo.invoke("delete_meeting_registrant", &[&meeting, &registrant])?;
-    demo.invoke("delete_meeting", &[&meeting])?;
+    invoke("delete_meeting_registrant", &[&meeting, &registrant])?;
+    invoke("delete_meeting", &[&meeting])?;
+
+    say("What was done, and how long each took");
+    jackfield(&["invocation", "list"])?;
     println!("\nThat is all: eight actions, each a request to the simulator, nothing left running.");
     Ok(())
 }
@@ -85,51 +84,45 @@ fn text_of(output: &Value, member: &str) -> Result<String> {
         .ok_or_else(|| format!("the answer has no `{member}`: {output}"))
 }
 
-struct Demo {
-    home: PathBuf,
+fn say(text: &str) {
+    println!("\n# {text}");
 }
 
-impl Demo {
-    fn say(&self, text: &str) {
-        println!("\n# {text}");
-    }
+fn shown(command: &str) {
+    println!("\n$ {command}");
+}
 
-    fn shown(&self, command: &str) {
-        println!("\n$ {command}");
-    }
+fn command(args: &[&str]) -> Command {
+    let quoted: Vec<String> = args.iter().map(|word| quote(word)).collect();
+    shown(&format!("jackfield --home {HOME} {}", quoted.join(" ")));
+    let mut command = Command::new(built().join("jackfield"));
+    command.current_dir(root()).arg("--home").arg(HOME).args(args);
+    command
+}
 
-    fn command(&self, args: &[&str]) -> Command {
-        let quoted: Vec<String> = args.iter().map(|word| quote(word)).collect();
-        self.shown(&format!("jackfield --home {HOME} {}", quoted.join(" ")));
-        let mut command = Command::new(built().join("jackfield"));
-        command.current_dir(root()).arg("--home").arg(HOME).args(args);
-        command
-    }
+fn jackfield(args: &[&str]) -> Result {
+    run(&mut command(args))
+}
 
-    fn jackfield(&self, args: &[&str]) -> Result {
-        run(&mut self.command(args))
+/// Runs an action, prints its answer and gives it.
+fn invoke(action: &str, sets: &[&str]) -> Result<Value> {
+    let action = format!("zoom.{action}");
+    let mut args = vec!["action", "invoke", &action];
+    for set in sets {
+        args.extend(["--set", set]);
     }
-
-    /// Runs an action, prints its answer and gives it.
-    fn invoke(&self, action: &str, sets: &[&str]) -> Result<Value> {
-        let action = format!("zoom.{action}");
-        let mut args = vec!["action", "invoke", &action];
-        for set in sets {
-            args.extend(["--set", set]);
-        }
-        args.extend(["--token-file", TOKEN, "--output", "json"]);
-        let output = self
-            .command(&args)
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(|error| format!("cannot run jackfield: {error}"))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        println!("{text}");
-        if !output.status.success() {
-            return Err(format!("`{action}` failed"));
-        }
-        serde_json::from_str(&text).map_err(|error| format!("the answer of `{action}` is not JSON: {error}"))
+    args.extend(["--output", "json"]);
+    let output = self
+        .command(&args)
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot run jackfield: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}");
+    if !output.status.success() {
+        return Err(format!("`{action}` failed"));
     }
+    serde_json::from_str(&text).map_err(|error| format!("the answer of `{action}` is not JSON: {error}"))
 }
 
 /// A word as a shell takes it.

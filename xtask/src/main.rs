@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
 mod demo;
+mod install;
 mod manifests;
 mod run;
 mod test;
@@ -29,6 +30,8 @@ struct Cli {
 enum Command {
     /// Show Jackfield at work: all eight Zoom actions against the simulator
     Demo,
+    /// Build jackfield, the Zoom simulator and the connectors, and install them
+    Install(install::Install),
     /// Build what the tests need and run all of them
     Test(test::Test),
     /// Write the manifests that the connectors' types declare, and the schema of manifests
@@ -40,6 +43,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Demo => demo::demo(),
+        Command::Install(install) => install.run(),
         Command::Test(test) => test.run(),
         Command::Manifests(manifests) => manifests.run(),
         Command::Tidy => tidy::tidy(),

@@ -114,10 +114,12 @@ impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "The Zoom simulator listens on {}", self.origin)?;
         writeln!(f)?;
-        writeln!(f, "For jackfield.toml:")?;
-        writeln!(f, "  [integrations.zoom.endpoints]")?;
-        writeln!(f, "  api = \"{}\"", self.api)?;
-        writeln!(f, "  oauth = \"{}\"", self.oauth)?;
+        writeln!(f, "To send the connector's requests here instead of to Zoom:")?;
+        write!(f, "  jackfield connector add zoom --endpoint api={} --endpoint oauth={}", self.api, self.oauth)?;
+        match &self.token.file {
+            Some(file) => writeln!(f, " --token-file {}", file.display())?,
+            None => writeln!(f)?,
+        }
         writeln!(f)?;
         writeln!(f, "Client id:      {}", self.client_id)?;
         writeln!(f, "Client secret:  {}", self.client_secret)?;
