@@ -112,8 +112,7 @@ fn invoke(action: &str, sets: &[&str]) -> Result<Value> {
         args.extend(["--set", set]);
     }
     args.extend(["--output", "json"]);
-    let output = self
-        .command(&args)
+    let output = command(&args)
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| format!("cannot run jackfield: {error}"))?;
