@@ -162,16 +162,14 @@ pub fn fixtures_pass(connector: fn() -> Connector, crate_dir: &str) {
     for needed in needed {
         if !covered.contains(&needed) {
             let (subject, verb, well) = &needed;
-            let what = if *well { "goes well" } else { "does not go well" };
-            reports.push(format!("no fixture of `{subject}` ({verb}) that {what}"));
+            let what = if *well { "goes well" } else { "goes wrong" };
+            let verb = if *verb == "run" { String::new() } else { format!(" ({verb})") };
+            reports.push(format!(
+                "no fixture of `{subject}`{verb} {what}: write tests/fixtures/{subject}.CASE.json"
+            ));
         }
     }
-    assert!(
-        reports.is_empty(),
-        "{} problem(s) with the fixtures:\n\n{}\n",
-        reports.len(),
-        reports.join("\n\n")
-    );
+    assert!(reports.is_empty(), "something is wrong with the fixtures:\n\n{}\n", reports.join("\n\n"));
 }
 
 /// What must be covered by a fixture: a subject, a verb, and whether it goes well.

@@ -171,6 +171,12 @@ pub(crate) fn pairs<'a>(pairs: impl Iterator<Item = (&'a str, String)>) -> Strin
     pairs.iter().map(line).collect()
 }
 
+/// `1 action`, `2 actions`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 /// A JSON value in a cell.
 pub(crate) fn cell(value: &Value) -> String {
     match value {

@@ -24,7 +24,10 @@ pub(super) fn output(
         Error::new(ErrorKind::Internal, format!("the output cannot be read: {error}"))
     };
     let mut value: Value = serde_json::from_str(output.output.get()).map_err(unreadable)?;
-    let pointer = declared.action().paging.as_ref().map(|paging| paging.items.clone());
+    let paging = declared.action().paging.as_ref().map(|paging| paging.items.clone());
+    // An output that is a list of things as a whole is one without pages.
+    let things = |value: &Value| value.as_array().is_some_and(|items| items.iter().all(Value::is_object));
+    let pointer = paging.or_else(|| things(&value).then(String::new));
     let count = |value: &Value| {
         let items = pointer.as_ref().and_then(|pointer| value.pointer(pointer)).and_then(Value::as_array);
         items.map(|items| (items.clone(), items.len()))
@@ -71,7 +74,10 @@ pub(super) fn output(
             match all.len() - shown.len() {
                 0 if masked == 0 => {}
                 0 => output::say("secrets are masked; -o json shows them"),
-                more => output::say(&format!("-o json shows {more} more values, and secrets as they are")),
+                more => output::say(&format!(
+                    "-o json shows {}, and secrets as they are",
+                    output::count(more, "more value")
+                )),
             }
             Ok(0)
         }

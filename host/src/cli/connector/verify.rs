@@ -58,7 +58,14 @@ impl Verify {
                 ("file", path.display().to_string()),
                 ("connector", format!("{} {}", head.id, head.version)),
                 ("built with", format!("connector-abi {}, connector-api {}", head.abi, head.api)),
-                ("declares", format!("{} actions, {} triggers", head.actions, head.triggers)),
+                (
+                    "declares",
+                    format!(
+                        "{}, {}",
+                        output::count(head.actions, "action"),
+                        output::count(head.triggers, "trigger")
+                    ),
+                ),
                 ("manifest", format!("sha256 {}", head.digest)),
             ];
             output::data(&output::pairs(facts.into_iter()));
