@@ -16,6 +16,8 @@ use rustix::{
     termios::{Winsize, tcsetwinsize},
 };
 
+use crate::picture;
+
 /// How long to wait for something to appear before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -82,6 +84,24 @@ impl Terminal {
         self.screen.lock().unwrap_or_else(PoisonError::into_inner).screen().contents_formatted()
     }
 
+    /// A picture of the screen, as SVG, under this title.
+    #[must_use]
+    pub fn picture(&self, title: &str) -> String {
+        let screen = self.screen.lock().unwrap_or_else(PoisonError::into_inner);
+        picture::of(screen.screen(), title)
+    }
+
+    /// Waits for the end, and gives a picture of what is left on the screen.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    #[must_use]
+    pub fn drawn(mut self, title: &str) -> String {
+        self.wait();
+        self.picture(title)
+    }
+
     /// Waits until this is on the screen.
     ///
     /// # Panics
@@ -138,11 +158,15 @@ impl Terminal {
     /// If it does not end.
     #[must_use]
     pub fn ends(mut self) -> (i32, String) {
+        (self.wait(), self.screen())
+    }
+
+    fn wait(&mut self) -> i32 {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("it is ours to wait for") {
                 std::thread::sleep(Duration::from_millis(50));
-                return (status.code().unwrap_or(-1), self.screen());
+                return status.code().unwrap_or(-1);
             }
             assert!(begun.elapsed() < PATIENCE, "it does not end:\n{}", self.screen());
             std::thread::sleep(Duration::from_millis(5));

@@ -34,6 +34,8 @@ enum Command {
     Install(install::Install),
     /// Build what the tests need and run all of them
     Test(test::Test),
+    /// Draw the pictures that README shows
+    Pictures,
     /// Write the manifests that the connectors' types declare, and the schema of manifests
     Manifests(manifests::Manifests),
     /// Check the rules of the house that no compiler knows
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::demo(),
         Command::Install(install) => install.run(),
         Command::Test(test) => test.run(),
+        Command::Pictures => test::pictures(),
         Command::Manifests(manifests) => manifests.run(),
         Command::Tidy => tidy::tidy(),
     };

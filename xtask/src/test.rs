@@ -45,6 +45,14 @@ impl Test {
     }
 }
 
+/// Draws the pictures again, which a test compares with what there is.
+pub(crate) fn pictures() -> Result {
+    run(cargo().args(["build", "--workspace"]))?;
+    run(cargo()
+        .args(["test", "--package", "jackfield-tests", "--test", "pictures"])
+        .env("JACKFIELD_UPDATE", "1"))
+}
+
 fn shared() -> PathBuf {
     root().join("../shared")
 }
