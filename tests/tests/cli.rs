@@ -56,7 +56,10 @@ fn doctor() {
 #[test]
 fn the_readme_says_what_happens() {
     let simulator = simulator();
-    session(&root().join("README.md"), &simulator, &simulator.home());
+    let home = simulator.home();
+    home.configure("[integrations.zoom]\ntoken_file = \"token\"");
+    fs::write(home.path().join("token"), simulator.token()).unwrap();
+    session(&root().join("README.md"), &simulator, &home);
 }
 
 /// The same number makes the same ids and the same token in every run; the token lies beside the sessions.
