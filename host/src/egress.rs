@@ -2,7 +2,8 @@
 //!
 //! A connector describes a request; here it gets its address, its credential and its limits. The journey of one request:
 //! [`place`](Target) says where it goes and whether it may go there, [`credential`](Credential) what is put on it,
-//! [`address`] which machines a name may stand for, and `send` how often it is tried and what comes back.
+//! [`address`] which machines a name may stand for, and `send` how often it is tried and what comes back. [`Flight`] notes what
+//! became of all requests of a call.
 //!
 //! This module knows HTTP and the manifest's words about it. It does not know what an action is, nor where credentials are
 //! kept.

@@ -1,4 +1,7 @@
 //! Everything that a running Jackfield has, and what can be asked of it without doing anything.
+//!
+//! It puts the parts together and looks things up in them. It runs nothing: that is [`invoke`](crate::invoke)'s business. It
+//! does not know who asks, nor by which way.
 
 use std::{
     collections::HashMap,

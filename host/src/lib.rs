@@ -1,10 +1,12 @@
-//! The host: finds connectors, runs their actions in worker processes, and sends their requests.
+//! The host: finds connectors, runs their actions in worker processes, sends their requests, and keeps what was run.
 //!
-//! The journey of one action through the modules: [`invoke`] resolves and validates, [`worker`] carries the call to the
-//! connector's process, [`egress`] sends what the connector asks for, [`invoke`] answers. What the connector is comes from
-//! [`plugins`], where everything lies from [`home`] and [`config`].
+//! The journey of one action through the modules: [`api`] takes what was asked for, [`invoke`] resolves, validates and
+//! records, [`worker`] carries the call to the connector's process, [`egress`] sends what the connector asks for, [`invoke`]
+//! answers, and [`store`] keeps it. What the connector is comes from [`plugins`], where everything lies from [`home`] and
+//! [`config`]; [`host`] has all of them together. [`forms`] makes of a schema what people fill in.
 //!
-//! The binary is a face of this library: `cli` is the only module that knows a terminal.
+//! The binary is a face of this library: its `cli` is the only module that knows a terminal, and [`server`] the only one
+//! here that knows how the API travels. [`ingress`] is ready for webhooks, and nothing calls it yet.
 
 pub mod api;
 pub mod config;

@@ -1,4 +1,7 @@
-//! Keeping secrets out of whatever people read: by value, wherever one turns up.
+//! Keeping secrets out of whatever people read: by value, wherever one of a call turns up; by the mark of a schema; and, where
+//! no schema tells, by what a member or a parameter is called.
+//!
+//! It does not know where secrets are kept, nor who reads what is left.
 
 use std::collections::BTreeSet;
 

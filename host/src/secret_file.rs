@@ -1,4 +1,4 @@
-//! Secrets that come from files: read whole, and never said.
+//! Secrets that come from files, or from standard input: read whole, and never said. It does not know what they are for.
 
 use std::{
     fs::File,

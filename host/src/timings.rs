@@ -1,4 +1,4 @@
-//! How long the stages of one command take: for whoever wonders where the time goes, and for the benchmark.
+//! How long the stages of one command take, for whoever wonders where the time goes. It does not know what the stages are.
 
 use std::{
     sync::{Mutex, OnceLock, PoisonError},

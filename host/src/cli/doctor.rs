@@ -1,4 +1,4 @@
-//! `jackfield doctor`
+//! `jackfield doctor`. It looks for itself, whoever serves the home.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 

@@ -1,4 +1,5 @@
-//! Where a command is carried out: by the Jackfield that serves the home, if there is one, or in this process.
+//! Where a command is carried out: by the Jackfield that serves the home, if there is one, or in this process. What is asked
+//! and answered has the same shape either way.
 
 use jackfield::{
     Error, ErrorKind, Result,

@@ -1,4 +1,4 @@
-//! An action's input, as it is given on the command line: a file, and single fields.
+//! An action's input, as it is given on the command line: a file, and single fields. Whether it is right is not said here.
 
 use std::{
     io::Read,

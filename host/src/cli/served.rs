@@ -1,4 +1,5 @@
-//! Speaking to the Jackfield that serves the home: HTTP over its socket.
+//! Speaking to the Jackfield that serves the home: HTTP over its socket. It knows the shapes of the API and not what they are
+//! for.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! What becomes of the requests of one call: how many there were, whether their fate is known, and what was said.
+//! What becomes of the requests of one call: how many there were, whether their fate is known, and what was said. It holds
+//! secrets, and masks them when it is asked to show what it holds.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,5 @@
-//! When something holds, by what other fields say.
+//! When something holds, by what other fields say: taken from the test of a schema, where it can be told exactly, and looked
+//! at with a value. It knows no field but by its place.
 
 use std::borrow::Cow;
 

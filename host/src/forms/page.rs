@@ -1,9 +1,13 @@
 //! The form as a page: complete, usable without script, and by keyboard and screen reader as by mouse.
 //!
 //! [`view`] says what stands where on the page, down to the name and the text of every control; the template only writes it
-//! down. So that what a page sends back can be understood, the name of a control is the JSON pointer of its value. Steps
-//! that begin with `#` are the page's own: `#0` is a variant, `#null` the box that clears, `#json` a value that no control
-//! can show, `#text` a text that is the value as it stands, `#rest` the members that no field knows. [`submitted`](super::submitted) reads them.
+//! down. So that what a page sends back can be understood, the name of a control is the JSON pointer of its value, a `#` in it
+//! written `~2`. Steps that begin with `#` are the page's own: `#which` says which variant, `#0` is the first one; `#zone` is
+//! the time zone of a point in time; `#m0` is a member whose name somebody chose, its `#name` and its `#value`; `#empty` and
+//! `#null` are the boxes that empty and clear; `#json` is a value that no control can show, `#text` a text that is the value as
+//! it stands, `#rest` the members that no field knows. [`submitted`](super::submitted) reads them.
+//!
+//! It knows the model and nothing of who sends the page to whom, nor of what becomes of what it sends.
 
 mod style;
 mod template;

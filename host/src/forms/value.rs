@@ -1,4 +1,5 @@
-//! Values of single fields: what a text means for one, and which values one can show.
+//! Values of single fields: what a text means for one, and which values one can show. Whether a value is right is not said
+//! here.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,5 @@
-//! What is kept of an invocation, so that it can be looked up: without secrets, and no larger than it helps.
+//! What is kept of an invocation, so that it can be looked up: without secrets, and no larger than it helps. How it is kept is
+//! the [`store`](crate::store)'s business.
 
 use std::time::Duration;
 

@@ -1,7 +1,8 @@
 //! What was read of library files, kept between two runs.
 //!
 //! An entry counts for the very file it was read from: the same device and inode, the same size, the same times. It is an
-//! aid and nothing more: without it, or with one that cannot be read, the files are read again.
+//! aid and nothing more: without it, or with one that cannot be read, the files are read again. It also remembers which
+//! libraries a worker has proved. Manifests are not in it.
 
 use std::{
     collections::BTreeMap,

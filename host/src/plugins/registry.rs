@@ -1,4 +1,5 @@
-//! The plugins directory as a whole: which connectors are there, and which files are not used.
+//! The plugins directory as a whole: which connectors are there, and which files are not used. It looks again when it is told
+//! to; it watches nothing.
 
 use std::{
     collections::BTreeMap,

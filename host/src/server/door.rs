@@ -1,4 +1,5 @@
-//! The socket of a home: who holds it, how it is made, how it is found, and who may come in.
+//! The socket of a home: who holds it, how it is made, how it is found, and who may come in. What is said there is not its
+//! business.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -1,4 +1,5 @@
 //! The API over HTTP. Errors are `application/problem+json` (RFC 9457), with the members of [`Error`] beside the usual ones.
+//! Whoever accepts `application/x-ndjson` hears what happens meanwhile, a line each.
 
 use std::{
     pin::Pin,

@@ -1,4 +1,5 @@
-//! The workers of a host: one process a connector, started on first use, started again when it has died.
+//! The workers of a host: one process a connector, started on first use or a little ahead of it, started again when it has
+//! died or its file is another one.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! From the schema of an object to its fields.
+//! From the schema of an object to its fields: what all its parts say of one field is gathered there.
 
 use connector_protocol::schema::escape;
 use serde_json::{Map, Value};
