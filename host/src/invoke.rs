@@ -33,6 +33,7 @@ use crate::{
     host::{Host, Known},
     id::Id,
     redact::Redactor,
+    timings,
     worker::{Call, Failed, Family},
 };
 
@@ -207,6 +208,7 @@ impl Host {
         let known = self.action(&invocation.connector, &invocation.action)?;
         whole_numbers(&mut invocation.input);
         known.check_input(&invocation.input)?;
+        timings::stage("validation");
         self.workers.expect(&known.library);
         let run = self.prepare(caller, &known, &invocation, watch.clone())?;
         let span = tracing::info_span!(
@@ -231,6 +233,7 @@ impl Host {
                     error
                 }),
             };
+            timings::stage("store");
             let result = match recorded {
                 Ok(()) => tokio::select! {
                     result = self.run_pages(&run) => result,

@@ -13,21 +13,31 @@ pub fn begin() {
     let _ = BEGUN.set(Instant::now());
 }
 
+/// How many stages are noted: enough for one command, and no burden on a server.
+const MOST: usize = 64;
+
 /// A stage is over: everything since the one before belongs to it. Without a beginning, nothing is noted.
 pub fn stage(name: &'static str) {
     if BEGUN.get().is_some() {
-        STAGES.lock().unwrap_or_else(PoisonError::into_inner).push((name, Instant::now()));
+        let mut stages = STAGES.lock().unwrap_or_else(PoisonError::into_inner);
+        if stages.len() < MOST {
+            stages.push((name, Instant::now()));
+        }
     }
 }
 
-/// The stages so far, and how long each took.
+/// The stages so far, and how long each took; one that came several times, together.
 #[must_use]
 pub fn stages() -> Vec<(&'static str, Duration)> {
     let stages = STAGES.lock().unwrap_or_else(PoisonError::into_inner);
     let mut before = BEGUN.get().copied();
-    let mut told = Vec::new();
+    let mut told: Vec<(&str, Duration)> = Vec::new();
     for (name, at) in stages.iter() {
-        told.push((*name, before.map_or(Duration::ZERO, |before| at.duration_since(before))));
+        let took = before.map_or(Duration::ZERO, |before| at.duration_since(before));
+        match told.iter_mut().find(|(known, _)| known == name) {
+            Some((_, sum)) => *sum += took,
+            None => told.push((*name, took)),
+        }
         before = Some(*at);
     }
     told

@@ -100,6 +100,7 @@ impl CallServices {
             Outside::Egress(egress) => {
                 let (head, body) =
                     egress.send(&self.target, request, body, self.deadline, &self.flight).await?;
+                crate::timings::stage("send");
                 write(&head, &body)
             }
             Outside::Shown(place) => {

@@ -132,6 +132,7 @@ impl Workers {
             Ok(process) => process.map_err(Failed::Broke)?,
             Err(_) => return Err(Failed::Stopped),
         };
+        crate::timings::stage("worker");
         let bytes = join_call(call.family, call.op, &call.message);
         let (guard, mut answer) = process.begin(bytes, call.services).map_err(Failed::Broke)?;
         tokio::select! {

@@ -83,7 +83,7 @@ impl Invoke {
         let progress = Progress::begin(&self.action);
         let output = engine.invoke(request, progress.watch());
         progress.end();
-        timings::stage("invoke");
+        timings::stage("answer");
         let printed = output.map_err(|error| self.next_step(error)).and_then(|output| {
             if self.dry_run {
                 let request = serde_json::from_str(output.output.get()).unwrap_or_default();

@@ -1,0 +1,243 @@
+//! What a call through a running host costs beside the same request by plain `reqwest`, measured by turns in one run.
+//!
+//! `cargo xtask bench` runs it and says what it means; alone, it prints one JSON document.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark that fails says so by ending")]
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jackfield::{
+    api::{self, Invoke},
+    home::Home,
+    host::Host,
+    invoke::{Source, nobody},
+    worker::child,
+};
+use serde_json::{Value, json};
+
+/// The program as the server that both sides talk to.
+const SERVE: &str = "bench-provider";
+/// How many calls are made before anything counts.
+const WARM_UP: usize = 300;
+/// How many calls each side makes, one after the other.
+const CALLS: usize = 3000;
+/// How many callers there are at once where throughput is measured, how long each turn lasts, and how many there are.
+const CALLERS: usize = 32;
+const TURN: Duration = Duration::from_millis(1500);
+const TURNS: usize = 3;
+/// How often a worker is ended, and called again.
+const COLD: usize = 15;
+
+fn main() {
+    let mut args = env::args_os().skip(1);
+    let first = args.next().unwrap_or_default();
+    if first == child::COMMAND {
+        child::main();
+        return;
+    }
+    if first == SERVE {
+        return serve();
+    }
+    let library = PathBuf::from(first);
+    assert!(library.is_file(), "which library? run it with `cargo xtask bench`");
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let measured = runtime.block_on(measure(&library));
+    println!("{measured}");
+    runtime.shutdown_background();
+}
+
+/// One side: a request, by plain `reqwest` or through the host.
+#[derive(Clone)]
+enum Side {
+    Plain(reqwest::Client, String),
+    Host(Arc<Host>),
+}
+
+impl Side {
+    async fn call(&self) {
+        match self {
+            Self::Plain(client, url) => {
+                let request = client
+                    .get(url)
+                    .header("accept", "application/json")
+                    .header("authorization", "Bearer benchmark");
+                let bytes = request.send().await.unwrap().bytes().await.unwrap();
+                assert!(bytes.len() > 100);
+            }
+            Self::Host(host) => {
+                let request = Invoke {
+                    action: "zoom.get_meeting".to_owned(),
+                    input: json!({"meeting_id": "85746065432"}),
+                    token: Some("benchmark".to_owned().into()),
+                    ..Invoke::default()
+                };
+                let never = std::future::pending();
+                api::invoke(host, request, Source::Api, nobody(), never).await.unwrap();
+            }
+        }
+    }
+
+    async fn timed(&self) -> Duration {
+        let begun = Instant::now();
+        self.call().await;
+        begun.elapsed()
+    }
+
+    /// Calls a second, with many callers.
+    async fn throughput(&self) -> f64 {
+        let begun = Instant::now();
+        let callers = (0..CALLERS).map(|_| {
+            let side = self.clone();
+            tokio::spawn(async move {
+                let mut calls = 0_u32;
+                while begun.elapsed() < TURN {
+                    side.call().await;
+                    calls += 1;
+                }
+                calls
+            })
+        });
+        let mut calls = 0;
+        for caller in callers.collect::<Vec<_>>() {
+            calls += caller.await.unwrap();
+        }
+        f64::from(calls) / begun.elapsed().as_secs_f64()
+    }
+}
+
+async fn measure(library: &Path) -> Value {
+    let provider = Provider::start();
+    let place = tempfile::tempdir().unwrap();
+    let home = Home::locate(Some(place.path().join("home"))).unwrap();
+    home.create().unwrap();
+    fs::copy(library, home.plugins().join("libzoom.so")).unwrap();
+    let endpoint = format!("[integrations.zoom.endpoints]\napi = \"http://{}/v2\"\n", provider.address);
+    let mut config = fs::OpenOptions::new().append(true).open(home.config()).unwrap();
+    config.write_all(endpoint.as_bytes()).unwrap();
+
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let plain = Side::Plain(client, format!("http://{}/v2/meetings/85746065432", provider.address));
+    let host = Side::Host(Arc::new(Host::open(&home).unwrap()));
+
+    for _ in 0..WARM_UP {
+        plain.call().await;
+        host.call().await;
+    }
+    let (mut plain_calls, mut host_calls) = (Vec::new(), Vec::new());
+    for _ in 0..CALLS {
+        plain_calls.push(plain.timed().await);
+        host_calls.push(host.timed().await);
+    }
+    let (mut plain_rates, mut host_rates) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        plain_rates.push(plain.throughput().await);
+        host_rates.push(host.throughput().await);
+    }
+    let mut cold = Vec::new();
+    for _ in 0..COLD {
+        end_workers();
+        cold.push(host.timed().await);
+    }
+    json!({
+        "plain_us": median(plain_calls),
+        "host_us": median(host_calls),
+        "plain_rate": middle(plain_rates),
+        "host_rate": middle(host_rates),
+        "callers": CALLERS,
+        "cold_worker_us": median(cold),
+    })
+}
+
+/// Ends the workers that this process has started, and waits until the host has noticed.
+fn end_workers() {
+    let mut workers = Vec::new();
+    for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        for pid in children.split_whitespace() {
+            let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            if command.split('\0').nth(1).is_some_and(|word| child::COMMAND == word) {
+                workers.push(pid.to_owned());
+            }
+        }
+    }
+    assert!(!workers.is_empty(), "there is a worker");
+    for pid in &workers {
+        assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
+    }
+    std::thread::sleep(Duration::from_millis(100));
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
+    times.sort();
+    times[times.len() / 2].as_secs_f64() * 1e6
+}
+
+fn middle(mut rates: Vec<f64>) -> f64 {
+    rates.sort_by(f64::total_cmp);
+    rates[rates.len() / 2]
+}
+
+/// A provider in a process of its own, which has one answer.
+struct Provider {
+    process: Child,
+    address: String,
+}
+
+impl Provider {
+    fn start() -> Self {
+        let mut process = Command::new("/proc/self/exe").arg(SERVE).stdout(Stdio::piped()).spawn().unwrap();
+        let mut address = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut address).unwrap();
+        Self { process, address: address.trim().to_owned() }
+    }
+}
+
+impl Drop for Provider {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Answers whatever comes, on connections that stay.
+fn serve() {
+    let body = json!({
+        "id": 85_746_065_432_u64, "uuid": "aDYlohsHRtCd4ii1uC2+hA==", "host_id": "30R7kT7bTIKSNUFEuH_Qlg",
+        "topic": "Benchmark", "type": 2, "status": "waiting", "start_time": "2030-01-31T09:00:00Z", "duration": 60,
+        "timezone": "Europe/Berlin", "created_at": "2026-11-24T09:00:00Z", "join_url": "https://zoom.example.com/j/85746065432",
+    })
+    .to_string();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    for stream in listener.incoming().flatten() {
+        let answer = answer.clone();
+        std::thread::spawn(move || answer_all(stream, answer.as_bytes()));
+    }
+}
+
+fn answer_all(mut stream: TcpStream, answer: &[u8]) {
+    let _ = stream.set_nodelay(true);
+    let (mut buffer, mut seen) = ([0; 8192], Vec::new());
+    while let Ok(len @ 1..) = stream.read(&mut buffer) {
+        seen.extend_from_slice(&buffer[..len]);
+        // What is asked has no body.
+        if seen.ends_with(b"\r\n\r\n") {
+            seen.clear();
+            if stream.write_all(answer).is_err() {
+                return;
+            }
+        }
+    }
+}
