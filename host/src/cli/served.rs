@@ -114,8 +114,8 @@ impl Served {
                     }
                     watch(happening);
                 }
-                Line::Done { done } => return Ok(Some(done)),
-                Line::Failed { failed } => return Err(failed),
+                Line::Done(done) => return Ok(Some(done)),
+                Line::Failed(failed) => return Err(failed),
             }
         }
         // Somebody wants it to end: it is told, and says what became of it.
@@ -127,8 +127,8 @@ impl Served {
             loop {
                 match lines.next().await? {
                     Line::Happens(_) => {}
-                    Line::Done { done } => return Ok(Some(done)),
-                    Line::Failed { failed } => return Err(failed),
+                    Line::Done(done) => return Ok(Some(done)),
+                    Line::Failed(failed) => return Err(failed),
                 }
             }
         };
