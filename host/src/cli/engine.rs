@@ -1,5 +1,6 @@
 //! Where a command is carried out: by the Jackfield that serves the home, if there is one, or in this process.
 
+use connector_protocol::manifest::Effect;
 use jackfield::{
     Error, ErrorKind, Result,
     api::{self, ConnectorLine, ConnectorShown, Invoke, Output},
@@ -78,12 +79,13 @@ impl Engine {
         self.runtime.block_on(pending)
     }
 
-    /// Runs an action, until it is done or somebody stops it.
-    pub(crate) fn invoke(&mut self, request: Invoke, watch: Watch) -> Result<Output> {
+    /// Runs an action of this effect, until it is done or somebody stops it.
+    pub(crate) fn invoke(&mut self, request: Invoke, effect: Effect, watch: Watch) -> Result<Output> {
         if let Some(served) = &self.there {
-            match self.runtime.block_on(served.invoke(&request, watch.clone(), stopped()))? {
+            let effect = if request.dry_run { Effect::Reads } else { effect };
+            match self.runtime.block_on(served.invoke(&request, effect, watch.clone(), stopped()))? {
                 Some(output) => return Ok(output),
-                // It is about to end, and takes nothing more.
+                // It takes nothing more, or is gone by now.
                 None => self.there = None,
             }
         }
