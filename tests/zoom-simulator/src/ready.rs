@@ -115,7 +115,11 @@ impl fmt::Display for Ready {
         writeln!(f, "The Zoom simulator listens on {}", self.origin)?;
         writeln!(f)?;
         writeln!(f, "To send the connector's requests here instead of to Zoom:")?;
-        write!(f, "  jackfield connector add zoom --endpoint api={} --endpoint oauth={}", self.api, self.oauth)?;
+        write!(
+            f,
+            "  jackfield connector add zoom --endpoint api={} --endpoint oauth={}",
+            self.api, self.oauth
+        )?;
         match &self.token.file {
             Some(file) => writeln!(f, " --token-file {}", file.display())?,
             None => writeln!(f)?,
