@@ -39,6 +39,14 @@ fn broken(error: impl std::fmt::Display) -> Error {
         .hint("see how it is: jackfield doctor")
 }
 
+/// What is known of something that was stopped when whoever ran it says nothing of it.
+fn cancelled(id: Option<String>) -> Error {
+    let text = "cancelled; what was on its way to the provider by then may have been done";
+    let mut error = Error::new(ErrorKind::Cancelled, text);
+    error.id = id;
+    error
+}
+
 /// What it means that it broke off while it ran an action: of one that changes something, nobody knows whether it was done.
 fn broken_off(mut error: Error, effect: Effect, id: Option<String>) -> Error {
     if effect != Effect::Reads {
@@ -119,10 +127,13 @@ impl Served {
     ) -> Result<Option<Output>> {
         let body = serde_json::to_vec(request).map_err(broken)?;
         let Some(stream) = server::connect(&self.home).await? else { return Ok(None) };
-        let response = self
-            .send_by(stream, "POST", "/v1/invocations", NDJSON, body)
-            .await
-            .map_err(|error| broken_off(error, effect, None))?;
+        tokio::pin!(stop);
+        let response = tokio::select! {
+            response = self.send_by(stream, "POST", "/v1/invocations", NDJSON, body) => {
+                response.map_err(|error| broken_off(error, effect, None))?
+            }
+            () = &mut stop => return Err(cancelled(None)),
+        };
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             return Ok(None);
         }
@@ -131,7 +142,6 @@ impl Served {
         }
         let mut lines = Lines { body: response.into_body(), buffer: Vec::new() };
         let mut id = None;
-        tokio::pin!(stop);
         loop {
             let line = tokio::select! {
                 line = lines.next() => line.map_err(|error| broken_off(error, effect, id.clone()))?,
@@ -148,14 +158,16 @@ impl Served {
                 Line::Failed(failed) => return Err(failed),
             }
         }
-        // Somebody wants it to end: it is told, and says what became of it.
-        let Some(id) = id else {
-            return Err(Error::new(ErrorKind::Cancelled, "cancelled before anything was sent"));
-        };
-        let _ = self.post::<serde_json::Value>(&format!("/v1/invocations/{id}/cancel")).await;
+        // Somebody wants it to end: it is told, and says what became of it - unless it hangs.
         let last = async {
+            let mut is_told = false;
             loop {
-                match lines.next().await.map_err(|error| broken_off(error, effect, Some(id.clone())))? {
+                if let (Some(id), false) = (&id, is_told) {
+                    let _ = self.post::<serde_json::Value>(&format!("/v1/invocations/{id}/cancel")).await;
+                    is_told = true;
+                }
+                match lines.next().await.map_err(|error| broken_off(error, effect, id.clone()))? {
+                    Line::Happens(Happening::Begun { id: begun }) => id = Some(begun),
                     Line::Happens(_) => {}
                     Line::Done(done) => return Ok(Some(done)),
                     Line::Failed(failed) => return Err(failed),
@@ -164,12 +176,7 @@ impl Served {
         };
         match tokio::time::timeout(LAST_WORDS, last).await {
             Ok(last) => last,
-            Err(_) => {
-                let text = "cancelled; what was on its way to the provider by then may have been done";
-                let mut error = Error::new(ErrorKind::Cancelled, text);
-                error.id = Some(id);
-                Err(error)
-            }
+            Err(_) => Err(cancelled(id)),
         }
     }
 }
