@@ -203,6 +203,11 @@ fn one_that_is_stopped_says_so_leaves_nothing_behind_and_is_recorded() {
     let home = zoom(&provider);
     home.add(&jackfield_tests::artifact("libfaulty.so"));
     home.endpoint("faulty", "api", &provider.url());
+    // What was read of the libraries is kept once they have been left alone for a while; it is written by way of another
+    // file.
+    eventually("the index", || {
+        home.run(&["connector", "list"]).code == 0 && home.files().contains(&"data/plugins.json".to_owned())
+    });
     let ask = r#"head={"method": "POST", "path": "/", "base": "api"}"#;
     for (action, sets, may_have_been_done) in [
         ("zoom.get_meetings", &[][..], true),

@@ -95,9 +95,10 @@ fn what_is_quick_is_done_without_a_word() {
 #[test]
 fn without_a_terminal_there_is_no_progress_and_long_waits_are_a_line_each() {
     let provider = Provider::start(|_, before| match before {
-        0 => reply(429, &[("retry-after", "4")], ""),
-        1 => [vec![Act::Pause(Duration::from_millis(700))], reply(200, &[], r#"{"meetings": []}"#)].concat(),
-        _ => unreachable!("it asks twice"),
+        // Not long enough to be told.
+        0 => reply(429, &[("retry-after", "1")], ""),
+        1 => reply(429, &[("retry-after", "4")], ""),
+        _ => [vec![Act::Pause(Duration::from_millis(700))], reply(200, &[], r#"{"meetings": []}"#)].concat(),
     });
     let home = zoom(&provider);
     let outcome = home.run(&LIST);
