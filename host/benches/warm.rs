@@ -9,7 +9,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,15 +36,15 @@ const TURNS: usize = 3;
 /// How often a worker is ended, and called again.
 const COLD: usize = 15;
 
-fn main() {
+fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
     let first = args.next().unwrap_or_default();
     if first == child::COMMAND {
-        child::main();
-        return;
+        return child::main();
     }
     if first == SERVE {
-        return serve();
+        serve();
+        return ExitCode::SUCCESS;
     }
     let library = PathBuf::from(first);
     assert!(library.is_file(), "which library? run it with `cargo xtask bench`");
@@ -52,6 +52,7 @@ fn main() {
     let measured = runtime.block_on(measure(&library));
     println!("{measured}");
     runtime.shutdown_background();
+    ExitCode::SUCCESS
 }
 
 /// One side: a request, by plain `reqwest` or through the host.

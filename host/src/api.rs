@@ -63,21 +63,16 @@ pub struct Output {
 }
 
 /// A line of what is told of an action while it runs, the last one being how it ended.
+// Each under its name: what is told apart by trying cannot hold an output that is passed on as it is.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(rename_all = "snake_case")]
 pub enum Line {
     /// Something happens.
     Happens(Happening),
-    /// It is done.
-    Done {
-        /// What it gave.
-        done: Output,
-    },
-    /// It has failed.
-    Failed {
-        /// Why.
-        failed: Error,
-    },
+    /// It is done, and this is what it gave.
+    Done(Output),
+    /// It has failed, and this is why.
+    Failed(Error),
 }
 
 /// A connector, or a file that is not used, in a list.

@@ -264,7 +264,11 @@ impl Host {
 }
 
 /// Whether what is configured is for connectors that are there, as far as that can be told.
-fn fits(config: &Config, home: &Home, registry: &Registry) -> Result<()> {
+///
+/// # Errors
+///
+/// Names the first thing that is for nothing.
+pub fn fits(config: &Config, home: &Home, registry: &Registry) -> Result<()> {
     let ids: Vec<&str> = registry.libraries().map(|library| library.id()).collect();
     config.fits(home, &ids, |id| {
         let library = registry.libraries().find(|library| library.id() == id)?;

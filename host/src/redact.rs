@@ -123,18 +123,25 @@ pub fn mask_named(value: &mut Value, names: &BTreeSet<String>) {
     match value {
         Value::Object(members) => {
             for (name, value) in members {
-                let plain = value.is_string() || value.is_number();
-                if plain && (names.contains(name) || is_telling(name)) {
-                    *value = Value::String(MASK.to_owned());
-                } else {
-                    mask_named(value, names);
+                if names.contains(name) || is_telling(name) {
+                    hide(value);
                 }
+                mask_named(value, names);
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| mask_named(item, names)),
         Value::String(text) if text.starts_with("https://") || text.starts_with("http://") => {
             *text = mask_address(text);
         }
+        _ => {}
+    }
+}
+
+/// Masks a secret, or each of several.
+fn hide(value: &mut Value) {
+    match value {
+        Value::String(_) | Value::Number(_) => *value = Value::String(MASK.to_owned()),
+        Value::Array(items) => items.iter_mut().for_each(hide),
         _ => {}
     }
 }
@@ -260,7 +267,7 @@ mod tests {
         let mut value = json!({
             "access_token": "a", "next_page_token": "b", "Client-Secret": "c", "password": 5, "topic": "d",
             "start_url": "https://example.com/s/1?zak=e", "join_url": "https://example.com/j/1?pwd=f&lang=de",
-            "nested": [{"h323_password": "g", "token": {"kind": "h"}}],
+            "nested": [{"h323_password": "g", "token": {"kind": "h"}}], "recovery_secrets": ["i", ["j"]],
         });
         mask_named(&mut value, &marked_names(&schema));
         assert_eq!(
@@ -268,7 +275,7 @@ mod tests {
             json!({
                 "access_token": "***", "next_page_token": "b", "Client-Secret": "***", "password": "***", "topic": "d",
                 "start_url": "***", "join_url": "https://example.com/j/1?pwd=***&lang=de",
-                "nested": [{"h323_password": "***", "token": {"kind": "h"}}],
+                "nested": [{"h323_password": "***", "token": {"kind": "h"}}], "recovery_secrets": ["***", ["***"]],
             })
         );
     }

@@ -20,7 +20,7 @@ use std::{
 use connector_protocol::{Error, ErrorKind, Result};
 use tokio::{net::UnixListener, sync::Notify};
 
-pub use self::door::{Lock, connect};
+pub use self::door::{Lock, connect, holder};
 use crate::{api::Health, home::Home, host::Host};
 
 /// How long what is under way may go on once it is to end.

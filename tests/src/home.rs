@@ -2,16 +2,20 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::artifact;
+use crate::{artifact, eventually, process};
 
 /// How long a command may take before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -129,6 +133,79 @@ impl Home {
         finish(self.command(args), Some(input))
     }
 
+    /// Starts a command, with this on its standard input.
+    #[must_use]
+    pub fn start(&self, args: &[&str], input: &str) -> Running {
+        Running::start(self.command(args), Some(input))
+    }
+
+    /// Starts an action with a token.
+    #[must_use]
+    pub fn start_action(&self, action: &str, sets: &[&str]) -> Running {
+        let mut args = vec!["action", "invoke", action, "--token-stdin", "-o", "json"];
+        for set in sets {
+            args.extend(["--set", set]);
+        }
+        self.start(&args, "canary-token-7f3a\n")
+    }
+
+    /// Starts a server of this home, and waits until it serves.
+    #[must_use]
+    pub fn serve(&self) -> Running {
+        let server = self.start(&["serve"], "");
+        server.says("; Ctrl-C ends it");
+        server
+    }
+
+    /// Asks the server of this home: the status and the body of its answer.
+    ///
+    /// # Panics
+    ///
+    /// If there is none, or if it does not answer in JSON.
+    #[must_use]
+    pub fn ask(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        Line::to(self).ask(method, path, body)
+    }
+
+    /// Its socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.path().join("data/jackfield.sock")
+    }
+
+    /// What was run, the newest first; `more` are arguments.
+    #[must_use]
+    pub fn invocations(&self, more: &[&str]) -> Vec<Value> {
+        let mut args = vec!["invocation", "list", "-o", "json"];
+        args.extend(more);
+        self.run(&args).json().as_array().cloned().unwrap_or_default()
+    }
+
+    /// The record of an invocation.
+    #[must_use]
+    #[track_caller]
+    pub fn invocation(&self, id: &str) -> Value {
+        self.run(&["invocation", "show", id, "-o", "json"]).json()
+    }
+
+    /// The files in it, by their paths below it.
+    #[must_use]
+    pub fn files(&self) -> Vec<String> {
+        let mut files = Vec::new();
+        let mut directories = vec![self.path()];
+        while let Some(directory) = directories.pop() {
+            for path in fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()) {
+                if path.is_dir() {
+                    directories.push(path);
+                } else if let Ok(name) = path.strip_prefix(self.path()) {
+                    files.push(name.display().to_string());
+                }
+            }
+        }
+        files.sort();
+        files
+    }
+
     /// Runs an action with a token and gives its answer as JSON.
     #[must_use]
     pub fn invoke(&self, action: &str, sets: &[&str]) -> Outcome {
@@ -155,41 +232,162 @@ impl Home {
     }
 }
 
+/// A connection to the server of a home.
+pub struct Line(UnixStream);
+
+impl Line {
+    /// Connects.
+    ///
+    /// # Panics
+    ///
+    /// If nobody listens.
+    #[must_use]
+    pub fn to(home: &Home) -> Self {
+        Self(UnixStream::connect(home.socket()).expect("somebody serves the home"))
+    }
+
+    /// Asks: the status and the body of the answer. The connection stays.
+    ///
+    /// # Panics
+    ///
+    /// If the answer cannot be read.
+    pub fn ask(&mut self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let body = body.to_string();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        self.0.write_all(request.as_bytes()).expect("it takes requests");
+        let mut reader = BufReader::new(&self.0);
+        let (mut status, mut length) = (0, 0);
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).expect("it answers");
+            match line.trim_end().split_once(' ') {
+                None => break,
+                Some(("HTTP/1.1", rest)) => status = rest[..3].parse().expect("a status is a number"),
+                Some(("content-length:", rest)) => length = rest.parse().expect("a length is a number"),
+                Some(_) => {}
+            }
+        }
+        let mut bytes = vec![0; length];
+        reader.read_exact(&mut bytes).expect("it answers whole");
+        (status, serde_json::from_slice(&bytes).expect("it answers in JSON"))
+    }
+}
+
 /// Runs a command to its end.
 ///
 /// # Panics
 ///
 /// If it does not end.
 #[must_use]
-pub fn finish(mut command: Command, input: Option<&str>) -> Outcome {
-    if input.is_some() {
-        command.stdin(Stdio::piped());
-    }
-    let begun = Instant::now();
-    let mut child = command.spawn().expect("the binary runs");
-    if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-        // It may have ended without reading.
-        let _ = stdin.write_all(input.as_bytes());
-    }
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let read = |stream: Option<Box<dyn std::io::Read + Send>>| {
-        std::thread::spawn(move || {
-            let mut bytes = Vec::new();
-            if let Some(mut stream) = stream {
-                let _ = stream.read_to_end(&mut bytes);
+pub fn finish(command: Command, input: Option<&str>) -> Outcome {
+    Running::start(command, input).ends()
+}
+
+/// A command that runs. What is left of it when a test is over is killed.
+pub struct Running {
+    child: Child,
+    begun: Instant,
+    stdout: Heard,
+    stderr: Heard,
+}
+
+/// What a stream has brought so far, and who reads it.
+struct Heard(Arc<Mutex<Vec<u8>>>, Option<JoinHandle<()>>);
+
+impl Heard {
+    fn of(stream: Option<impl Read + Send + 'static>) -> Self {
+        let heard: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let hears = heard.clone();
+        let reader = std::thread::spawn(move || {
+            let (mut stream, mut bytes) = (stream, [0; 4096]);
+            while let Some(Ok(len @ 1..)) = stream.as_mut().map(|stream| stream.read(&mut bytes)) {
+                hears.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..len]);
             }
-            String::from_utf8_lossy(&bytes).into_owned()
-        })
-    };
-    let stdout = read(stdout.map(|stream| Box::new(stream) as Box<dyn std::io::Read + Send>));
-    let stderr = read(stderr.map(|stream| Box::new(stream) as Box<dyn std::io::Read + Send>));
-    let code = wait(&mut child, begun);
-    let took = begun.elapsed();
-    Outcome {
-        code,
-        stdout: stdout.join().unwrap_or_default(),
-        stderr: stderr.join().unwrap_or_default(),
-        took,
+        });
+        Self(heard, Some(reader))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    fn whole(&mut self) -> String {
+        let _ = self.1.take().map(JoinHandle::join);
+        self.text()
+    }
+}
+
+impl Running {
+    /// Starts a command, with this on its standard input.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot be started.
+    #[must_use]
+    pub fn start(mut command: Command, input: Option<&str>) -> Self {
+        if input.is_some() {
+            command.stdin(Stdio::piped());
+        }
+        let begun = Instant::now();
+        let mut child = command.spawn().expect("the binary runs");
+        if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
+            // It may have ended without reading.
+            let _ = stdin.write_all(input.as_bytes());
+        }
+        let (stdout, stderr) = (Heard::of(child.stdout.take()), Heard::of(child.stderr.take()));
+        Self { child, begun, stdout, stderr }
+    }
+
+    /// The number of its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        process::signal(self.pid(), signal);
+    }
+
+    /// Waits until it has said this on standard error.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    #[track_caller]
+    pub fn says(&self, text: &str) {
+        eventually(&format!("{text:?} on standard error"), || self.stderr.text().contains(text));
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Panics
+    ///
+    /// If that cannot be told.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("the command is ours to wait for").is_some()
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    #[must_use]
+    pub fn ends(mut self) -> Outcome {
+        let code = wait(&mut self.child, self.begun);
+        let took = self.begun.elapsed();
+        Outcome { code, stdout: self.stdout.whole(), stderr: self.stderr.whole(), took }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod home;
 mod picture;
+pub mod process;
 mod provider;
 mod simulator;
 mod terminal;
@@ -13,10 +14,11 @@ use std::{
     env, fs,
     io::Write,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 pub use self::{
-    home::{Home, Outcome, finish},
+    home::{Home, Line, Outcome, Running, finish},
     provider::{Act, Provider, Request, reply},
     simulator::Simulator,
     terminal::Terminal,
@@ -49,6 +51,23 @@ pub fn artifact(name: &str) -> PathBuf {
 #[must_use]
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// How long to wait for something before a test gives up on it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until something is so.
+///
+/// # Panics
+///
+/// If it does not become so.
+#[track_caller]
+pub fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "this has been waited for in vain: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// Says that a test does not run, and why: on standard error, and in the list that `cargo xtask test` prints.

@@ -6,11 +6,14 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
+        mpsc::Sender,
     },
     time::Duration,
 };
 
 use serde_json::Value;
+
+use crate::eventually;
 
 /// A request that was received.
 #[derive(Debug, Clone)]
@@ -114,6 +117,29 @@ impl Provider {
     pub fn always(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let acts = reply(status, headers, body);
         Self::start(move |_, _| acts.clone())
+    }
+
+    /// A provider that holds every answer back until something is sent, or nobody is left who could.
+    #[must_use]
+    pub fn held(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> (Self, Sender<()>) {
+        let acts = reply(status, headers, body);
+        let (let_go, held) = std::sync::mpsc::channel();
+        let held = Mutex::new(held);
+        let provider = Self::start(move |_, _| {
+            let _ = held.lock().map(|held| held.recv());
+            acts.clone()
+        });
+        (provider, let_go)
+    }
+
+    /// Waits until it has been asked so many times.
+    ///
+    /// # Panics
+    ///
+    /// If it is not.
+    #[track_caller]
+    pub fn is_asked(&self, times: usize) {
+        eventually(&format!("{times} requests"), || self.requests().len() >= times);
     }
 
     /// Its address.

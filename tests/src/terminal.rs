@@ -7,6 +7,7 @@ use std::{
     os::fd::OwnedFd,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
@@ -16,7 +17,7 @@ use rustix::{
     termios::{Winsize, tcsetwinsize},
 };
 
-use crate::picture;
+use crate::{eventually, picture};
 
 /// How long to wait for something to appear before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Terminal {
     keys: File,
     screen: Arc<Mutex<vt100::Parser>>,
+    written: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
     child: Child,
 }
 
@@ -53,11 +56,14 @@ impl Terminal {
         let keys = File::from(ours);
         let screen =
             Arc::new(Mutex::new(vt100::Parser::new(at_least_one(rows), at_least_one(columns), 10_000)));
+        let written: Arc<Mutex<Vec<u8>>> = Arc::default();
+        let writes = written.clone();
         let (mut reader, seen) = (keys.try_clone().expect("it can be shared"), screen.clone());
         let mut answers = keys.try_clone().expect("it can be shared");
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(len @ 1..) = reader.read(&mut buffer) {
+                writes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&buffer[..len]);
                 let mut screen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                 screen.process(&buffer[..len]);
                 // A terminal answers when it is asked where its cursor is.
@@ -67,7 +73,7 @@ impl Terminal {
                 }
             }
         });
-        Self { keys, screen, child }
+        Self { keys, screen, written, reader: Some(reader), child }
     }
 
     /// What is on the screen now.
@@ -98,8 +104,15 @@ impl Terminal {
     /// If it does not end.
     #[must_use]
     pub fn drawn(mut self, title: &str) -> String {
-        self.wait();
+        self.waits();
         self.picture(title)
+    }
+
+    /// Everything that was written so far, seen or not any more.
+    #[must_use]
+    pub fn written(&self) -> String {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&written).into_owned()
     }
 
     /// Waits until this is on the screen.
@@ -157,19 +170,34 @@ impl Terminal {
     ///
     /// If it does not end.
     #[must_use]
+    #[track_caller]
     pub fn ends(mut self) -> (i32, String) {
-        (self.wait(), self.screen())
+        (self.waits(), self.screen())
     }
 
-    fn wait(&mut self) -> i32 {
+    /// Waits for the end, and gives the exit code.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end.
+    #[track_caller]
+    pub fn waits(&mut self) -> i32 {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("it is ours to wait for") {
-                std::thread::sleep(Duration::from_millis(50));
+                self.drains();
                 return status.code().unwrap_or(-1);
             }
             assert!(begun.elapsed() < PATIENCE, "it does not end:\n{}", self.screen());
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until everything that was written has been seen.
+    fn drains(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            // When nobody has the other side any more, the reader comes to an end.
+            eventually("the end of what is written", || reader.is_finished());
         }
     }
 }

@@ -265,6 +265,32 @@ fn a_library_that_needs_what_this_host_does_not_offer_names_it() {
 }
 
 #[test]
+fn a_misspelt_keyword_of_a_form_is_refused_when_a_library_is_verified_or_added() {
+    let home = Home::with(&[]);
+    let library = home.path().join("libzoom.so");
+    for (keyword, typo, place) in [
+        ("x-timezone-field", "x-timezone-feild", "actions[0].input.properties.start_time "),
+        ("x-ui", "x-iu", "actions[0].input.properties.user_id "),
+    ] {
+        let quoted = |word: &str| format!("\"{word}\":").into_bytes();
+        fs::write(&library, replaced(&artifact("libzoom.so"), &quoted(keyword), &quoted(typo))).unwrap();
+        for command in [&["connector", "verify"][..], &["connector", "add"]] {
+            let mut args = command.to_vec();
+            args.push(library.to_str().unwrap());
+            let outcome = home.run(&args);
+            assert_eq!((outcome.code, outcome.stdout.as_str()), (7, ""), "{}", outcome.stderr);
+            assert!(
+                outcome.stderr.contains(&format!("`{typo}` is not a keyword; did you mean `{keyword}`?")),
+                "{}",
+                outcome.stderr
+            );
+            assert!(outcome.stderr.contains(place), "{}", outcome.stderr);
+        }
+        assert_eq!(fs::read_dir(home.plugins()).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn overwriting_a_library_disturbs_nothing_that_runs() {
     let provider = Provider::start(|_, _| {
         std::thread::sleep(std::time::Duration::from_millis(600));

@@ -17,6 +17,39 @@ use super::{engine, output};
 /// The variable by which a shell's script asks.
 const VARIABLE: &str = "JACKFIELD_COMPLETE";
 
+/// What bash is told. It takes words apart at `=` and `:`, which stand in what we take; so they are put together again
+/// before we are asked, and of what we answer bash gets what comes after them.
+const BASH: &str = r#"_clap_complete_PROGRAM() {
+    local separators=${COMP_WORDBREAKS//[^=:]/} words=() index=0 glued="" i
+    for ((i = 0; i < ${#COMP_WORDS[@]}; i++)); do
+        local word=${COMP_WORDS[i]}
+        [[ $i == "$COMP_CWORD" ]] && word=$2
+        if ((i > 1)) && [[ -n $separators ]] &&
+            [[ ${COMP_WORDS[i]} == [$separators]* || ${COMP_WORDS[i - 1]} == [$separators]* ]]; then
+            # What it takes for a word of its own may be a separator alone, of which nothing has been typed yet.
+            [[ $i == "$COMP_CWORD" && ${COMP_WORDS[i]} == [$separators]* ]] && word=${COMP_WORDS[i]}
+            words[${#words[@]} - 1]+=$word
+        else
+            words+=("$word")
+        fi
+        [[ $i == "$COMP_CWORD" ]] && index=$((${#words[@]} - 1)) && break
+    done
+    if [[ -n $separators && ${words[index]} == *[$separators]* ]]; then
+        glued=${words[index]%"${words[index]##*[$separators]}"}
+    fi
+    local IFS=$'\013'
+    COMPREPLY=($(_CLAP_IFS="$IFS" _CLAP_COMPLETE_INDEX="$index" VARIABLE=bash PROGRAM -- "${words[@]}"))
+    for i in "${!COMPREPLY[@]}"; do
+        COMPREPLY[i]=${COMPREPLY[i]#"$glued"}
+    done
+    # What goes on is not followed by a space.
+    [[ ${COMPREPLY-} == *[=:.] ]] && compopt -o nospace
+    return 0
+}
+complete -o bashdefault -o nosort -F _clap_complete_PROGRAM PROGRAM 2>/dev/null ||
+    complete -o bashdefault -F _clap_complete_PROGRAM PROGRAM
+"#;
+
 /// Print the script that makes a shell complete commands, connectors, actions and fields
 #[derive(Args)]
 pub(crate) struct Completion {
@@ -45,6 +78,10 @@ impl Completion {
         let failed = || Error::new(ErrorKind::Internal, format!("there is no script for {name}"));
         let shells = Shells::builtins();
         let shell = shells.completer(name).ok_or_else(failed)?;
+        if matches!(self.shell, Shell::Bash) {
+            output::data(&BASH.replace("PROGRAM", command.get_name()).replace("VARIABLE", VARIABLE));
+            return Ok(());
+        }
         let mut script = Vec::new();
         // By name, so that the one that is found when somebody types is the one that answers.
         let program = command.get_name();
@@ -62,8 +99,9 @@ pub(crate) fn answer(command: fn() -> Command) {
 /// The home that the words on the line mean, as far as they are typed.
 fn home() -> Option<Home> {
     let words: Vec<String> = std::env::args().collect();
-    let given =
-        words.iter().zip(words.iter().skip(1)).find(|(flag, _)| *flag == "--home").map(|(_, home)| home);
+    let after = |flag: &str| words.iter().skip_while(|word| *word != flag).nth(1).cloned();
+    let glued = || words.iter().find_map(|word| word.strip_prefix("--home=")).map(str::to_owned);
+    let given = after("--home").or_else(glued);
     Home::locate(given.map(PathBuf::from)).ok()
 }
 

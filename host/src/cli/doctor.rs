@@ -9,13 +9,16 @@ use jackfield::{
     config::Config,
     egress,
     home::Home,
+    host::fits,
     plugins::Registry,
     secret_file, server,
     store::{Sqlite, Store},
+    system,
     worker::Workers,
 };
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{
     Everywhere,
@@ -26,6 +29,9 @@ use super::{
 
 /// How much room there should be beside the store, in bytes.
 const ROOM: u64 = 100 * 1024 * 1024;
+
+/// How long a server may take to say how it is.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// See whether everything is as it should be
 #[derive(Args)]
@@ -127,21 +133,20 @@ fn look(home: &Home, findings: &mut Findings) -> Result<()> {
         .build()
         .map_err(|error| Error::new(ErrorKind::Internal, format!("no runtime: {error}")))?;
     modes(home, findings);
-    let config = match Config::load(home) {
-        Ok(config) => {
-            findings.ok("configuration", home.config().display().to_string());
-            Some(config)
-        }
-        Err(error) => {
-            findings.bad("configuration", &error);
-            None
-        }
-    };
-    match registry(home) {
-        Ok(registry) => runtime.block_on(connectors(&registry, findings)),
-        Err(error) => findings.bad("connectors", &error),
+    let registry = registry(home);
+    let config = Config::load(home).and_then(|config| {
+        // What a command would find wrong with it, too.
+        registry.as_ref().map_or(Ok(()), |registry| fits(&config, home, registry)).map(|()| config)
+    });
+    match &config {
+        Ok(_) => findings.ok("configuration", home.config().display().to_string()),
+        Err(error) => findings.bad("configuration", error),
     }
-    if let Some(config) = &config {
+    match &registry {
+        Ok(registry) => runtime.block_on(connectors(registry, findings)),
+        Err(error) => findings.bad("connectors", error),
+    }
+    if let Ok(config) = &config {
         runtime.block_on(integrations(config, findings));
     }
     match runtime.block_on(Sqlite::open(home.store(), Duration::from_secs(u64::MAX / 1000)).check()) {
@@ -197,7 +202,12 @@ async fn integrations(config: &Config, findings: &mut Findings) {
     for (id, integration) in &config.integrations {
         if let Some(file) = &integration.token_file {
             match secret_file::read(file) {
-                Err(error) => findings.bad("token", &error),
+                Err(mut error) => {
+                    error.hint.get_or_insert_with(|| {
+                        format!("put one there, or change `integrations.{id}.token_file` in jackfield.toml")
+                    });
+                    findings.bad("token", &error);
+                }
                 Ok(_) => {
                     let mode = fs::metadata(file).map_or(0, |metadata| metadata.permissions().mode() & 0o777);
                     if mode & 0o077 == 0 {
@@ -214,7 +224,7 @@ async fn integrations(config: &Config, findings: &mut Findings) {
                 Ok(()) => findings.ok("endpoint", format!("{id}: {base} at {url} can be reached")),
                 Err(error) => findings.warn(
                     "endpoint",
-                    format!("{id}: {base} at {url} cannot be reached: {error}"),
+                    format!("{id}: {base} at {url} cannot be reached: {}", system::words(&error)),
                     format!("start what listens there, or take [integrations.{id}.endpoints] out of jackfield.toml"),
                 ),
             }
@@ -242,9 +252,10 @@ async fn served(home: &Home, findings: &mut Findings) {
     match server::connect(home).await {
         Ok(None) => findings.ok("server", "nobody serves this home: each command works by itself"),
         Err(error) => findings.bad("server", &error),
-        Ok(Some(_)) => match Served::of(home.clone()).get::<Health>("/v1/health").await {
-            Err(error) => findings.bad("server", &error),
-            Ok(health) => {
+        Ok(Some(_)) => match timeout(ANSWER, Served::of(home.clone()).get::<Health>("/v1/health")).await {
+            Err(_) => findings.bad("server", &hangs(home)),
+            Ok(Err(error)) => findings.bad("server", &error),
+            Ok(Ok(health)) => {
                 let text = format!("process {}, version {}, {}", health.pid, health.version, health.state);
                 if health.version == env!("CARGO_PKG_VERSION") {
                     findings.ok("server", text);
@@ -255,4 +266,14 @@ async fn served(home: &Home, findings: &mut Findings) {
             }
         },
     }
+}
+
+/// That a server is there and says nothing.
+fn hangs(home: &Home) -> Error {
+    let (who, kill) = match server::holder(home) {
+        Some(pid) => (format!("process {pid}"), format!("end it: kill -9 {pid}")),
+        None => ("a process".to_owned(), "end it".to_owned()),
+    };
+    let text = format!("{who} serves this home and does not answer");
+    Error::new(ErrorKind::Config, text).hint(format!("{kill}; then start another one: jackfield serve"))
 }

@@ -1,6 +1,7 @@
 //! Where a command is carried out: by the Jackfield that serves the home, if there is one, or in this process. What is asked
 //! and answered has the same shape either way.
 
+use connector_protocol::manifest::Effect;
 use jackfield::{
     Error, ErrorKind, Result,
     api::{self, ConnectorLine, ConnectorShown, Invoke, Output},
@@ -10,7 +11,10 @@ use jackfield::{
     plugins::Registry,
     server, store,
 };
-use tokio::runtime::Runtime;
+use tokio::{
+    runtime::Runtime,
+    signal::unix::{SignalKind, signal},
+};
 
 use super::{output, served::Served};
 
@@ -79,12 +83,22 @@ impl Engine {
         self.runtime.block_on(pending)
     }
 
-    /// Runs an action, until it is done or somebody stops it.
-    pub(crate) fn invoke(&mut self, request: Invoke, watch: Watch) -> Result<Output> {
+    /// Runs an action of this effect, until it is done or somebody stops it.
+    pub(crate) fn invoke(&mut self, request: Invoke, effect: Effect, watch: Watch) -> Result<Output> {
+        let stop = {
+            let _runtime = self.runtime.enter();
+            let stopped = stopped();
+            async {
+                stopped.await;
+                end_at_once_if_stopped_again();
+            }
+        };
+        tokio::pin!(stop);
         if let Some(served) = &self.there {
-            match self.runtime.block_on(served.invoke(&request, watch.clone(), stopped()))? {
+            let effect = if request.dry_run { Effect::Reads } else { effect };
+            match self.runtime.block_on(served.invoke(&request, effect, watch.clone(), &mut stop))? {
                 Some(output) => return Ok(output),
-                // It is about to end, and takes nothing more.
+                // It takes nothing more, or is gone by now.
                 None => self.there = None,
             }
         }
@@ -92,7 +106,7 @@ impl Engine {
         let (Some(host), runtime) = (&self.here, &self.runtime) else {
             return Err(Error::new(ErrorKind::Internal, "there is no host"));
         };
-        runtime.block_on(api::invoke(host, request, Source::Cli, watch, stopped()))
+        runtime.block_on(api::invoke(host, request, Source::Cli, watch, stop))
     }
 
     /// Waits for what is still to be written. That it could not be has been said in the log.
@@ -114,18 +128,33 @@ fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
-/// Until somebody wants it to end: Ctrl-C, or a signal to that effect.
-pub(crate) async fn stopped() {
-    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
-    let terminated = async {
-        match terminate {
-            Ok(mut signal) => drop(signal.recv().await),
+/// Until somebody wants it to end: Ctrl-C, or a signal to that effect. It counts from now on, not from when it is waited for.
+pub(crate) fn stopped() -> impl Future<Output = ()> {
+    let [interrupted, terminated] = [SignalKind::interrupt(), SignalKind::terminate()].map(heard);
+    async {
+        tokio::select! {
+            () = interrupted => {}
+            () = terminated => {}
+        }
+    }
+}
+
+fn heard(kind: SignalKind) -> impl Future<Output = ()> {
+    let signals = signal(kind);
+    async {
+        match signals {
+            Ok(mut signals) => drop(signals.recv().await),
             // Then it ends the process as it always did.
             Err(_) => std::future::pending().await,
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
     }
+}
+
+/// Whoever wants it to end once more has it at once.
+pub(crate) fn end_at_once_if_stopped_again() {
+    let again = stopped();
+    tokio::spawn(async {
+        again.await;
+        std::process::exit(130);
+    });
 }

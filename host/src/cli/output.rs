@@ -7,7 +7,7 @@ use std::{
 
 use anstyle::{AnsiColor, Effects, Style};
 use clap::{Args, ValueEnum};
-use comfy_table::{ContentArrangement, Row, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, presets};
 use jackfield::Result;
 use serde::Serialize;
 use serde_json::Value;
@@ -141,20 +141,35 @@ pub(crate) fn json_line(value: &impl Serialize) {
     data(&serde_json::to_string(value).unwrap_or_default());
 }
 
+/// What stands between two columns.
+const PADDING: u16 = 2;
+
 fn table(headers: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(headers);
-    for cells in rows {
-        let mut row = Row::from(cells.iter().map(|cell| one_line(cell)).collect::<Vec<_>>());
+    let row = |cells: Vec<String>| {
+        let mut row = Row::from(cells);
         row.max_height(1);
-        table.add_row(row);
+        row
+    };
+    table.load_style(presets::NOTHING).set_header(row(headers.iter().map(|&name| name.to_owned()).collect()));
+    for cells in rows {
+        table.add_row(row(cells.iter().map(|cell| one_line(cell)).collect()));
     }
     table.set_truncation_indicator("…");
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+    let last = headers.len().saturating_sub(1);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, if index == last { 0 } else { PADDING }));
     }
     if let Some(width) = terminal_width() {
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+        // What things are called is what is typed next: it stays whole as long as something of the rest can be seen.
+        let first = table.column_max_content_widths().first().copied().unwrap_or_default();
+        let others = u16::try_from(last).unwrap_or(u16::MAX);
+        if first.saturating_add(others.saturating_mul(PADDING + 1)) <= width
+            && let Some(column) = table.column_mut(0)
+        {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }

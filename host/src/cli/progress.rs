@@ -67,7 +67,7 @@ impl Progress {
     fn happens(&self, happening: &Happening) {
         let text = match happening {
             Happening::Begun { .. } => return,
-            Happening::Page { pages, items } => format!("{pages} pages, {items} items"),
+            Happening::Page { pages, items } => format!("{pages} page(s), {items} item(s)"),
             Happening::Waits { ms, because } => {
                 let wait = Duration::from_millis(*ms);
                 let text = format!("the provider {because}: waiting {:.0} s", wait.as_secs_f64().ceil());

@@ -3,7 +3,12 @@
 use clap::Args;
 use jackfield::{Error, ErrorKind, Result, api::Health, server::Server};
 
-use super::{Everywhere, engine::stopped, output::say, served::Served};
+use super::{
+    Everywhere,
+    engine::{end_at_once_if_stopped_again, stopped},
+    output::say,
+    served::Served,
+};
 
 /// Stay, and do for other commands what they would do themselves
 #[derive(Args)]
@@ -41,6 +46,7 @@ impl Serve {
         let done = runtime.block_on(async {
             let server = Server::open(&home)?;
             let health = server.health();
+            let stopped = stopped();
             say(&format!(
                 "serving {} as process {}, with {} connector(s); Ctrl-C ends it",
                 home.path().display(),
@@ -48,12 +54,9 @@ impl Serve {
                 health.connectors
             ));
             let end = async {
-                stopped().await;
+                stopped.await;
+                end_at_once_if_stopped_again();
                 say("finishing what is under way; once more ends it at once");
-                tokio::spawn(async {
-                    stopped().await;
-                    std::process::exit(130);
-                });
             };
             server.serve(end).await
         });

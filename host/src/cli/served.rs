@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use connector_protocol::manifest::Effect;
 use http_body_util::{BodyExt, Full};
 use hyper::{
     Request, Response, StatusCode,
@@ -19,8 +20,12 @@ use jackfield::{
     server,
 };
 use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
 
 use super::output;
+
+/// Asks to hear what happens meanwhile.
+const NDJSON: &str = "application/x-ndjson";
 
 /// How long a stopped invocation may take to say what became of it.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -35,20 +40,48 @@ fn broken(error: impl std::fmt::Display) -> Error {
         .hint("see how it is: jackfield doctor")
 }
 
+/// What is known of something that was stopped when whoever ran it says nothing of it.
+fn cancelled(id: Option<String>) -> Error {
+    let text = "cancelled; what was on its way to the provider by then may have been done";
+    let mut error = Error::new(ErrorKind::Cancelled, text);
+    error.id = id;
+    error
+}
+
+/// What it means that it broke off while it ran an action: of one that changes something, nobody knows whether it was done.
+fn broken_off(mut error: Error, effect: Effect, id: Option<String>) -> Error {
+    if effect != Effect::Reads {
+        let known = match &id {
+            Some(id) => format!("jackfield invocation show {id}"),
+            None => "jackfield invocation list".to_owned(),
+        };
+        error.kind = ErrorKind::Ambiguous;
+        error.message = format!("nobody knows whether it was done: {}", error.message);
+        error.hint = Some(format!("look at the provider before you run it again; what is known: {known}"));
+    }
+    error.id = id;
+    error
+}
+
 impl Served {
     pub(crate) fn of(home: Home) -> Self {
         Self { home }
     }
 
     /// Sends a request and gives the beginning of the answer.
-    async fn send(
+    async fn send(&self, method: &str, path: &str) -> Result<Response<Incoming>> {
+        let stream = server::connect(&self.home).await?.ok_or_else(|| broken("it is gone"))?;
+        self.send_by(stream, method, path, "application/json", Vec::new()).await
+    }
+
+    async fn send_by(
         &self,
+        stream: UnixStream,
         method: &str,
         path: &str,
         accept: &str,
         body: Vec<u8>,
     ) -> Result<Response<Incoming>> {
-        let stream = server::connect(&self.home).await?.ok_or_else(|| broken("it is gone"))?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(async move { drop(connection.await) });
         let request = Request::builder()
@@ -75,25 +108,33 @@ impl Served {
 
     /// Gets something.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let response = self.send("GET", path, "application/json", Vec::new()).await?;
+        let response = self.send("GET", path).await?;
         read(response).await
     }
 
     /// Does something that takes no more than its name.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let response = self.send("POST", path, "application/json", Vec::new()).await?;
+        let response = self.send("POST", path).await?;
         read(response).await
     }
 
-    /// Runs an action. `None` if nothing was begun, because it is about to end.
+    /// Runs an action of this effect. `None` if nothing was begun, because it is about to end or has ended.
     pub(crate) async fn invoke(
         &self,
         request: &Invoke,
+        effect: Effect,
         watch: Watch,
         stop: impl Future<Output = ()>,
     ) -> Result<Option<Output>> {
         let body = serde_json::to_vec(request).map_err(broken)?;
-        let response = self.send("POST", "/v1/invocations", "application/x-ndjson", body).await?;
+        let Some(stream) = server::connect(&self.home).await? else { return Ok(None) };
+        tokio::pin!(stop);
+        let response = tokio::select! {
+            response = self.send_by(stream, "POST", "/v1/invocations", NDJSON, body) => {
+                response.map_err(|error| broken_off(error, effect, None))?
+            }
+            () = &mut stop => return Err(cancelled(None)),
+        };
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             return Ok(None);
         }
@@ -102,10 +143,9 @@ impl Served {
         }
         let mut lines = Lines { body: response.into_body(), buffer: Vec::new() };
         let mut id = None;
-        tokio::pin!(stop);
         loop {
             let line = tokio::select! {
-                line = lines.next() => line?,
+                line = lines.next() => line.map_err(|error| broken_off(error, effect, id.clone()))?,
                 () = &mut stop => break,
             };
             match line {
@@ -115,32 +155,29 @@ impl Served {
                     }
                     watch(happening);
                 }
-                Line::Done { done } => return Ok(Some(done)),
-                Line::Failed { failed } => return Err(failed),
+                Line::Done(done) => return Ok(Some(done)),
+                Line::Failed(failed) => return Err(failed),
             }
         }
-        // Somebody wants it to end: it is told, and says what became of it.
-        let Some(id) = id else {
-            return Err(Error::new(ErrorKind::Cancelled, "cancelled before anything was sent"));
-        };
-        let _ = self.post::<serde_json::Value>(&format!("/v1/invocations/{id}/cancel")).await;
+        // Somebody wants it to end: it is told, and says what became of it - unless it hangs.
         let last = async {
+            let mut is_told = false;
             loop {
-                match lines.next().await? {
+                if let (Some(id), false) = (&id, is_told) {
+                    let _ = self.post::<serde_json::Value>(&format!("/v1/invocations/{id}/cancel")).await;
+                    is_told = true;
+                }
+                match lines.next().await.map_err(|error| broken_off(error, effect, id.clone()))? {
+                    Line::Happens(Happening::Begun { id: begun }) => id = Some(begun),
                     Line::Happens(_) => {}
-                    Line::Done { done } => return Ok(Some(done)),
-                    Line::Failed { failed } => return Err(failed),
+                    Line::Done(done) => return Ok(Some(done)),
+                    Line::Failed(failed) => return Err(failed),
                 }
             }
         };
         match tokio::time::timeout(LAST_WORDS, last).await {
             Ok(last) => last,
-            Err(_) => {
-                let text = "cancelled; what was on its way to the provider by then may have been done";
-                let mut error = Error::new(ErrorKind::Cancelled, text);
-                error.id = Some(id);
-                Err(error)
-            }
+            Err(_) => Err(cancelled(id)),
         }
     }
 }

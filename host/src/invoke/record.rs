@@ -1,7 +1,7 @@
 //! What is kept of an invocation, so that it can be looked up: without secrets, and no larger than it helps. How it is kept is
 //! the [`store`](crate::store)'s business.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use connector_protocol::{Error, Result, manifest::Effect};
 use jiff::Timestamp;
@@ -9,7 +9,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{Caller, Run};
 use crate::{
-    redact::{marked_names, mask_marked},
+    redact::{Redactor, marked_names, mask_marked, mask_named},
     store::{Invocation, Later, State},
 };
 
@@ -41,7 +41,7 @@ impl Record {
             user: caller.user.clone(),
             parent: caller.parent.as_ref().map(ToString::to_string),
             idempotency_key: caller.idempotency_key.clone(),
-            input: Some(run.redactor.json(&run.invocation.input)).map(|input| kept(input, MAX_INPUT)),
+            input: Some(kept(masked(&run.redactor, &run.invocation.input, &BTreeSet::new()), MAX_INPUT)),
             output: None,
             error: None,
             exchange: Vec::new(),
@@ -79,11 +79,18 @@ impl Record {
             record.output =
                 output.and_then(|output| serde_json::from_str(output.get()).ok()).map(|mut output| {
                     mask_marked(&schema, &mut output);
-                    kept(redactor.json(&output), MAX_OUTPUT)
+                    kept(masked(&redactor, &output, &names), MAX_OUTPUT)
                 });
             record
         })
     }
+}
+
+/// A value without secrets: known ones wherever they stand, and what looks like one, as in what was exchanged.
+fn masked(redactor: &Redactor, value: &Value, names: &BTreeSet<String>) -> Value {
+    let mut value = redactor.json(value);
+    mask_named(&mut value, names);
+    value
 }
 
 /// A value, unless it is too large.

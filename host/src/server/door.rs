@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Read, Seek, Write},
+    io::{self, Seek, Write},
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::fs::OpenOptionsExt,
@@ -35,11 +35,9 @@ impl Lock {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let mut file = options.map_err(failed)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut text = String::new();
-            let _ = file.read_to_string(&mut text);
-            let who = match text.trim() {
-                "" => "another process".to_owned(),
-                pid => format!("process {pid}"),
+            let who = match holder(home) {
+                None => "another process".to_owned(),
+                Some(pid) => format!("process {pid}"),
             };
             let text = format!("{} is served already, by {who}", home.path().display());
             return Err(Error::new(ErrorKind::Config, text)
@@ -52,6 +50,12 @@ impl Lock {
         written.map_err(failed)?;
         Ok(Self(file))
     }
+}
+
+/// The process that has a home, as long as it has it; afterwards, the one that had it last.
+#[must_use]
+pub fn holder(home: &Home) -> Option<u32> {
+    fs::read_to_string(home.lock()).ok()?.trim().parse().ok()
 }
 
 /// A path to something in a directory that is short whatever the directory is called: the address of a socket has 108

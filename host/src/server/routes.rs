@@ -245,8 +245,8 @@ async fn invoke(
         let output = api::invoke(&state.host, request, Source::Cli, watch, stop.notified()).await;
         drop(under_way);
         let _ = lines.send(match output {
-            Ok(done) => line(&Line::Done { done }),
-            Err(failed) => line(&Line::Failed { failed }),
+            Ok(done) => line(&Line::Done(done)),
+            Err(failed) => line(&Line::Failed(failed)),
         });
     });
     let body = Body::from_stream(Lines { receiver, _guard: guard });

@@ -179,6 +179,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
+        state.killed_for.get_or_insert(NOT_NEEDED);
         let _ = state.child.kill();
         let _ = state.child.wait();
     }
@@ -228,6 +229,9 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Why a worker is killed of which nobody wants anything any more. That is how it should be, and nothing to warn of.
+const NOT_NEEDED: &str = "nobody needs it any more";
+
 /// Takes what the worker says until it is gone.
 async fn read(mut receiver: link::Receiver, sender: Sender, state: Arc<Mutex<State>>) {
     let gone = loop {
@@ -253,7 +257,11 @@ async fn read(mut receiver: link::Receiver, sender: Sender, state: Arc<Mutex<Sta
         Some(why) => format!("it was killed: {why}"),
         None => status.map_or_else(|| "its fate is unknown".to_owned(), how_ended),
     };
-    tracing::warn!(connector, "a worker ended: {how}");
+    if killed_for == Some(NOT_NEEDED) {
+        tracing::debug!(connector, "a worker ended: {how}");
+    } else {
+        tracing::warn!(connector, "a worker ended: {how}");
+    }
     let error = died(&how);
     let calls = {
         let mut state = lock(&state);

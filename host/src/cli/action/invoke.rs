@@ -81,7 +81,7 @@ impl Invoke {
         let request = self.request(everywhere, &declared)?;
         timings::stage("input");
         let progress = Progress::begin(&self.action);
-        let output = engine.invoke(request, progress.watch());
+        let output = engine.invoke(request, declared.action().effect, progress.watch());
         progress.end();
         timings::stage("answer");
         let printed = output.map_err(|error| self.next_step(error)).and_then(|output| {

@@ -1,0 +1,59 @@
+//! Processes: whose they are, whether they are there, and telling them to end.
+
+use std::{fs, path::Path};
+
+use rustix::process::{Pid, Signal};
+
+use crate::eventually;
+
+/// Sends a process a signal.
+///
+/// # Panics
+///
+/// If it is not there.
+pub fn signal(process: u32, signal: Signal) {
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).expect("a process has a number");
+    rustix::process::kill_process(pid, signal).expect("the process is there");
+}
+
+/// Stops a process until it is to go on, and waits until all of it stands still.
+///
+/// # Panics
+///
+/// If it is not there, or does not stop.
+#[track_caller]
+pub fn halt(process: u32) {
+    signal(process, Signal::STOP);
+    let threads = || fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    eventually("standing still", || {
+        threads().all(|thread| look(&thread.path()).is_some_and(|(state, _)| state == "T"))
+    });
+}
+
+/// What the kernel says of a process or a thread: its state and its parent.
+fn look(at: &Path) -> Option<(String, u32)> {
+    let stat = fs::read_to_string(at.join("stat")).ok()?;
+    // The name before it may hold anything but ends with the last parenthesis.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
+}
+
+/// The parent of a process that is there. One that has ended and is not yet waited for is gone.
+fn parent(process: u32) -> Option<u32> {
+    let (state, parent) = look(&Path::new("/proc").join(process.to_string()))?;
+    (state != "Z" && state != "X").then_some(parent)
+}
+
+/// Whether a process is there.
+#[must_use]
+pub fn is_there(process: u32) -> bool {
+    parent(process).is_some()
+}
+
+/// The processes that a process has started.
+#[must_use]
+pub fn children(process: u32) -> Vec<u32> {
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|child| parent(*child) == Some(process)).collect()
+}
