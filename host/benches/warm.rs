@@ -8,7 +8,7 @@ use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -49,7 +49,8 @@ fn main() -> ExitCode {
     let library = PathBuf::from(first);
     assert!(library.is_file(), "which library? run it with `cargo xtask bench`");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let measured = runtime.block_on(measure(&library));
+    // In a task, as what a server does.
+    let measured = runtime.block_on(async { tokio::spawn(measure(library)).await }).unwrap();
     println!("{measured}");
     runtime.shutdown_background();
     ExitCode::SUCCESS
@@ -114,7 +115,7 @@ impl Side {
     }
 }
 
-async fn measure(library: &Path) -> Value {
+async fn measure(library: PathBuf) -> Value {
     let provider = Provider::start();
     let place = tempfile::tempdir().unwrap();
     let home = Home::locate(Some(place.path().join("home"))).unwrap();
@@ -144,7 +145,7 @@ async fn measure(library: &Path) -> Value {
     }
     let mut cold = Vec::new();
     for _ in 0..COLD {
-        end_workers();
+        end_workers().await;
         cold.push(host.timed().await);
     }
     json!({
@@ -158,7 +159,7 @@ async fn measure(library: &Path) -> Value {
 }
 
 /// Ends the workers that this process has started, and waits until the host has noticed.
-fn end_workers() {
+async fn end_workers() {
     let mut workers = Vec::new();
     for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
         let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
@@ -173,7 +174,7 @@ fn end_workers() {
     for pid in &workers {
         assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
     }
-    std::thread::sleep(Duration::from_millis(100));
+    tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {

@@ -4,7 +4,7 @@
 //! does not know who asks, nor by which way.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -23,6 +23,7 @@ use crate::{
     egress::Egress,
     home::Home,
     plugins::{Library, Registry},
+    redact,
     store::{Shared, Sqlite},
     worker::Workers,
 };
@@ -62,6 +63,8 @@ pub struct Side {
     pub schema: Value,
     /// What checks.
     pub validator: Validator,
+    /// The names of the fields that it marks as secrets.
+    pub secrets: BTreeSet<String>,
 }
 
 impl Known {
@@ -104,7 +107,8 @@ impl Known {
             let text = format!("{}: a schema is unusable: {error}", self.name());
             Error::new(ErrorKind::PluginRefused, text)
         })?;
-        Ok(side.get_or_init(|| Side { schema, validator }))
+        let secrets = redact::marked_names(&schema);
+        Ok(side.get_or_init(|| Side { schema, validator, secrets }))
     }
 
     /// Checks an input: all problems at once, before anything is sent.

@@ -182,7 +182,7 @@ pub fn nobody() -> Watch {
 
 /// One run of an action: what belongs to it and to nothing that outlives it.
 struct Run<'a> {
-    known: &'a Known,
+    known: Arc<Known>,
     invocation: &'a Invocation,
     id: Id,
     flight: Arc<Flight>,
@@ -286,7 +286,7 @@ impl Host {
     fn prepare<'a>(
         &self,
         caller: &Caller,
-        known: &'a Known,
+        known: &Arc<Known>,
         invocation: &'a Invocation,
         watch: Watch,
     ) -> Result<Run<'a>> {
@@ -300,7 +300,7 @@ impl Host {
             waits(Happening::Waits { ms, because: because.to_owned() });
         }));
         Ok(Run {
-            known,
+            known: known.clone(),
             invocation,
             id: Id::invocation(),
             flight: Arc::new(flight),
@@ -345,7 +345,7 @@ impl Host {
 
     /// Calls the connector once.
     async fn run(&self, run: &Run<'_>, cursor: Option<String>, outside: Outside) -> Result<RunAnswer> {
-        let (known, credential) = (run.known, &run.invocation.credential);
+        let (known, credential) = (&run.known, &run.invocation.credential);
         let left = run.deadline.saturating_duration_since(Instant::now());
         let head = RunCall {
             name: known.action().name.clone(),

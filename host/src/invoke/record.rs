@@ -9,7 +9,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{Caller, Run};
 use crate::{
-    redact::{Redactor, marked_names, mask_marked, mask_named},
+    redact::{Redactor, mask_marked, mask_named},
     store::{Invocation, Later, State},
 };
 
@@ -64,7 +64,7 @@ impl Record {
         let mut record = self.0;
         let failed = result.as_ref().err().cloned();
         let output = result.as_ref().ok().map(|(output, _)| output.clone());
-        let schema = run.known.output().map(|side| side.schema.clone()).unwrap_or_default();
+        let known = run.known.clone();
         let (redactor, exchanges) = (run.redactor.clone(), run.flight.exchanges());
         // Of a list that was read without trouble, nobody asks what its pages looked like.
         let bodies = failed.is_some() || run.known.action().effect != Effect::Reads;
@@ -72,14 +72,18 @@ impl Record {
         record.ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         record.state = if failed.is_some() { State::Failed } else { State::Done };
         Box::new(move || {
-            let names = marked_names(&schema);
+            let none = BTreeSet::new();
+            let side = known.output().ok();
+            let names = side.map_or(&none, |side| &side.secrets);
             record.exchange =
-                exchanges.iter().map(|exchange| exchange.show(&redactor, &names, bodies)).collect();
+                exchanges.iter().map(|exchange| exchange.show(&redactor, names, bodies)).collect();
             record.error = failed.map(|error: Error| redactor.error(error));
             record.output =
                 output.and_then(|output| serde_json::from_str(output.get()).ok()).map(|mut output| {
-                    mask_marked(&schema, &mut output);
-                    kept(masked(&redactor, &output, &names), MAX_OUTPUT)
+                    if let Some(side) = side {
+                        mask_marked(&side.schema, &mut output);
+                    }
+                    kept(masked(&redactor, &output, names), MAX_OUTPUT)
                 });
             record
         })
