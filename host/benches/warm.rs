@@ -8,6 +8,10 @@ use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::PathBuf,
     process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
@@ -25,6 +29,8 @@ use serde_json::{Value, json};
 
 /// The program as the server that both sides talk to.
 const SERVE: &str = "bench-provider";
+/// The program as the other end of a socket, which sends back what it gets.
+const ECHO: &str = "bench-echo";
 /// How many calls are made before anything counts.
 const WARM_UP: usize = 300;
 /// How many calls each side makes, one after the other.
@@ -44,6 +50,10 @@ fn main() -> ExitCode {
     }
     if first == SERVE {
         serve();
+        return ExitCode::SUCCESS;
+    }
+    if first == ECHO {
+        echo();
         return ExitCode::SUCCESS;
     }
     let library = PathBuf::from(first);
@@ -155,7 +165,35 @@ async fn measure(library: PathBuf) -> Value {
         "host_rate": middle(host_rates),
         "callers": CALLERS,
         "cold_worker_us": median(cold),
+        "hops_us": hops(),
     })
+}
+
+/// What the machine takes for what no design with a process of its own can do without: twice to another process and back,
+/// with nothing done there.
+fn hops() -> f64 {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    let mut other = Command::new("/proc/self/exe").arg(ECHO).stdin(OwnedFd::from(theirs)).spawn().unwrap();
+    let mut there_and_back = || {
+        ours.write_all(&[0; 512]).unwrap();
+        ours.read_exact(&mut [0; 512]).unwrap();
+    };
+    let mut times = Vec::new();
+    for _ in 0..CALLS {
+        let begun = Instant::now();
+        there_and_back();
+        there_and_back();
+        times.push(begun.elapsed());
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
+    median(times)
+}
+
+fn echo() {
+    let mut socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
+    let mut bytes = [0; 512];
+    while socket.read_exact(&mut bytes).is_ok() && socket.write_all(&bytes).is_ok() {}
 }
 
 /// Ends the workers that this process has started, and waits until the host has noticed.

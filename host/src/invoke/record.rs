@@ -78,13 +78,16 @@ impl Record {
             record.exchange =
                 exchanges.iter().map(|exchange| exchange.show(&redactor, names, bodies)).collect();
             record.error = failed.map(|error: Error| redactor.error(error));
-            record.output =
-                output.and_then(|output| serde_json::from_str(output.get()).ok()).map(|mut output| {
-                    if let Some(side) = side {
-                        mask_marked(&side.schema, &mut output);
-                    }
-                    kept(masked(&redactor, &output, names), MAX_OUTPUT)
-                });
+            record.output = output.and_then(|output| {
+                if output.get().len() > MAX_OUTPUT {
+                    return Some(left_out(output.get().len()));
+                }
+                let mut output = serde_json::from_str(output.get()).ok()?;
+                if let Some(side) = side {
+                    mask_marked(&side.schema, &mut output);
+                }
+                Some(masked(&redactor, &output, names))
+            });
             record
         })
     }
@@ -100,5 +103,10 @@ fn masked(redactor: &Redactor, value: &Value, names: &BTreeSet<String>) -> Value
 /// A value, unless it is too large.
 fn kept(value: Value, most: usize) -> Value {
     let len = value.to_string().len();
-    if len > most { Value::String(format!("({len} bytes)")) } else { value }
+    if len > most { left_out(len) } else { value }
+}
+
+/// What stands in the place of something that is too large.
+fn left_out(len: usize) -> Value {
+    Value::String(format!("({len} bytes)"))
 }

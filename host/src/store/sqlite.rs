@@ -1,16 +1,14 @@
 //! The store as a file of SQLite.
 //!
-//! One thread has the connection. What is to be written comes to it one by one and is committed in groups: as many as have
-//! come in the meantime share one commit, and nobody waits for a timer. Another process may have the file open too.
+//! One thread has the connection. What somebody waits for is done at once, as much of it as has come in the meantime in one
+//! commit, and nobody waits for a timer. What nobody waits for - how invocations ended - lies for a moment, so that many
+//! share a commit and the thread is not woken for each. Another process may have the file open too.
 
 use std::{
     fs,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -19,7 +17,7 @@ use connector_protocol::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, TransactionBehavior, config::DbConfig, ffi, params, types::Value as Sql};
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{Invocation, Later, Pending, State, Store, Wanted};
 use crate::system;
@@ -30,11 +28,14 @@ const VERSION: i64 = 1;
 /// How long to wait for another process that has the file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many things may wait to be written.
-const QUEUE: usize = 4096;
+/// How many things that nobody waits for may lie and wait to be written.
+const PILE: usize = 4096;
 
-/// How many of them share one commit at most.
+/// How many of them are written at once, before their time.
 const GROUP: usize = 256;
+
+/// How long something lies that nobody waits for.
+const LIES: Duration = Duration::from_millis(25);
 
 /// How many invocations a list has if nobody says.
 const LISTED: u32 = 50;
@@ -62,15 +63,76 @@ PRAGMA user_version = 1;
 
 /// The store as a file of SQLite.
 pub struct Sqlite {
-    jobs: mpsc::Sender<Job>,
-    lost: Arc<AtomicU64>,
+    desk: Arc<Desk>,
+}
+
+/// What lies before the thread that writes.
+#[derive(Default)]
+struct Desk {
+    papers: Mutex<Papers>,
+    come: Condvar,
+}
+
+#[derive(Default)]
+struct Papers {
+    /// What somebody waits for.
+    jobs: Vec<Job>,
+    /// What nobody waits for.
+    ended: Vec<Later>,
+    /// How many of those were lost because there were too many.
+    lost: u64,
+    /// Nothing more comes.
+    closed: bool,
+    /// Nobody takes anything any more.
+    left: bool,
+}
+
+impl Desk {
+    fn papers(&self) -> MutexGuard<'_, Papers> {
+        self.papers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to do. `None` if nothing will come any more.
+    fn take(&self) -> Option<Papers> {
+        let mut papers = self.papers();
+        while papers.jobs.is_empty() && papers.ended.is_empty() {
+            if papers.closed {
+                return None;
+            }
+            papers = self.come.wait(papers).unwrap_or_else(PoisonError::into_inner);
+        }
+        let lies =
+            |papers: &mut Papers| papers.jobs.is_empty() && !papers.closed && papers.ended.len() < GROUP;
+        if lies(&mut papers) {
+            let waited = self.come.wait_timeout_while(papers, LIES, lies);
+            papers = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let taken = Papers {
+            jobs: std::mem::take(&mut papers.jobs),
+            ended: std::mem::take(&mut papers.ended),
+            lost: std::mem::take(&mut papers.lost),
+            ..Papers::default()
+        };
+        Some(taken)
+    }
+}
+
+/// Whoever still waits when the thread ends, however it does, is told.
+struct Leaves<'a>(&'a Desk);
+
+impl Drop for Leaves<'_> {
+    fn drop(&mut self) {
+        let mut papers = self.0.papers();
+        papers.left = true;
+        papers.jobs.clear();
+        papers.ended.clear();
+    }
 }
 
 type Answer<T> = oneshot::Sender<Result<T>>;
 
 enum Job {
     Begin(Box<Invocation>, Answer<()>),
-    End(Later),
     Settle(Answer<()>),
     Find(String, Answer<Option<Invocation>>),
     List(Wanted, Answer<Vec<Invocation>>),
@@ -83,23 +145,36 @@ impl Sqlite {
     /// first that wants something of it. Invocations older than `keep` are forgotten.
     #[must_use]
     pub fn open(path: PathBuf, keep: Duration) -> Self {
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        let lost = Arc::new(AtomicU64::new(0));
-        let writer = Writer { path, keep, connection: None };
-        let counted = lost.clone();
-        // Without the thread, whoever waits for an answer is told that there will be none.
-        let _ = thread::Builder::new().name("store".to_owned()).spawn(move || writer.work(queue, &counted));
-        Self { jobs, lost }
+        let desk = Arc::new(Desk::default());
+        let writer = Writer { path, keep, connection: None, owner: owner(std::process::id()) };
+        let its = desk.clone();
+        let started = thread::Builder::new().name("store".to_owned()).spawn(move || writer.work(&its));
+        if started.is_err() {
+            drop(Leaves(&desk));
+        }
+        Self { desk }
     }
 
     fn ask<T: Send + 'static>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Pending<T> {
         let (answer, pending) = oneshot::channel();
-        let (jobs, job) = (self.jobs.clone(), job(answer));
+        {
+            let mut papers = self.desk.papers();
+            // Otherwise the answer is dropped with the job, and with it whoever waits is told.
+            if !papers.left {
+                papers.jobs.push(job(answer));
+            }
+        }
+        self.desk.come.notify_one();
         Box::pin(async move {
-            let gone = |_| Error::new(ErrorKind::Internal, "the store has stopped working");
-            jobs.send(job).await.map_err(|_| gone(()))?;
-            pending.await.map_err(|_| gone(()))?
+            pending.await.map_err(|_| Error::new(ErrorKind::Internal, "the store has stopped working"))?
         })
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.desk.papers().closed = true;
+        self.desk.come.notify_one();
     }
 }
 
@@ -109,9 +184,20 @@ impl Store for Sqlite {
     }
 
     fn end(&self, invocation: Later) {
-        if self.jobs.try_send(Job::End(invocation)).is_err() && self.lost.fetch_add(1, Ordering::Relaxed) == 0
-        {
-            tracing::warn!("more invocations end than can be recorded; some will not be found later");
+        let mut papers = self.desk.papers();
+        if papers.left || papers.ended.len() >= PILE {
+            papers.lost += 1;
+            if papers.lost == 1 {
+                drop(papers);
+                tracing::warn!("more invocations end than can be recorded; some will not be found later");
+            }
+            return;
+        }
+        papers.ended.push(invocation);
+        let wakes = matches!(papers.ended.len(), 1 | GROUP);
+        drop(papers);
+        if wakes {
+            self.desk.come.notify_one();
         }
     }
 
@@ -140,21 +226,20 @@ struct Writer {
     path: PathBuf,
     keep: Duration,
     connection: Option<Connection>,
+    /// This process, as the records say it.
+    owner: String,
 }
 
 impl Writer {
-    fn work(mut self, mut queue: mpsc::Receiver<Job>, lost: &AtomicU64) {
+    fn work(mut self, desk: &Desk) {
+        let _leaves = Leaves(desk);
         // Whoever asks first finds it open.
         if let Err(error) = self.connection() {
             tracing::debug!("{error}");
         }
         let mut tidied = false;
-        while let Some(first) = queue.blocking_recv() {
-            let mut group = vec![first];
-            while let (true, Ok(next)) = (group.len() < GROUP, queue.try_recv()) {
-                group.push(next);
-            }
-            self.group(group);
+        while let Some(Papers { jobs, ended, lost, .. }) = desk.take() {
+            self.group(jobs, ended);
             if !std::mem::replace(&mut tidied, true) {
                 let since = Timestamp::now()
                     .checked_sub(jiff::SignedDuration::try_from(self.keep).unwrap_or_default());
@@ -165,7 +250,6 @@ impl Writer {
                     tracing::debug!("old invocations are not forgotten: {error}");
                 }
             }
-            let lost = lost.swap(0, Ordering::Relaxed);
             if lost > 0 {
                 tracing::warn!("{lost} invocations were not recorded: more ended than could be written");
             }
@@ -180,17 +264,16 @@ impl Writer {
     }
 
     /// Does what has come together: what is to be written in one commit, then what is to be read.
-    fn group(&mut self, group: Vec<Job>) {
-        let mut writes = Vec::new();
+    fn group(&mut self, jobs: Vec<Job>, ended: Vec<Later>) {
+        let mut writes: Vec<Invocation> = ended.into_iter().map(|later| later()).collect();
         let mut waiting = Vec::new();
         let mut reads = Vec::new();
-        for job in group {
+        for job in jobs {
             match job {
                 Job::Begin(invocation, answer) => {
                     writes.push(*invocation);
                     waiting.push(answer);
                 }
-                Job::End(later) => writes.push(later()),
                 other => reads.push(other),
             }
         }
@@ -210,7 +293,7 @@ impl Writer {
                 Job::List(wanted, answer) => drop(answer.send(self.list(&wanted))),
                 Job::Forget(before, answer) => drop(answer.send(self.forget(before))),
                 Job::Check(answer) => drop(answer.send(self.check())),
-                Job::Begin(..) | Job::End(_) => {}
+                Job::Begin(..) => {}
             }
         }
     }
@@ -218,7 +301,7 @@ impl Writer {
     fn write(&mut self, invocations: &[Invocation], durably: bool) -> Result<()> {
         let path = self.path.clone();
         let failed = |error: rusqlite::Error| explain(&path, &error);
-        let owner = owner(std::process::id());
+        let owner = self.owner.clone();
         let connection = self.connection()?;
         // What somebody waits for is on the disk before it goes on; the rest may wait for the system to write it.
         connection
