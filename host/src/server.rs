@@ -23,6 +23,9 @@ use tokio::{net::UnixListener, sync::Notify};
 pub use self::door::{Lock, connect, holder};
 use crate::{api::Health, home::Home, host::Host};
 
+/// How the commands of this program call themselves, which the record of an invocation tells apart from others.
+pub const COMMANDS: &str = concat!("jackfield-command/", env!("CARGO_PKG_VERSION"));
+
 /// How long what is under way may go on once it is to end.
 const GRACE: Duration = Duration::from_secs(30);
 

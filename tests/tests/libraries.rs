@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use jackfield_tests::{Home, Provider, artifact, built, reply};
+use jackfield_tests::{Home, Provider, Terminal, artifact, built, reply};
 use serde_json::{Value, json};
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {
@@ -288,6 +288,29 @@ fn a_misspelt_keyword_of_a_form_is_refused_when_a_library_is_verified_or_added()
         }
         assert_eq!(fs::read_dir(home.plugins()).unwrap().count(), 0);
     }
+}
+
+#[test]
+fn fault_103_what_a_connector_calls_its_fields_does_nothing_to_a_terminal() {
+    let home = Home::with(&[]);
+    let library = home.plugins().join("libzoom.so");
+    let help = (br#""What it is about""#, br#""\u001b[2JWhat it""#);
+    fs::write(&library, replaced(&artifact("libzoom.so"), help.0, help.1)).unwrap();
+    for args in [
+        &["action", "show", "zoom.create_meeting"][..],
+        &["action", "show", "zoom.create_meeting", "topic"],
+        &["action", "form", "zoom.create_meeting", "-o", "table"],
+    ] {
+        let outcome = home.run(args);
+        assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+        assert!(outcome.stdout.contains(r"\u{1b}[2JWhat it"), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains('\u{1b}'), "{}", outcome.stdout);
+    }
+    let args = ["action", "form", "zoom.create_meeting"];
+    let terminal = Terminal::start(home.command(&args), 100, 30);
+    terminal.sees("Topic");
+    terminal.sees(r"\u{1b}[2JWhat it");
+    assert!(!terminal.written().contains("\u{1b}[2JWhat"), "{}", terminal.screen());
 }
 
 #[test]

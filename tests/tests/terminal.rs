@@ -37,7 +37,7 @@ fn what_takes_long_is_seen_until_it_is_over() {
         let long = terminal(&home, &LIST);
         long.sees("zoom.get_meetings (");
         let_go.send(()).unwrap();
-        assert_eq!(long.ends(), (0, "nothing there".to_owned()), "served: {served}");
+        assert_eq!(long.ends(), (0, "none".to_owned()), "served: {served}");
         // Also when it does not end well.
         let stopped = terminal(&home, &LIST);
         stopped.sees("zoom.get_meetings (");
@@ -83,7 +83,7 @@ fn what_is_quick_is_done_without_a_word() {
         let mut quick = terminal(&home, &LIST);
         let code = quick.waits();
         let took = begun.elapsed();
-        assert_eq!((code, quick.screen().as_str()), (0, "nothing there"));
+        assert_eq!((code, quick.screen().as_str()), (0, "none"));
         if took < patience {
             assert!(!quick.written().contains("zoom.get_meetings"), "{:?}", quick.written());
             return;
@@ -109,7 +109,7 @@ fn without_a_terminal_there_is_no_progress_and_long_waits_are_a_line_each() {
         lines[0].starts_with("zoom.get_meetings: the provider") && lines[0].ends_with(": waiting 4 s"),
         "{lines:?}"
     );
-    assert_eq!(lines[1], "nothing there");
+    assert_eq!(lines[1], "none");
 }
 
 /// A list: how to get it, how many rows it has, and what names them.

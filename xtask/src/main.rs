@@ -4,9 +4,11 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
+mod bench;
 mod demo;
 mod install;
 mod manifests;
+mod messages;
 mod run;
 mod test;
 mod tidy;
@@ -30,6 +32,8 @@ struct Cli {
 enum Command {
     /// Show Jackfield at work: all eight Zoom actions against the simulator
     Demo,
+    /// Measure what Jackfield costs, beside baselines and targets
+    Bench,
     /// Build jackfield, the Zoom simulator and the connectors, and install them
     Install(install::Install),
     /// Build what the tests need and run all of them
@@ -38,17 +42,21 @@ enum Command {
     Pictures,
     /// Write the manifests that the connectors' types declare, and the schema of manifests
     Manifests(manifests::Manifests),
+    /// Write down everything that Jackfield says, to be read
+    Messages,
     /// Check the rules of the house that no compiler knows
     Tidy,
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
+        Command::Bench => bench::bench(),
         Command::Demo => demo::demo(),
         Command::Install(install) => install.run(),
         Command::Test(test) => test.run(),
         Command::Pictures => test::pictures(),
         Command::Manifests(manifests) => manifests.run(),
+        Command::Messages => messages::messages(),
         Command::Tidy => tidy::tidy(),
     };
     match done {

@@ -9,13 +9,13 @@ use std::{
 
 use aws_lc_rs::digest;
 
-use crate::{Result, run::root};
+use crate::{Result, messages, run::root};
 
 /// A source file of ours.
-struct Source {
+pub(crate) struct Source {
     /// Relative to the root.
-    path: String,
-    text: String,
+    pub(crate) path: String,
+    pub(crate) text: String,
 }
 
 pub(crate) fn tidy() -> Result {
@@ -33,6 +33,7 @@ pub(crate) fn tidy() -> Result {
     }
     frozen_abi(&mut complaints);
     licences(&mut complaints);
+    messages::are_current(&mut complaints);
     if complaints.is_empty() {
         println!("tidy: {} files, nothing to complain about", sources.len());
         return Ok(());
@@ -40,7 +41,7 @@ pub(crate) fn tidy() -> Result {
     Err(format!("{} complaint(s):\n  {}", complaints.len(), complaints.join("\n  ")))
 }
 
-fn sources() -> Result<Vec<Source>> {
+pub(crate) fn sources() -> Result<Vec<Source>> {
     let mut found = Vec::new();
     for directory in ["connector-api", "connectors", "host", "tests", "xtask"] {
         walk(&root().join(directory), &mut found)?;

@@ -137,7 +137,7 @@ fn show(home: &Home, name: &str, field: Option<&str>, printing: &Printing) -> Re
     whole["output"] = manifest.standalone(&action.output);
     printing.print(query.as_ref(), &whole, &[name.to_owned()], || {
         if field.is_some() {
-            return output::data(described.trim_start_matches('\n'));
+            return output::lines(described.trim_start_matches('\n'));
         }
         let effect = match action.effect {
             Effect::Reads => "reads; changes nothing",
@@ -156,7 +156,7 @@ fn show(home: &Home, name: &str, field: Option<&str>, printing: &Printing) -> Re
             ("docs", action.docs.clone().unwrap_or_default()),
         ];
         output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
-        output::data(&described);
+        output::lines(&described);
         output::say(&format!("to fill it: jackfield action form {name}"));
         output::say(&format!("to run it:  jackfield action invoke {name} --set FIELD=VALUE"));
     })

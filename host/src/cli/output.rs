@@ -101,6 +101,12 @@ pub(crate) fn data(text: &str) {
     }
 }
 
+/// Prints lines that hold words of a connector.
+pub(crate) fn lines(text: &str) {
+    let lines: Vec<String> = text.lines().map(one_line).collect();
+    data(&lines.join("\n"));
+}
+
 /// Prints a line of talk.
 pub(crate) fn say(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
@@ -123,7 +129,7 @@ pub(crate) fn warn(text: &str, hint: Option<&str>) {
 pub(crate) fn rows(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) {
     let rows: Vec<Vec<String>> = rows.collect();
     if rows.is_empty() {
-        return say("nothing there");
+        return say("none");
     }
     let text = table(headers, rows);
     // The first line is the head.

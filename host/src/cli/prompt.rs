@@ -9,7 +9,7 @@ use jackfield::{
     system,
 };
 
-use super::output::say;
+use super::output::{one_line, say};
 
 /// How many answers are seen at once.
 const PAGE: usize = 12;
@@ -33,8 +33,15 @@ fn look() -> RenderConfig<'static> {
     }
 }
 
+/// What is to be chosen from, as a terminal may show it: some of it is a connector's.
+fn shown(options: &[String]) -> Vec<String> {
+    options.iter().map(|option| one_line(option)).collect()
+}
+
 impl Prompter for Terminal {
     fn line(&mut self, line: &Line) -> Result<String, Away> {
+        let (message, help, placeholder) =
+            (one_line(&line.message), one_line(&line.help), one_line(&line.placeholder));
         let valid = line.valid.clone();
         let validator = move |text: &str| -> Result<Validation, CustomUserError> {
             Ok(match valid(text) {
@@ -43,24 +50,24 @@ impl Prompter for Terminal {
             })
         };
         if line.secret {
-            let mut password = Password::new(&line.message)
+            let mut password = Password::new(&message)
                 .with_display_mode(PasswordDisplayMode::Masked)
                 .without_confirmation()
                 .with_render_config(look())
                 .with_validator(validator);
-            if !line.help.is_empty() {
-                password = password.with_help_message(&line.help);
+            if !help.is_empty() {
+                password = password.with_help_message(&help);
             }
             return answered(password.prompt());
         }
-        let mut text = Text::new(&line.message)
+        let mut text = Text::new(&message)
             .with_initial_value(&line.initial)
-            .with_placeholder(&line.placeholder)
+            .with_placeholder(&placeholder)
             .with_page_size(PAGE)
             .with_render_config(look())
             .with_validator(validator);
-        if !line.help.is_empty() {
-            text = text.with_help_message(&line.help);
+        if !help.is_empty() {
+            text = text.with_help_message(&help);
         }
         if !line.suggestions.is_empty() {
             text = text.with_autocomplete(Suggest(line.suggestions));
@@ -69,30 +76,32 @@ impl Prompter for Terminal {
     }
 
     fn choose(&mut self, choose: &Choose) -> Result<usize, Away> {
-        let mut select = Select::new(&choose.message, choose.options.clone())
+        let (message, help) = (one_line(&choose.message), one_line(&choose.help));
+        let mut select = Select::new(&message, shown(&choose.options))
             .with_starting_cursor(choose.at)
             .with_page_size(PAGE)
             .with_render_config(look());
-        if !choose.help.is_empty() {
-            select = select.with_help_message(&choose.help);
+        if !help.is_empty() {
+            select = select.with_help_message(&help);
         }
         answered(select.raw_prompt()).map(|option| option.index)
     }
 
     fn tick(&mut self, choose: &Choose, ticked: &[usize]) -> Result<Vec<usize>, Away> {
-        let mut select = MultiSelect::new(&choose.message, choose.options.clone())
+        let (message, help) = (one_line(&choose.message), one_line(&choose.help));
+        let mut select = MultiSelect::new(&message, shown(&choose.options))
             .with_default(ticked)
             .with_page_size(PAGE)
             .with_render_config(look());
-        if !choose.help.is_empty() {
-            select = select.with_help_message(&choose.help);
+        if !help.is_empty() {
+            select = select.with_help_message(&help);
         }
         let options: Vec<ListOption<String>> = answered(select.raw_prompt())?;
         Ok(options.into_iter().map(|option| option.index).collect())
     }
 
     fn say(&mut self, text: &str) {
-        say(text);
+        text.lines().for_each(|line| say(&one_line(line)));
     }
 
     fn read(&mut self, path: &str) -> Result<Vec<u8>, String> {

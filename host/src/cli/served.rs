@@ -88,6 +88,7 @@ impl Served {
             .method(method)
             .uri(path)
             .header(header::HOST, "jackfield")
+            .header(header::USER_AGENT, server::COMMANDS)
             .header(header::ACCEPT, accept)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))

@@ -218,6 +218,8 @@ async fn invoke(
             Error::new(ErrorKind::Unavailable, "this Jackfield is about to end").hint("run it again"),
         ));
     }
+    let is_command = headers.get(header::USER_AGENT).is_some_and(|agent| agent == super::COMMANDS);
+    let source = if is_command { Source::Cli } else { Source::Api };
     let under_way = Arc::new(UnderWay::begin(&state));
     let stop = under_way.stop.clone();
     let guard = StopOnDrop(stop.clone());
@@ -227,7 +229,7 @@ async fn invoke(
         // In a task of its own: when somebody goes away, it is stopped and recorded, not dropped.
         let done = tokio::spawn(async move {
             let watch = Arc::new(move |happening: Happening| seen.happens(&happening));
-            let output = api::invoke(&state.host, request, Source::Api, watch, stop.notified()).await;
+            let output = api::invoke(&state.host, request, source, watch, stop.notified()).await;
             drop(under_way);
             output
         });
@@ -242,7 +244,7 @@ async fn invoke(
             seen.happens(&happening);
             let _ = told.send(line(&Line::Happens(happening)));
         });
-        let output = api::invoke(&state.host, request, Source::Cli, watch, stop.notified()).await;
+        let output = api::invoke(&state.host, request, source, watch, stop.notified()).await;
         drop(under_way);
         let _ = lines.send(match output {
             Ok(done) => line(&Line::Done(done)),

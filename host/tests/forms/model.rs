@@ -46,7 +46,7 @@ fn schema_of<T: schemars::JsonSchema>() -> Value {
 fn is_current(name: &str, schema: &Value) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../manifests").join(name);
     let text = serde_json::to_string_pretty(schema).unwrap() + "\n";
-    if std::env::var_os("JACKFIELD_UPDATE").is_some() {
+    if std::env::var_os("JACKFIELD_UPDATE").is_some_and(|value| value == "1") {
         fs::write(&path, &text).unwrap();
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();

@@ -1,6 +1,11 @@
 //! `jackfield action form`
 
-use std::{fs, io, os::unix::fs::OpenOptionsExt, path::PathBuf, rc::Rc};
+use std::{
+    fs, io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::PathBuf,
+    rc::Rc,
+};
 
 use clap::Args;
 use connector_protocol::validate::Validator;
@@ -62,7 +67,7 @@ impl Fill {
             }
             Some(Format::Table) => {
                 let text = forms::describe(&form, None, output::text_width()).unwrap_or_default();
-                return Ok(output::data(text.trim_start_matches('\n')));
+                return Ok(output::lines(text.trim_start_matches('\n')));
             }
             None => {}
         }
@@ -142,7 +147,12 @@ pub(crate) fn ask_for(name: &str, form: &forms::Form, schema: &Value, given: Val
 fn write(path: &PathBuf, text: &str) -> Result<()> {
     let mut options = fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-    file.and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes())).map_err(|error| {
+    let written = file.and_then(|mut file| {
+        // Also where there was one that others could read.
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        io::Write::write_all(&mut file, text.as_bytes())
+    });
+    written.map_err(|error| {
         let text = format!("cannot write {}: {}", path.display(), system::words(&error));
         Error::new(ErrorKind::Usage, text)
     })

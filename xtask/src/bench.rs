@@ -1,0 +1,404 @@
+//! `cargo xtask bench`: what Jackfield costs, each number beside a baseline of the same run, or beside its target.
+//!
+//! It measures and says; it fails only if it cannot measure. Which numbers are wanted is decided here, in one table.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{
+    Result,
+    run::{cargo, target},
+};
+
+/// How often a command is started.
+const STARTS: usize = 31;
+
+/// How many libraries there are where connectors are listed.
+const LIBRARIES: usize = 100;
+
+/// What is wanted.
+struct Target {
+    /// At most (or, with `at_least`, at least) so much.
+    most: f64,
+    at_least: bool,
+    unit: &'static str,
+}
+
+const WARM: Target = Target { most: 60.0, at_least: false, unit: "µs more" };
+const THROUGHPUT: Target = Target { most: 75.0, at_least: true, unit: "%" };
+const COLD: Target = Target { most: 1.5, at_least: false, unit: "times" };
+const LIST: Target = Target { most: 20.0, at_least: false, unit: "ms" };
+const COLD_WORKER: Target = Target { most: 10.0, at_least: false, unit: "ms" };
+const HOST_MEMORY: Target = Target { most: 20.0, at_least: false, unit: "MiB" };
+const WORKER_MEMORY: Target = Target { most: 2.0, at_least: false, unit: "MiB" };
+
+impl Target {
+    fn says(&self, what: &str, value: f64) {
+        let met = if self.at_least { value >= self.most } else { value <= self.most };
+        let (bound, verdict) =
+            (if self.at_least { "at least" } else { "at most" }, if met { "met" } else { "MISSED" });
+        println!("{verdict:<8}{what}: {value:.1} {} (wanted: {bound} {})", self.unit, self.most);
+    }
+}
+
+fn detail(text: &str) {
+    println!("        {text}");
+}
+
+pub(crate) fn bench() -> Result {
+    let warm = build()?;
+    let built = target().join("release");
+    let place = target().join("bench");
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    println!("\n{cores} cores; medians, in turns with their baselines\n");
+    running(&warm, &built)?;
+    starting(&warm, &built, &place)?;
+    listing(&built, &place)?;
+    resident(&warm, &built, &place)
+}
+
+/// Builds what is measured, as it is installed, and gives the benchmark that measures from within.
+fn build() -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args([
+        "build",
+        "--release",
+        "--locked",
+        "--bench=warm",
+        "--lib",
+        "--bins",
+        "--message-format=json",
+    ]);
+    for package in ["jackfield", "connector-zoom", "connector-sensors"] {
+        command.args(["--package", package]);
+    }
+    let output =
+        command.stderr(Stdio::inherit()).output().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !output.status.success() {
+        return Err("what is to be measured was not built".to_owned());
+    }
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|message| message["target"]["name"] == "warm" && message["executable"].is_string())
+        .and_then(|message| message["executable"].as_str().map(PathBuf::from))
+        .ok_or_else(|| "the benchmark was not built".to_owned())
+}
+
+/// What a call costs while a host runs.
+fn running(warm: &Path, built: &Path) -> Result {
+    let output = Command::new(warm)
+        .arg(built.join("libzoom.so"))
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot run the benchmark: {error}"))?;
+    let measured: Value = serde_json::from_slice(&output.stdout)
+        .map_err(|error| format!("the benchmark has not measured anything: {error}"))?;
+    let number = |name: &str| measured[name].as_f64().unwrap_or(f64::NAN);
+    let (plain, host, hops) = (number("plain_us"), number("host_us"), number("hops_us"));
+    WARM.says("a warm action through the host", host - plain);
+    detail(&format!("{plain:.0} µs by plain reqwest, {host:.0} µs through the host"));
+    detail(&format!(
+        "{hops:.0} µs is what this machine takes for two round trips to another process, with nothing done there"
+    ));
+    let (plain, host) = (number("plain_rate"), number("host_rate"));
+    THROUGHPUT.says("throughput with 32 callers, of plain reqwest's", 100.0 * host / plain);
+    detail(&format!(
+        "{plain:.0} calls a second by plain reqwest, {host:.0} through the host, at a provider that answers at once"
+    ));
+    #[expect(clippy::cast_precision_loss, reason = "there are few cores")]
+    let cores = thread::available_parallelism().map_or(1.0, |cores| usize::from(cores) as f64);
+    detail(&format!(
+        "with all cores busy, that is {:.0} µs of a core for a call, and {:.0} µs for a plain one",
+        1e6 * cores / host,
+        1e6 * cores / plain
+    ));
+    COLD_WORKER.says("the first call to a cold worker", number("cold_worker_us") / 1000.0);
+    Ok(())
+}
+
+/// A home with the Zoom connector, whose requests go to this address.
+fn home(place: &Path, built: &Path, name: &str, address: &str) -> Result<PathBuf> {
+    let home = place.join(name);
+    let token = place.join("token");
+    fs::write(&token, "benchmark").map_err(|error| error.to_string())?;
+    quietly(Command::new(built.join("jackfield")).arg("init").arg(&home))?;
+    quietly(
+        jackfield(built, &home)
+            .args(["connector", "add"])
+            .arg(built.join("libzoom.so"))
+            .args(["--endpoint", &format!("api=http://{address}/v2"), "--token-file"])
+            .arg(&token),
+    )?;
+    Ok(home)
+}
+
+fn jackfield(built: &Path, home: &Path) -> Command {
+    let mut command = Command::new(built.join("jackfield"));
+    command.env("JACKFIELD_HOME", home);
+    command
+}
+
+/// A command that answers within a moment, or else says why not.
+fn quietly(command: &mut Command) -> Result<String> {
+    let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    if output.status.success() {
+        // What is told goes to standard error.
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    } else {
+        Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+}
+
+const READ: [&str; 6] =
+    ["action", "invoke", "zoom.get_meeting", "--set", "meeting_id=85746065432", "--output=json"];
+
+/// What a command costs that is started for one read.
+fn starting(warm: &Path, built: &Path, place: &Path) -> Result {
+    let provider = Background::provider(warm)?;
+    let home = home(place, built, "home", &provider.says)?;
+    let (mut curl, mut ours) = (Vec::new(), Vec::new());
+    let mut stages: Vec<(String, Vec<f64>)> = Vec::new();
+    for turn in 0..=STARTS {
+        let begun = Instant::now();
+        quietly(
+            Command::new("curl")
+                .args(["--silent", "--fail", "--header", "authorization: Bearer benchmark"])
+                .arg(format!("http://{}/v2/meetings/85746065432", provider.says)),
+        )?;
+        let first = begun.elapsed();
+        let begun = Instant::now();
+        let told = quietly(jackfield(built, &home).args(READ).arg("--timings"))?;
+        let second = begun.elapsed();
+        // The first turn finds nothing in any cache.
+        if turn == 0 {
+            continue;
+        }
+        curl.push(ms(first));
+        ours.push(ms(second));
+        for line in told.lines() {
+            let mut words = line.split_whitespace();
+            let (Some(stage), Some(Ok(took)), Some("ms")) =
+                (words.next(), words.next().map(str::parse), words.next())
+            else {
+                continue;
+            };
+            match stages.iter_mut().find(|(known, _)| known == stage) {
+                Some((_, times)) => times.push(took),
+                None => stages.push((stage.to_owned(), vec![took])),
+            }
+        }
+    }
+    let (curl, ours) = (median(curl), median(ours));
+    COLD.says("a read by a command that is started for it, beside curl", ours / curl);
+    detail(&format!("{curl:.1} ms by curl, {ours:.1} ms by jackfield"));
+    let stages: Vec<(String, f64)> = stages.into_iter().map(|(name, times)| (name, median(times))).collect();
+    let told: f64 = stages.iter().map(|(_, took)| took).sum();
+    let list: Vec<String> = stages.iter().map(|(name, took)| format!("{name} {took:.1}")).collect();
+    detail(&format!("stages, in ms: {}; begin and end of the process {:.1}", list.join(", "), ours - told));
+    Ok(())
+}
+
+/// What it costs to see what is there.
+fn listing(built: &Path, place: &Path) -> Result {
+    let home = place.join("many");
+    quietly(Command::new(built.join("jackfield")).arg("init").arg(&home))?;
+    let library = fs::read(built.join("libsensors.so")).map_err(|error| format!("libsensors.so: {error}"))?;
+    for index in 0..LIBRARIES {
+        // Each under an id of its own. Nobody loads them, so it does not matter what else is called like that.
+        let name = format!("sens{index:03}");
+        let path = home.join(format!("plugins/lib{name}.so"));
+        fs::write(&path, replaced(&library, b"sensors", name.as_bytes()))
+            .map_err(|error| error.to_string())?;
+    }
+    let list = || {
+        let mut command = jackfield(built, &home);
+        command.args(["connector", "list", "--output=name"]);
+        command
+    };
+    let output = list().output().map_err(|error| error.to_string())?;
+    let listed = String::from_utf8_lossy(&output.stdout).lines().count();
+    if listed != LIBRARIES {
+        return Err(format!("{listed} connectors are listed: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    let times = (0..STARTS).map(|_| {
+        let begun = Instant::now();
+        quietly(&mut list())?;
+        Ok(ms(begun.elapsed()))
+    });
+    LIST.says(
+        &format!("connector list with {LIBRARIES} libraries"),
+        median(times.collect::<Result<Vec<f64>>>()?),
+    );
+    // The dynamic loader writes down every file that it maps, of the process itself.
+    let log = place.join("loaded");
+    quietly(list().env("LD_DEBUG", "files").env("LD_DEBUG_OUTPUT", &log))?;
+    let mut loaded = 0;
+    for entry in fs::read_dir(place).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("loaded.") {
+            let text = fs::read_to_string(entry.path()).unwrap_or_default();
+            loaded += text.lines().filter(|line| line.contains("libsens") || line.contains("memfd")).count();
+        }
+    }
+    detail(&format!("{loaded} of them loaded, as the dynamic loader tells"));
+    Ok(())
+}
+
+/// What a host that waits holds in memory, and a worker that waits.
+fn resident(warm: &Path, built: &Path, place: &Path) -> Result {
+    let provider = Background::provider(warm)?;
+    let home = home(place, built, "served", &provider.says)?;
+    let mut command = jackfield(built, &home);
+    command.arg("serve").stderr(Stdio::null()).stdout(Stdio::null());
+    let serve =
+        Background { process: command.spawn().map_err(|error| error.to_string())?, says: String::new() };
+    // A command finds the server as soon as its socket is there.
+    let begun = Instant::now();
+    while children(serve.process.id()).is_empty() {
+        if begun.elapsed() > Duration::from_secs(10) {
+            return Err("the server does not take commands".to_owned());
+        }
+        quietly(jackfield(built, &home).args(READ))?;
+        thread::sleep(Duration::from_millis(50));
+    }
+    quietly(jackfield(built, &home).args(READ))?;
+    thread::sleep(Duration::from_millis(500));
+    let host = serve.process.id();
+    let workers = children(host);
+    let [worker] = workers[..] else {
+        return Err(format!("the server has {} workers, and not one", workers.len()));
+    };
+    let memory = Memory::of(host)?;
+    HOST_MEMORY.says("the idle host, resident", memory.resident);
+    detail(&memory.told());
+    let memory = Memory::of(worker)?;
+    WORKER_MEMORY.says("an idle worker, private", memory.private);
+    detail(&memory.told());
+    Ok(())
+}
+
+/// The memory of a process, in MiB.
+struct Memory {
+    resident: f64,
+    private: f64,
+    /// Private memory by what it is for.
+    kinds: Vec<(&'static str, f64)>,
+}
+
+impl Memory {
+    fn of(pid: u32) -> Result<Self> {
+        let text =
+            fs::read_to_string(format!("/proc/{pid}/smaps")).map_err(|error| format!("smaps: {error}"))?;
+        let mut memory = Self { resident: 0.0, private: 0.0, kinds: Vec::new() };
+        let mut kind = "";
+        for line in text.lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words[..] {
+                [range, flags, _, _, _, ref name @ ..] if range.contains('-') => {
+                    kind = match name {
+                        [] => "anonymous",
+                        ["[heap]"] => "heap",
+                        ["[stack]"] => "stack",
+                        [first, ..] if first.starts_with('[') => "kernel",
+                        _ if flags.contains('w') => "data of programs and libraries",
+                        _ => "relocations of programs and libraries",
+                    };
+                }
+                ["Rss:", kib, "kB"] => memory.resident += mib(kib),
+                ["Private_Clean:" | "Private_Dirty:", kib, "kB"] => {
+                    // The code of a library that one process alone uses counts as private, and is the file's.
+                    memory.private += mib(kib);
+                    match memory.kinds.iter_mut().find(|(known, _)| *known == kind) {
+                        Some((_, sum)) => *sum += mib(kib),
+                        None => memory.kinds.push((kind, mib(kib))),
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(memory)
+    }
+
+    fn told(&self) -> String {
+        let mut kinds = self.kinds.clone();
+        kinds.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let list: Vec<String> = kinds
+            .iter()
+            .filter(|(_, size)| *size >= 0.05)
+            .map(|(kind, size)| format!("{kind} {size:.1}"))
+            .collect();
+        format!("{:.1} MiB resident, {:.1} of them private: {}", self.resident, self.private, list.join(", "))
+    }
+}
+
+fn mib(kib: &str) -> f64 {
+    kib.parse::<f64>().unwrap_or(0.0) / 1024.0
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    tasks
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|text| text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<u32>>())
+        .collect()
+}
+
+/// Something that runs until it is dropped, and what it said first.
+struct Background {
+    process: Child,
+    says: String,
+}
+
+impl Background {
+    /// The provider of the benchmark, which has one answer.
+    fn provider(warm: &Path) -> Result<Self> {
+        let mut process = Command::new(warm)
+            .arg("bench-provider")
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("cannot start the provider: {error}"))?;
+        let mut line = String::new();
+        if let Some(stdout) = process.stdout.take() {
+            let _ = BufReader::new(stdout).read_line(&mut line);
+        }
+        Ok(Self { process, says: line.trim().to_owned() })
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Bytes with one word in the place of another of the same length.
+fn replaced(bytes: &[u8], word: &[u8], with: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let mut at = 0;
+    while let Some(found) = bytes[at..].windows(word.len()).position(|window| window == word) {
+        at += found;
+        bytes[at..at + with.len()].copy_from_slice(with);
+        at += with.len();
+    }
+    bytes
+}
+
+fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
