@@ -58,7 +58,7 @@ fn main() -> ExitCode {
     }
     let library = PathBuf::from(first);
     assert!(library.is_file(), "which library? run it with `cargo xtask bench`");
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     // In a task, as what a server does.
     let measured = runtime.block_on(async { tokio::spawn(measure(library)).await }).unwrap();
     println!("{measured}");

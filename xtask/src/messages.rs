@@ -122,7 +122,9 @@ fn is_said(line: &str) -> bool {
         "CREATE ",
         "PRAGMA ",
         "VALUES ",
-        "INTEGER", " NOT NULL", "-- ",
+        "INTEGER",
+        " NOT NULL",
+        "-- ",
         " AND id",
         " ON CONFLICT",
     ];

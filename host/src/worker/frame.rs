@@ -6,7 +6,8 @@
 /// How many bytes one frame carries at most, so that no message keeps the socket to itself.
 pub(crate) const MAX_PAYLOAD: usize = 64 * 1024;
 
-const HEADER: usize = 16;
+/// How many bytes there are before them.
+pub(crate) const HEADER: usize = 16;
 
 /// What a frame belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

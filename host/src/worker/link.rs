@@ -2,15 +2,19 @@
 //!
 //! Messages share the socket fairly: each in turn sends one chunk, and none sends more than the other side has made room
 //! for, so that a large body delays nobody. The order of messages is kept only where they fit into one frame.
+//!
+//! What fits into one frame, while nothing is before it, is written by whoever sends it: to wake a task for that costs more
+//! than the writing.
 
 use std::{
     collections::{HashMap, VecDeque},
     io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use connector_abi::message::MAX_LEN;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncReadExt,
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -42,11 +46,16 @@ pub(crate) struct Incoming {
 
 /// The sending side: cheap to clone, never waits.
 #[derive(Debug, Clone)]
-pub(crate) struct Sender(mpsc::UnboundedSender<Order>);
+pub(crate) struct Sender {
+    orders: mpsc::UnboundedSender<Order>,
+    exit: Arc<Exit>,
+}
 
 #[derive(Debug)]
 enum Order {
     Send(Kind, u64, Vec<u8>),
+    /// The rest of a frame that has been begun.
+    Rest(Vec<u8>),
     /// The other side has made room.
     Room(Kind, u64, usize),
     /// We have made room.
@@ -55,16 +64,59 @@ enum Order {
     Drop(Kind, u64),
 }
 
+/// Where bytes leave.
+#[derive(Debug)]
+struct Exit {
+    socket: OwnedWriteHalf,
+    /// How many orders the transmitting task has not carried out yet. While there are any, everything goes through it.
+    orders: Mutex<usize>,
+}
+
+impl Exit {
+    fn orders(&self) -> MutexGuard<'_, usize> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            self.socket.writable().await?;
+            match self.socket.try_write(bytes) {
+                Ok(len) => bytes = &bytes[len..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Sender {
     /// Sends a message. If the other side is gone, nothing happens: its end is noticed by whoever reads.
     pub(crate) fn send(&self, kind: Kind, id: u64, bytes: Vec<u8>) {
-        let _ = self.0.send(Order::Send(kind, id, bytes));
+        let mut orders = self.exit.orders();
+        if *orders > 0 || bytes.len() > MAX_PAYLOAD {
+            return self.order(&mut orders, Order::Send(kind, id, bytes));
+        }
+        let mut frame = Vec::with_capacity(frame::HEADER + bytes.len());
+        frame::write(&mut frame, kind, Then::Whole, id, &bytes);
+        match self.exit.socket.try_write(&frame) {
+            Ok(len) if len == frame.len() => {}
+            Ok(len) => self.order(&mut orders, Order::Rest(frame.split_off(len))),
+            // There is no room, or nobody there any more, which the transmitting task finds out.
+            Err(_) => self.order(&mut orders, Order::Rest(frame)),
+        }
     }
 
     /// Stops sending a message that nobody wants any more. What has been sent of it is ended, so that the other side can
     /// forget it.
     pub(crate) fn stop(&self, kind: Kind, id: u64) {
-        let _ = self.0.send(Order::Drop(kind, id));
+        self.order(&mut self.exit.orders(), Order::Drop(kind, id));
+    }
+
+    fn order(&self, orders: &mut usize, order: Order) {
+        if self.orders.send(order).is_ok() {
+            *orders += 1;
+        }
     }
 }
 
@@ -73,16 +125,18 @@ impl Sender {
 pub(crate) fn link(socket: UnixStream) -> (Sender, Receiver, impl Future<Output = io::Result<()>>) {
     let (read, write) = socket.into_split();
     let (orders, queue) = mpsc::unbounded_channel();
-    let sender = Sender(orders);
+    let exit = Arc::new(Exit { socket: write, orders: Mutex::new(0) });
+    let sender = Sender { orders, exit: exit.clone() };
     let receiver = Receiver {
         socket: read,
         buffer: Vec::new(),
         used: 0,
         partial: HashMap::new(),
         kept: 0,
-        orders: sender.0.downgrade(),
+        orders: sender.orders.downgrade(),
+        exit: Arc::downgrade(&exit),
     };
-    (sender, receiver, transmit(write, queue))
+    (sender, receiver, transmit(exit, queue))
 }
 
 /// A message on its way out.
@@ -94,23 +148,30 @@ struct Outgoing {
     room: usize,
 }
 
-async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver<Order>) -> io::Result<()> {
+async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) -> io::Result<()> {
     let mut waiting: VecDeque<Outgoing> = VecDeque::new();
-    let mut out = Vec::with_capacity(2 * MAX_PAYLOAD);
+    let mut out = Vec::new();
+    // Orders that have been taken and not been carried out.
+    let mut taken = 0;
     loop {
         // With nothing that may be sent, wait for an order; otherwise only take those that are there.
         let idle = !waiting.iter().any(|message| message.room > 0);
         let first = if idle {
+            // What waits for room does not keep others from writing.
+            *exit.orders() -= std::mem::take(&mut taken);
             match queue.recv().await {
                 Some(order) => Some(order),
-                None => return socket.shutdown().await,
+                // With the last one who could write, the socket is closed for writing.
+                None => return Ok(()),
             }
         } else {
             None
         };
         for order in first.into_iter().chain(std::iter::from_fn(|| queue.try_recv().ok())) {
+            taken += 1;
             match order {
-                // The common case: it fits into one frame and nothing is before it.
+                Order::Rest(bytes) => out.extend_from_slice(&bytes),
+                // It fits into one frame.
                 Order::Send(kind, id, bytes) if bytes.len() <= MAX_PAYLOAD => {
                     frame::write(&mut out, kind, Then::Whole, id, &bytes)
                 }
@@ -158,7 +219,7 @@ async fn transmit(mut socket: OwnedWriteHalf, mut queue: mpsc::UnboundedReceiver
                 waiting.push_back(message);
             }
         }
-        socket.write_all(&out).await?;
+        exit.write_all(&out).await?;
         out.clear();
     }
 }
@@ -174,6 +235,7 @@ pub(crate) struct Receiver {
     kept: usize,
     /// Weak, so that a receiver that waits does not keep the sending side open.
     orders: mpsc::WeakUnboundedSender<Order>,
+    exit: Weak<Exit>,
 }
 
 /// Why nothing more arrives.
@@ -217,8 +279,9 @@ impl Receiver {
                                 self.kept -= message.as_ref().map_or(0, Vec::len);
                                 message
                             } else {
-                                if let Some(orders) = self.orders.upgrade() {
-                                    let _ = orders.send(Order::Taken(key.0, key.1, frame.payload.len()));
+                                if let Some(sender) = self.sender() {
+                                    let taken = Order::Taken(key.0, key.1, frame.payload.len());
+                                    sender.order(&mut sender.exit.orders(), taken);
                                 }
                                 None
                             }
@@ -257,10 +320,14 @@ impl Receiver {
         .ok_or(Gone::Violation("a credit for nothing"))?;
         let room = u32::from_le_bytes([a, b, c, d]) as usize;
         // Never more than was sent, or a lying side could make us send everything at once; which only costs itself.
-        if let Some(orders) = self.orders.upgrade() {
-            let _ = orders.send(Order::Room(kind, id, room.min(WINDOW)));
+        if let Some(sender) = self.sender() {
+            sender.order(&mut sender.exit.orders(), Order::Room(kind, id, room.min(WINDOW)));
         }
         Ok(())
+    }
+
+    fn sender(&self) -> Option<Sender> {
+        Some(Sender { orders: self.orders.upgrade()?, exit: self.exit.upgrade()? })
     }
 
     async fn fill(&mut self) -> Result<(), Gone> {
@@ -277,6 +344,8 @@ impl Receiver {
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use tokio::io::AsyncWriteExt;
 
     use super::*;
 
@@ -370,5 +439,43 @@ mod tests {
         frame::write(&mut chunk, Kind::Ask, Then::More, 1, &[]);
         b.write_all(&chunk).await.unwrap();
         assert!(matches!(receiver.next().await, Err(Gone::Violation("a chunk of nothing"))));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whatever_many_send_at_once_arrives_whole_and_in_the_order_of_each() {
+        let ((sender, mut ours), (_other, mut receiver)) = pair();
+        tokio::spawn(async move { while ours.next().await.is_ok() {} });
+        let senders: Vec<_> = (0..4_u64)
+            .map(|who| {
+                let sender = sender.clone();
+                tokio::spawn(async move {
+                    for number in 0..500_u64 {
+                        // Some fit into the socket at once, some do not, some are more than one frame.
+                        let len =
+                            [8, 4000, MAX_PAYLOAD, MAX_PAYLOAD + 1][(number as usize + who as usize) % 4];
+                        let mut bytes = vec![who as u8; len];
+                        bytes[..8].copy_from_slice(&number.to_le_bytes());
+                        sender.send(Kind::Call, who * 1000 + number, bytes);
+                        if number % 50 == 0 {
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                })
+            })
+            .collect();
+        let mut last = [None; 4];
+        for _ in 0..2000 {
+            let Incoming { id, bytes, .. } = receiver.next().await.unwrap();
+            let (who, number) = (id / 1000, id % 1000);
+            assert_eq!(bytes[..8], number.to_le_bytes());
+            assert!(bytes[8..].iter().all(|byte| u64::from(*byte) == who));
+            if bytes.len() <= MAX_PAYLOAD {
+                assert!(last[who as usize] < Some(number), "{who}: {number} after {:?}", last[who as usize]);
+                last[who as usize] = Some(number);
+            }
+        }
+        for task in senders {
+            task.await.unwrap();
+        }
     }
 }
