@@ -57,12 +57,17 @@ type IdentifyFn = Box<dyn Fn(Ctx) -> Boxed<Identity> + Send + Sync>;
 /// ```
 pub struct Connector {
     declared: Manifest,
-    schemas: Schemas,
+    /// What there is to add once somebody wants the manifest. A worker that runs an action does not, and deriving schemas is
+    /// the greater part of making a connector.
+    declare: Vec<Declare>,
     identify: Option<IdentifyFn>,
     explain: fn(&Refusal) -> Error,
     actions: Vec<ActionEntry>,
     triggers: Vec<Box<dyn ErasedTrigger>>,
 }
+
+/// Adds something to the manifest, with the schemas of its types.
+type Declare = Box<dyn Fn(&mut Schemas, &mut Manifest) + Send + Sync>;
 
 struct ActionEntry {
     operation: Operation,
@@ -97,7 +102,7 @@ impl Connector {
         };
         Self {
             declared,
-            schemas: Schemas::default(),
+            declare: Vec::new(),
             identify: None,
             explain: Refusal::default_error,
             actions: Vec::new(),
@@ -167,9 +172,12 @@ impl Connector {
     /// Adds a way to authorise a connection, with what it asks of whoever connects. Secrets are marked
     /// `#[schemars(extend("x-secret" = true))]`.
     #[must_use]
-    pub fn auth_with<P: JsonSchema>(mut self, mut auth: Auth) -> Self {
-        auth.parameters = self.schemas.input::<P>().schema;
+    pub fn auth_with<P: JsonSchema>(mut self, auth: Auth) -> Self {
+        let index = self.declared.auth.len();
         self.declared.auth.push(auth);
+        self.declare.push(Box::new(move |schemas, manifest| {
+            manifest.auth[index].parameters = schemas.input::<P>().schema;
+        }));
         self
     }
 
@@ -272,28 +280,29 @@ impl Connector {
     /// Adds an action.
     #[must_use]
     pub fn action<A: Action>(mut self) -> Self {
-        let input = self.schemas.input::<A::Input>();
-        let output = self.schemas.output::<A::Output>();
-        let paging = A::paging();
         let operation = Operation {
             name: A::NAME,
             effect: A::EFFECT,
             scopes: A::SCOPES,
             rate: A::RATE,
-            paging: paging.as_ref().map(|paging| paging.style.clone()),
+            paging: A::paging().map(|paging| paging.style),
         };
-        self.declared.actions.push(manifest::Action {
-            name: A::NAME.to_owned(),
-            title: A::TITLE.to_owned(),
-            description: input.description,
-            docs: A::DOCS.map(str::to_owned),
-            effect: A::EFFECT,
-            scopes: declare_scopes(A::SCOPES),
-            rate: A::RATE.map(str::to_owned),
-            paging,
-            input: input.schema,
-            output: output.schema,
-        });
+        self.declare.push(Box::new(|schemas, manifest| {
+            let input = schemas.input::<A::Input>();
+            let output = schemas.output::<A::Output>();
+            manifest.actions.push(manifest::Action {
+                name: A::NAME.to_owned(),
+                title: A::TITLE.to_owned(),
+                description: input.description,
+                docs: A::DOCS.map(str::to_owned),
+                effect: A::EFFECT,
+                scopes: declare_scopes(A::SCOPES),
+                rate: A::RATE.map(str::to_owned),
+                paging: A::paging(),
+                input: input.schema,
+                output: output.schema,
+            });
+        }));
         let run: RunFn = Box::new(|ctx, input| {
             Box::pin(async move {
                 let input: A::Input = decode::read(input.get().as_bytes()).map_err(|misfit| {
@@ -310,19 +319,21 @@ impl Connector {
     /// Adds a trigger.
     #[must_use]
     pub fn trigger<T: Trigger>(mut self) -> Self {
-        let parameters = self.schemas.input::<T::Params>();
-        let event = self.schemas.output::<T::Event>();
-        self.declared.triggers.push(manifest::Trigger {
-            name: T::NAME.to_owned(),
-            title: T::TITLE.to_owned(),
-            description: event.description,
-            docs: T::DOCS.map(str::to_owned),
-            source: T::SOURCE.declare(),
-            scopes: declare_scopes(T::SCOPES),
-            parameters: parameters.schema,
-            event: event.schema,
-            sample: T::sample(),
-        });
+        self.declare.push(Box::new(|schemas, manifest| {
+            let parameters = schemas.input::<T::Params>();
+            let event = schemas.output::<T::Event>();
+            manifest.triggers.push(manifest::Trigger {
+                name: T::NAME.to_owned(),
+                title: T::TITLE.to_owned(),
+                description: event.description,
+                docs: T::DOCS.map(str::to_owned),
+                source: T::SOURCE.declare(),
+                scopes: declare_scopes(T::SCOPES),
+                parameters: parameters.schema,
+                event: event.schema,
+                sample: T::sample(),
+            });
+        }));
         self.triggers.push(Box::new(Erased::<T>(std::marker::PhantomData)));
         self
     }
@@ -330,15 +341,21 @@ impl Connector {
     /// The manifest of all this.
     #[must_use]
     pub fn manifest(&self) -> Manifest {
-        let mut manifest = self.declared.clone();
-        self.schemas.finish(&mut manifest);
+        let (mut manifest, schemas) = self.derived();
+        schemas.finish(&mut manifest);
         manifest
+    }
+
+    fn derived(&self) -> (Manifest, Schemas) {
+        let (mut manifest, mut schemas) = (self.declared.clone(), Schemas::default());
+        self.declare.iter().for_each(|declare| declare(&mut schemas, &mut manifest));
+        (manifest, schemas)
     }
 
     /// Names that several types share.
     #[cfg(feature = "testing")]
     pub(crate) fn shared_type_names(&self) -> Vec<String> {
-        self.schemas.shared_names()
+        self.derived().1.shared_names()
     }
 
     /// The connector, ready to be called.

@@ -12,7 +12,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
     time::{Duration, Instant},
@@ -24,6 +24,10 @@ use jackfield::{
     host::Host,
     invoke::{Source, nobody},
     worker::child,
+};
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_setaffinity},
 };
 use serde_json::{Value, json};
 
@@ -38,7 +42,7 @@ const CALLS: usize = 3000;
 /// How many callers there are at once where throughput is measured, how long each turn lasts, and how many there are.
 const CALLERS: usize = 32;
 const TURN: Duration = Duration::from_millis(1500);
-const TURNS: usize = 3;
+const TURNS: u32 = 3;
 /// How often a worker is ended, and called again.
 const COLD: usize = 15;
 
@@ -58,7 +62,7 @@ fn main() -> ExitCode {
     }
     let library = PathBuf::from(first);
     assert!(library.is_file(), "which library? run it with `cargo xtask bench`");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     // In a task, as what a server does.
     let measured = runtime.block_on(async { tokio::spawn(measure(library)).await }).unwrap();
     println!("{measured}");
@@ -149,9 +153,12 @@ async fn measure(library: PathBuf) -> Value {
         host_calls.push(host.timed().await);
     }
     let (mut plain_rates, mut host_rates) = (Vec::new(), Vec::new());
+    let mut spent = Spent::default();
     for _ in 0..TURNS {
         plain_rates.push(plain.throughput().await);
+        let before = Spent::so_far(provider.process.id());
         host_rates.push(host.throughput().await);
+        spent.add(&Spent::so_far(provider.process.id()).since(&before));
     }
     let mut cold = Vec::new();
     for _ in 0..COLD {
@@ -163,17 +170,74 @@ async fn measure(library: PathBuf) -> Value {
         "host_us": median(host_calls),
         "plain_rate": middle(plain_rates),
         "host_rate": middle(host_rates),
-        "callers": CALLERS,
+        "seconds": TURN.as_secs_f64() * f64::from(TURNS),
         "cold_worker_us": median(cold),
-        "hops_us": hops(),
+        "hops_us": std::thread::spawn(hops).join().unwrap(),
+        "host_seconds": spent.host,
+        "store_seconds": spent.store,
+        "worker_seconds": spent.worker,
+        "provider_seconds": spent.provider,
     })
 }
 
+/// How much time of a core was spent, in seconds, and by whom.
+#[derive(Default)]
+struct Spent {
+    host: f64,
+    store: f64,
+    worker: f64,
+    provider: f64,
+}
+
+impl Spent {
+    fn so_far(provider: u32) -> Self {
+        let mut spent = Self::default();
+        for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
+            let name = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+            *(if name.trim() == "store" { &mut spent.store } else { &mut spent.host }) += ticks(&task.path());
+        }
+        spent.worker = workers().iter().map(|pid| ticks(&Path::new("/proc").join(pid))).sum();
+        spent.provider = ticks(&Path::new("/proc").join(provider.to_string()));
+        spent
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            host: self.host - before.host,
+            store: self.store - before.store,
+            worker: self.worker - before.worker,
+            provider: self.provider - before.provider,
+        }
+    }
+
+    fn add(&mut self, more: &Self) {
+        self.host += more.host;
+        self.store += more.store;
+        self.worker += more.worker;
+        self.provider += more.provider;
+    }
+}
+
+/// The time that a process or a thread has spent. A tick is a hundredth of a second.
+fn ticks(of: &Path) -> f64 {
+    let stat = fs::read_to_string(of.join("stat")).unwrap_or_default();
+    // Behind the name, which may hold anything.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let field = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    (field(11) + field(12)) / 100.0
+}
+
 /// What the machine takes for what no design with a process of its own can do without: twice to another process and back,
-/// with nothing done there.
+/// with nothing done there, each on a core of its own as both are where there is more to do.
 fn hops() -> f64 {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     let mut other = Command::new("/proc/self/exe").arg(ECHO).stdin(OwnedFd::from(theirs)).spawn().unwrap();
+    for (process, core) in [(None, 0), (Pid::from_raw(other.id().try_into().unwrap()), 1)] {
+        let mut cores = CpuSet::new();
+        cores.set(core);
+        // With one core alone there is nothing to part.
+        let _ = sched_setaffinity(process, &cores);
+    }
     let mut there_and_back = || {
         ours.write_all(&[0; 512]).unwrap();
         ours.read_exact(&mut [0; 512]).unwrap();
@@ -198,6 +262,16 @@ fn echo() {
 
 /// Ends the workers that this process has started, and waits until the host has noticed.
 async fn end_workers() {
+    let workers = workers();
+    assert!(!workers.is_empty(), "there is a worker");
+    for pid in &workers {
+        assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+}
+
+/// The workers that this process has started.
+fn workers() -> Vec<String> {
     let mut workers = Vec::new();
     for task in fs::read_dir("/proc/self/task").unwrap().flatten() {
         let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
@@ -208,11 +282,7 @@ async fn end_workers() {
             }
         }
     }
-    assert!(!workers.is_empty(), "there is a worker");
-    for pid in &workers {
-        assert!(Command::new("kill").args(["-9", pid]).status().unwrap().success());
-    }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    workers
 }
 
 fn median(mut times: Vec<Duration>) -> f64 {

@@ -134,15 +134,29 @@ impl Host {
     ///
     /// If there is no home, or its configuration is wrong.
     pub fn open(home: &Home) -> Result<Self> {
+        Self::open_for(home, None)
+    }
+
+    /// The same, for somebody who will call this connector at once: its worker is started as soon as it is known where it
+    /// lies, while the rest is looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_for(home: &Home, connector: Option<&str>) -> Result<Self> {
         home.must_exist()?;
         let config = Config::load(home)?;
         let registry = Registry::scan(&home.plugins(), Some(home.index()))?;
+        let workers = Workers::default();
+        if let Some(Ok(library)) = connector.map(|connector| registry.find(connector)) {
+            workers.expect(library);
+        }
         fits(&config, home, &registry)?;
         let keep = Duration::from_secs(u64::from(config.limits.keep_days) * 24 * 60 * 60);
         Ok(Self {
             home: home.clone(),
             store: Arc::new(Sqlite::open(home.store(), keep)),
-            workers: Workers::default(),
+            workers,
             egress: Arc::new(Egress::new(config.limits.clone())),
             config,
             registry: RwLock::new((Arc::new(registry), Instant::now())),

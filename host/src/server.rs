@@ -21,13 +21,16 @@ use connector_protocol::{Error, ErrorKind, Result};
 use tokio::{net::UnixListener, sync::Notify};
 
 pub use self::door::{Lock, connect, holder};
-use crate::{api::Health, home::Home, host::Host};
+use crate::{api::Health, home::Home, host::Host, worker};
 
 /// How the commands of this program call themselves, which the record of an invocation tells apart from others.
 pub const COMMANDS: &str = concat!("jackfield-command/", env!("CARGO_PKG_VERSION"));
 
 /// How long what is under way may go on once it is to end.
 const GRACE: Duration = Duration::from_secs(30);
+
+/// After what time without anything under way it is quiet.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// A Jackfield that serves a home.
 pub struct Server {
@@ -44,6 +47,8 @@ pub(crate) struct State {
     draining: AtomicBool,
     /// Somebody wants it to end.
     pub(crate) end: Notify,
+    /// Something that was under way is over.
+    pub(crate) over: Notify,
     /// What is under way, by its id or by a number until it has one.
     running: Mutex<HashMap<u64, Running>>,
 }
@@ -92,6 +97,7 @@ impl Server {
             begun: Instant::now(),
             draining: AtomicBool::new(false),
             end: Notify::new(),
+            over: Notify::new(),
             running: Mutex::default(),
         };
         Ok(Self { state: Arc::new(state), listener, _lock: lock })
@@ -111,6 +117,7 @@ impl Server {
     /// If the socket fails.
     pub async fn serve(self, end: impl Future<Output = ()>) -> Result<()> {
         let (state, home) = (self.state.clone(), self.state.host.home.clone());
+        let quiet = tokio::spawn(give_back_when_quiet(state.clone()));
         let stopping = Arc::new(Notify::new());
         let stopped = stopping.clone();
         let router = routes::router(state.clone());
@@ -133,12 +140,25 @@ impl Server {
             running.stop.notify_one();
         }
         stopping.notify_one();
+        quiet.abort();
+        let _ = quiet.await;
         let finished = tokio::time::timeout(Duration::from_secs(2), served).await;
         state.host.store.settle().await?;
         match finished {
             Ok(Ok(Err(error))) => Err(Error::new(ErrorKind::Internal, format!("the socket failed: {error}"))),
             _ => Ok(()),
         }
+    }
+}
+
+/// Gives memory back to the system when nothing has been under way for a moment, at the beginning too.
+async fn give_back_when_quiet(state: Arc<State>) {
+    loop {
+        tokio::time::sleep(QUIET).await;
+        if state.running().is_empty() {
+            worker::give_back();
+        }
+        state.over.notified().await;
     }
 }
 

@@ -15,4 +15,5 @@ mod send_fd;
 mod spawn;
 mod workers;
 
+pub use self::child::give_back;
 pub use self::workers::{Call, Failed, Family, Services, Workers};

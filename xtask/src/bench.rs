@@ -109,20 +109,22 @@ fn running(warm: &Path, built: &Path) -> Result {
     WARM.says("a warm action through the host", host - plain);
     detail(&format!("{plain:.0} µs by plain reqwest, {host:.0} µs through the host"));
     detail(&format!(
-        "{hops:.0} µs is what this machine takes for two round trips to another process, with nothing done there"
+        "{hops:.0} µs is what this machine takes for two round trips to a process on another core that does nothing"
     ));
     let (plain, host) = (number("plain_rate"), number("host_rate"));
     THROUGHPUT.says("throughput with 32 callers, of plain reqwest's", 100.0 * host / plain);
     detail(&format!(
         "{plain:.0} calls a second by plain reqwest, {host:.0} through the host, at a provider that answers at once"
     ));
-    #[expect(clippy::cast_precision_loss, reason = "there are few cores")]
-    let cores = thread::available_parallelism().map_or(1.0, |cores| usize::from(cores) as f64);
-    detail(&format!(
-        "with all cores busy, that is {:.0} µs of a core for a call, and {:.0} µs for a plain one",
-        1e6 * cores / host,
-        1e6 * cores / plain
-    ));
+    let parties = ["host", "store", "worker", "provider"];
+    let spent = parties.map(|party| number(&format!("{party}_seconds")));
+    let calls = host * number("seconds");
+    let list: Vec<String> = parties
+        .iter()
+        .zip(spent)
+        .map(|(party, spent)| format!("{party} {:.0}", 1e6 * spent / calls))
+        .collect();
+    detail(&format!("of the cores, a call takes, in µs: {}", list.join(", ")));
     COLD_WORKER.says("the first call to a cold worker", number("cold_worker_us") / 1000.0);
     Ok(())
 }
@@ -272,7 +274,8 @@ fn resident(warm: &Path, built: &Path, place: &Path) -> Result {
         thread::sleep(Duration::from_millis(50));
     }
     quietly(jackfield(built, &home).args(READ))?;
-    thread::sleep(Duration::from_millis(500));
+    // Until it is idle.
+    thread::sleep(Duration::from_secs(3));
     let host = serve.process.id();
     let workers = children(host);
     let [worker] = workers[..] else {

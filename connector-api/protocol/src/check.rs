@@ -366,7 +366,8 @@ impl<'a> Checker<'a> {
                             .and_then(Value::as_str)
                             .is_some_and(|text| !text.trim().is_empty())
                     });
-                    if !described {
+                    // What can only have one value, such as what tells variants apart, is filled by nobody.
+                    if !described && target.get("const").is_none() {
                         missing.push(format!("{at}/properties/{}", escape(name)));
                     }
                 }
@@ -590,6 +591,24 @@ mod tests {
                 "{pointer} = {change}: {found:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_tells_variants_apart_needs_no_description() {
+        let input = json!({
+            "type": "object",
+            "properties": {"how": {
+                "description": "How",
+                "oneOf": [
+                    {"type": "object", "properties": {"kind": {"type": "string", "const": "mail"}}, "required": ["kind"]},
+                    {"type": "object", "properties": {"kind": {"type": "string"}}, "required": ["kind"]},
+                ],
+            }},
+        });
+        let found = problems("/actions/0/input", input);
+        let kinds: Vec<&String> = found.iter().filter(|problem| problem.contains("kind")).collect();
+        assert_eq!(kinds.len(), 1, "{found:?}");
+        assert!(kinds[0].contains("/oneOf/1/properties/kind has no description"), "{found:?}");
     }
 
     #[test]

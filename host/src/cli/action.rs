@@ -8,7 +8,11 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 use connector_protocol::manifest::{Action, Effect, Manifest, Scopes};
-use jackfield::{Error, ErrorKind, Result, api, forms, home::Home, plugins::Library};
+use jackfield::{
+    Error, ErrorKind, Result, api, forms,
+    home::Home,
+    plugins::{Library, Registry},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -73,9 +77,8 @@ pub(crate) struct Declared {
 
 impl Declared {
     /// Finds an action by its name.
-    pub(crate) fn find(home: &Home, name: &str) -> Result<Self> {
+    pub(crate) fn find(registry: &Registry, name: &str) -> Result<Self> {
         let (connector, action) = api::split(name)?;
-        let registry = registry(home)?;
         let manifest = registry.find(connector)?.manifest()?.clone();
         let index = api::find_action(&manifest, action)?;
         Ok(Self { name: name.to_owned(), manifest, index })
@@ -125,7 +128,7 @@ fn list(home: &Home, connector: Option<&str>, printing: &Printing) -> Result<()>
 
 fn show(home: &Home, name: &str, field: Option<&str>, printing: &Printing) -> Result<()> {
     let query = printing.query()?;
-    let declared = Declared::find(home, name)?;
+    let declared = Declared::find(&registry(home)?, name)?;
     let described = forms::describe(&declared.form(), field, output::text_width()).ok_or_else(|| {
         let text = format!("{name} has no field `{}`", field.unwrap_or_default().escape_debug());
         Error::new(ErrorKind::Unknown, text).hint(format!("see what it takes: jackfield action show {name}"))

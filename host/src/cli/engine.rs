@@ -16,7 +16,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use super::{output, served::Served};
+use super::{action::Declared, output, served::Served};
 
 /// What carries commands out.
 pub(crate) struct Engine {
@@ -40,14 +40,24 @@ impl Engine {
 
     /// The host in this process, made when it is first needed.
     pub(crate) fn here(&mut self) -> Result<&Host> {
+        self.here_for(None)
+    }
+
+    fn here_for(&mut self, connector: Option<&str>) -> Result<&Host> {
         if self.here.is_none() {
-            self.here = Some(Box::new(Host::open(&self.home)?));
+            self.here = Some(Box::new(Host::open_for(&self.home, connector)?));
         }
         self.here.as_deref().ok_or_else(|| Error::new(ErrorKind::Internal, "there is no host"))
     }
 
-    pub(crate) fn is_served(&self) -> bool {
-        self.there.is_some()
+    /// The action that is to be run. Where it is run in this process, what takes longest begins with this.
+    pub(crate) fn action(&mut self, name: &str) -> Result<Declared> {
+        let (connector, _) = api::split(name)?;
+        if self.there.is_some() {
+            return Declared::find(&registry(&self.home)?, name);
+        }
+        let registry = self.here_for(Some(connector))?.registry()?;
+        Declared::find(&registry, name)
     }
 
     pub(crate) fn connectors(&mut self) -> Result<Vec<ConnectorLine>> {

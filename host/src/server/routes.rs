@@ -195,6 +195,7 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.state.running().remove(&self.number);
+        self.state.over.notify_one();
     }
 }
 

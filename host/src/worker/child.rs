@@ -89,6 +89,7 @@ fn serve() -> io::Result<()> {
                 // What the code declares is derived from its types, which takes a while: once for a file is enough.
                 let manifest = if prove == 1 { connector.manifest().into_vec() } else { Vec::new() };
                 sender.send(Kind::Ready, 0, manifest);
+                give_back();
                 serve_calls(Arc::new(connector), &sender, receiver).await;
             }
             Err(error) => {
@@ -108,6 +109,19 @@ fn take_socket() -> io::Result<StdStream> {
     let null = std::fs::File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     Ok(socket.into())
+}
+
+/// Gives memory back to the system that was needed and is needed no more, such as for loading.
+#[allow(unsafe_code, reason = "the allocator is not Rust's")]
+pub fn give_back() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: it is glibc's function of that name and type, which takes any number and touches free memory alone.
+        let _ = unsafe { malloc_trim(0) };
+    }
 }
 
 /// Opens the library and makes its connector. From here on, code of the connector runs.

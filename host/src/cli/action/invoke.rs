@@ -63,13 +63,7 @@ impl Invoke {
     pub(crate) fn run(self, everywhere: &Everywhere, home: &Home) -> Result<()> {
         let query = self.printing.query()?;
         let mut engine = Engine::find(home)?;
-        if !engine.is_served() {
-            // What takes longest begins first, and goes on while the rest is looked at.
-            if let Ok((connector, _)) = api::split(&self.action) {
-                engine.here()?.expect(connector);
-            }
-        }
-        let declared = Declared::find(home, &self.action)?;
+        let declared = engine.action(&self.action)?;
         timings::stage("discovery");
         if self.token_stdin && self.input.reads_stdin() {
             return Err(Error::new(
