@@ -235,7 +235,7 @@ fn credential(
     host.check_parameters(manifest, auth, &parameters)?;
     let token = match token {
         Some(token) => Some(SecretString::from(token.as_str())),
-        None => match host.config.integration(&manifest.id).token_file {
+        None => match host.settings()?.config.integration(&manifest.id).token_file {
             Some(file) => Some(secret_file::read(&file)?),
             None => None,
         },

@@ -43,7 +43,7 @@ pub struct Config {
 }
 
 /// How much anything may take.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// How long an action may take, in seconds, with everything it waits for.

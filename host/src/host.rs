@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    fs,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::{Duration, Instant},
 };
@@ -22,7 +23,7 @@ use crate::{
     config::Config,
     egress::Egress,
     home::Home,
-    plugins::{Library, Registry},
+    plugins::{Identity, Library, Registry},
     redact,
     store::{Shared, Sqlite},
     worker::Workers,
@@ -35,14 +36,22 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Host {
     /// Where it lives.
     pub home: Home,
-    /// What the operator has decided.
-    pub config: Config,
     /// What it keeps.
     pub store: Shared,
     pub(crate) workers: Workers,
-    pub(crate) egress: Arc<Egress>,
+    settings: RwLock<Settings>,
     registry: RwLock<(Arc<Registry>, Instant)>,
     known: Mutex<HashMap<(String, String), Arc<Known>>>,
+}
+
+/// What the operator has decided, and what follows from it.
+#[derive(Clone)]
+pub struct Settings {
+    /// What is in the file.
+    pub config: Arc<Config>,
+    pub(crate) egress: Arc<Egress>,
+    /// The file that it was read from.
+    file: Option<Identity>,
 }
 
 /// An action, with what it takes to run it, made once.
@@ -145,6 +154,7 @@ impl Host {
     /// As [`open`](Self::open).
     pub fn open_for(home: &Home, connector: Option<&str>) -> Result<Self> {
         home.must_exist()?;
+        let file = config_file(home);
         let config = Config::load(home)?;
         let registry = Registry::scan(&home.plugins(), Some(home.index()))?;
         let workers = Workers::default();
@@ -157,11 +167,40 @@ impl Host {
             home: home.clone(),
             store: Arc::new(Sqlite::open(home.store(), keep)),
             workers,
-            egress: Arc::new(Egress::new(config.limits.clone())),
-            config,
+            settings: RwLock::new(Settings {
+                egress: Arc::new(Egress::new(config.limits.clone())),
+                config: Arc::new(config),
+                file,
+            }),
             registry: RwLock::new((Arc::new(registry), Instant::now())),
             known: Mutex::default(),
         })
+    }
+
+    /// What the operator has decided, as the file says it now: whoever stays does not go on sending where they were told
+    /// not to send any more.
+    ///
+    /// # Errors
+    ///
+    /// If the configuration has been changed into a wrong one. Then nothing is run: nobody knows what was meant.
+    pub fn settings(&self) -> Result<Settings> {
+        let file = config_file(&self.home);
+        let known = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.file == file {
+            return Ok(known);
+        }
+        let config = Config::load(&self.home)?;
+        fits(&config, &self.home, &*self.look(Duration::ZERO)?)?;
+        // Connections to providers stay, unless how they are made has changed.
+        let egress = if config.limits == known.config.limits {
+            known.egress
+        } else {
+            Arc::new(Egress::new(config.limits.clone()))
+        };
+        let now = Settings { config: Arc::new(config), egress, file };
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = now.clone();
+        tracing::info!("the configuration was read again");
+        Ok(now)
     }
 
     /// The connectors that are there, as of a moment ago.
@@ -170,17 +209,23 @@ impl Host {
     ///
     /// If the plugins directory cannot be read any more.
     pub fn registry(&self) -> Result<Arc<Registry>> {
+        self.look(LOOK)
+    }
+
+    /// The connectors that are there, if they have not been looked at for this time.
+    fn look(&self, since: Duration) -> Result<Arc<Registry>> {
         {
             let seen = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-            if seen.1.elapsed() < LOOK {
+            if seen.1.elapsed() < since {
                 return Ok(seen.0.clone());
             }
         }
         let mut seen = self.registry.write().unwrap_or_else(PoisonError::into_inner);
-        if seen.1.elapsed() >= LOOK {
+        if seen.1.elapsed() >= since {
             if let Some(now) = seen.0.again(&self.home.plugins())? {
+                let config = self.settings.read().unwrap_or_else(PoisonError::into_inner).config.clone();
                 // What was right at the start is not made wrong by a file that comes later; it is told.
-                if let Err(error) = fits(&self.config, &self.home, &now) {
+                if let Err(error) = fits(&config, &self.home, &now) {
                     tracing::warn!("{error}");
                 }
                 seen.0 = Arc::new(now);
@@ -196,7 +241,11 @@ impl Host {
     ///
     /// If there is no such thing; says what may have been meant.
     pub fn action(&self, connector: &str, action: &str) -> Result<Arc<Known>> {
-        let registry = self.registry()?;
+        let mut registry = self.registry()?;
+        if registry.find(connector).is_err() {
+            // It may have been dropped in this very moment.
+            registry = self.look(Duration::ZERO)?;
+        }
         let library = registry.find(connector)?;
         let key = (connector.to_owned(), action.to_owned());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -279,6 +328,11 @@ impl Host {
         let hint = format!("see what it takes: jackfield connector show {} -o json", manifest.id);
         Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint(hint))
     }
+}
+
+/// Which file the configuration is in.
+fn config_file(home: &Home) -> Option<Identity> {
+    fs::metadata(home.config()).ok().map(|metadata| Identity::of(&metadata))
 }
 
 /// Whether what is configured is for connectors that are there, as far as that can be told.

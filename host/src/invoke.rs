@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     egress::{Credential, Flight, Target},
-    host::{Host, Known},
+    host::{Host, Known, Settings},
     id::Id,
     redact::Redactor,
     timings,
@@ -190,6 +190,7 @@ struct Run<'a> {
     watch: Watch,
     time: Duration,
     deadline: Instant,
+    settings: Settings,
 }
 
 impl Host {
@@ -290,10 +291,11 @@ impl Host {
         invocation: &'a Invocation,
         watch: Watch,
     ) -> Result<Run<'a>> {
+        let settings = self.settings()?;
         let mut redactor = Redactor::default();
         invocation.credential.redact(&mut redactor);
         redactor.add_marked(&known.input()?.schema, &invocation.input);
-        let time = caller.deadline.unwrap_or_else(|| self.config.limits.deadline());
+        let time = caller.deadline.unwrap_or_else(|| settings.config.limits.deadline());
         let waits = watch.clone();
         let flight = Flight::watched(Arc::new(move |wait: Duration, because: &str| {
             let ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -309,11 +311,12 @@ impl Host {
             time,
             // For all pages together.
             deadline: Instant::now() + time,
+            settings,
         })
     }
 
     async fn run_pages(&self, run: &Run<'_>) -> Result<(Box<RawValue>, bool)> {
-        let page = async |cursor| self.run(run, cursor, Outside::Egress(self.egress.clone())).await;
+        let page = async |cursor| self.run(run, cursor, Outside::Egress(run.settings.egress.clone())).await;
         let first = page(None).await?;
         let (Pages::All { most }, Some(paging)) = (run.invocation.pages, &run.known.action().paging) else {
             return Ok((first.output, first.next.is_some()));
@@ -367,7 +370,7 @@ impl Host {
         }
         let target = Target {
             manifest: known.manifest.clone(),
-            integration: self.config.integration(known.library.id()),
+            integration: run.settings.config.integration(known.library.id()),
             credential: credential.clone(),
         };
         let services = Arc::new(CallServices::new(outside, target, run));

@@ -27,14 +27,22 @@ impl Redactor {
         }
     }
 
-    /// Adds every text that stands at a field marked `x-secret` by the schema.
+    /// Adds every text and number that stands at a field marked `x-secret` by the schema, or in what stands there.
     pub fn add_marked(&mut self, schema: &Value, value: &Value) {
         for path in marked(schema, value) {
-            match value.pointer(&path) {
-                Some(Value::String(text)) => self.add(text),
-                Some(Value::Number(number)) => self.add(&number.to_string()),
-                _ => {}
+            if let Some(value) = value.pointer(&path) {
+                self.add_all(value);
             }
+        }
+    }
+
+    fn add_all(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => self.add(text),
+            Value::Number(number) => self.add(&number.to_string()),
+            Value::Array(items) => items.iter().for_each(|item| self.add_all(item)),
+            Value::Object(members) => members.values().for_each(|member| self.add_all(member)),
+            Value::Null | Value::Bool(_) => {}
         }
     }
 
@@ -84,12 +92,22 @@ impl Redactor {
                 Value::String(MASK.to_owned())
             }
             Value::String(text) => Value::String(self.text(text)),
+            // A short one would be everywhere, as in running text.
+            Value::Number(number) if self.is_long_secret(&number.to_string()) => {
+                Value::String(MASK.to_owned())
+            }
             Value::Array(items) => Value::Array(items.iter().map(|item| self.json(item)).collect()),
             Value::Object(members) => {
                 Value::Object(members.iter().map(|(name, value)| (name.clone(), self.json(value))).collect())
             }
             other => other.clone(),
         }
+    }
+}
+
+impl Redactor {
+    fn is_long_secret(&self, text: &str) -> bool {
+        text.len() >= 4 && self.secrets.iter().any(|secret| secret == text)
     }
 }
 
@@ -146,6 +164,16 @@ fn hide(value: &mut Value) {
     }
 }
 
+/// Masks everything that a secret is made of.
+fn hide_all(value: &mut Value) {
+    match value {
+        Value::Object(members) => members.values_mut().for_each(hide_all),
+        Value::Array(items) => items.iter_mut().for_each(hide_all),
+        Value::Null => {}
+        _ => *value = Value::String(MASK.to_owned()),
+    }
+}
+
 /// An address without the secrets in its query.
 #[must_use]
 pub fn mask_address(address: &str) -> String {
@@ -198,13 +226,13 @@ pub fn mask_marked(schema: &Value, value: &mut Value) -> usize {
     let paths = marked(schema, value);
     for path in &paths {
         if let Some(value) = value.pointer_mut(path) {
-            *value = Value::String(MASK.to_owned());
+            hide_all(value);
         }
     }
     paths.len()
 }
 
-/// The pointers to the texts and numbers that stand at fields marked `x-secret`.
+/// The pointers to what stands at fields marked `x-secret`, if it is anything.
 fn marked(schema: &Value, value: &Value) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
     collect_marked(schema, schema, value, "", 0, &mut paths);
@@ -227,32 +255,55 @@ fn collect_marked(
     // A mark may stand beside a reference or behind it.
     let target = connector_protocol::schema::resolve(schema, defs);
     let is_marked = [schema, target].iter().any(|schema| is_secret(schema));
-    if is_marked && (value.is_string() || value.is_number()) {
-        paths.insert(at.to_owned());
+    if is_marked {
+        // Whatever it is made of is the secret's.
+        if !value.is_null() {
+            paths.insert(at.to_owned());
+        }
+        return;
     }
     match value {
         Value::Object(members) => {
             for (name, member) in members {
-                if let Some(schema) = target.get("properties").and_then(|properties| properties.get(name)) {
-                    let at = format!("{at}/{}", escape(name));
+                let at = format!("{at}/{}", escape(name));
+                for schema in of_member(target, name) {
                     collect_marked(root, schema, member, &at, depth + 1, paths);
                 }
             }
         }
         Value::Array(items) => {
-            if let Some(schema) = target.get("items") {
-                for (index, item) in items.iter().enumerate() {
+            let first = target.get("prefixItems").and_then(Value::as_array);
+            for (index, item) in items.iter().enumerate() {
+                let own = first.and_then(|first| first.get(index));
+                if let Some(schema) = own.or_else(|| target.get("items")) {
                     collect_marked(root, schema, item, &format!("{at}/{index}"), depth + 1, paths);
                 }
             }
         }
         _ => {}
     }
+    for keyword in ["if", "then", "else"] {
+        if let Some(branch) = target.get(keyword) {
+            collect_marked(root, branch, value, at, depth + 1, paths);
+        }
+    }
     for keyword in ["allOf", "anyOf", "oneOf"] {
         for branch in target.get(keyword).and_then(Value::as_array).into_iter().flatten() {
             collect_marked(root, branch, value, at, depth + 1, paths);
         }
     }
+}
+
+/// The schemas that describe a member: its own, those of names like its, or that of all others. Where a pattern is not
+/// told apart from another here, both count.
+fn of_member<'a>(schema: &'a Value, name: &str) -> Vec<&'a Value> {
+    if let Some(own) = schema.get("properties").and_then(|properties| properties.get(name)) {
+        return vec![own];
+    }
+    let patterns = schema.get("patternProperties").and_then(Value::as_object);
+    let mut schemas: Vec<&Value> = patterns.into_iter().flat_map(|patterns| patterns.values()).collect();
+    schemas.extend(schema.get("additionalProperties"));
+    schemas
 }
 
 #[cfg(test)]
@@ -305,5 +356,36 @@ mod tests {
             shown,
             json!({"password": "***", "inner": {"pin": "***"}, "patch": null, "name": "hunter"})
         );
+    }
+
+    #[test]
+    fn fault_102_whatever_a_secret_is_made_of_is_masked() {
+        let secret = json!({"x-secret": true});
+        let schema = json!({
+            "properties": {
+                "number": secret, "list": secret, "object": secret, "flag": secret, "plain": {"type": "integer"},
+                "items": {"items": secret}, "pair": {"prefixItems": [{}, secret]},
+            },
+            "patternProperties": {"^key_": secret},
+            "additionalProperties": {"properties": {"deep": secret}},
+        });
+        let input = json!({
+            "number": 314159, "list": ["hunter2", 271828], "object": {"pin": "correct horse"}, "flag": true, "plain": 314,
+            "items": ["battery"], "pair": ["open", "staple"], "key_1": "swordfish", "other": {"deep": "xyzzy"},
+        });
+        let masked = json!({
+            "number": "***", "list": ["***", "***"], "object": {"pin": "***"}, "flag": "***", "plain": 314,
+            "items": ["***"], "pair": ["open", "***"], "key_1": "***", "other": {"deep": "***"},
+        });
+        let mut shown = input.clone();
+        mask_marked(&schema, &mut shown);
+        assert_eq!(shown, masked);
+        let mut redactor = Redactor::default();
+        redactor.add_marked(&schema, &input);
+        for secret in ["hunter2", "correct horse", "battery", "staple", "swordfish", "xyzzy"] {
+            assert_eq!(redactor.text(&format!("a {secret} b")), "a *** b");
+        }
+        let body = json!({"a": 314159, "b": 314, "c": [271828], "d": "it is 314159"});
+        assert_eq!(redactor.json(&body), json!({"a": "***", "b": 314, "c": ["***"], "d": "it is ***"}));
     }
 }

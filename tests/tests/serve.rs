@@ -242,6 +242,32 @@ fn a_library_that_is_dropped_in_is_there_without_starting_again() {
     eventually("the connector", || home.run(&["connector", "list", "-o", "name"]).stdout == "zoom\n");
 }
 
+/// A request would go to the provider itself where the operator has meant to send it elsewhere.
+#[test]
+fn what_is_configured_while_it_serves_counts_from_then_on() {
+    let first = Provider::always(200, &[], r#"{"meetings": []}"#);
+    let second = Provider::always(200, &[], r#"{"meetings": []}"#);
+    let home = Home::with(&[]);
+    let _server = home.serve();
+    let add = |provider: &Provider| {
+        let endpoint = format!("api={}", provider.url());
+        let library = jackfield_tests::artifact("libzoom.so");
+        let added = home.run(&["connector", "add", library.to_str().unwrap(), "--endpoint", &endpoint]);
+        assert_eq!(added.code, 0, "{}", added.stderr);
+    };
+    for provider in [&first, &second] {
+        add(provider);
+        let listed = home.invoke("zoom.get_meetings", &[]);
+        assert_eq!((listed.code, provider.requests().len()), (0, 1), "{}", listed.stderr);
+    }
+    assert_eq!(first.requests().len(), 1);
+
+    home.configure("[integrations.zom]\ntoken_file = \"x\"");
+    let refused = home.invoke("zoom.get_meetings", &[]).error(1);
+    assert_eq!(text(&refused, "kind"), "config");
+    assert_eq!(second.requests().len(), 1, "nothing is sent while nobody knows where to");
+}
+
 #[test]
 fn fault_97_one_that_is_told_to_end_finishes_what_it_does_and_takes_nothing_more() {
     for way in ["SIGTERM", "SIGINT", "--drain"] {

@@ -41,7 +41,7 @@ impl Record {
             user: caller.user.clone(),
             parent: caller.parent.as_ref().map(ToString::to_string),
             idempotency_key: caller.idempotency_key.clone(),
-            input: Some(kept(masked(&run.redactor, &run.invocation.input, &BTreeSet::new()), MAX_INPUT)),
+            input: Some(kept(input(run), MAX_INPUT)),
             output: None,
             error: None,
             exchange: Vec::new(),
@@ -72,11 +72,11 @@ impl Record {
         record.ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         record.state = if failed.is_some() { State::Failed } else { State::Done };
         Box::new(move || {
-            let none = BTreeSet::new();
             let side = known.output().ok();
-            let names = side.map_or(&none, |side| &side.secrets);
+            let sides = known.input().ok().into_iter().chain(side);
+            let names: BTreeSet<String> = sides.flat_map(|side| side.secrets.iter().cloned()).collect();
             record.exchange =
-                exchanges.iter().map(|exchange| exchange.show(&redactor, names, bodies)).collect();
+                exchanges.iter().map(|exchange| exchange.show(&redactor, &names, bodies)).collect();
             record.error = failed.map(|error: Error| redactor.error(error));
             record.output = output.and_then(|output| {
                 if output.get().len() > MAX_OUTPUT {
@@ -86,10 +86,22 @@ impl Record {
                 if let Some(side) = side {
                     mask_marked(&side.schema, &mut output);
                 }
-                Some(masked(&redactor, &output, names))
+                Some(masked(&redactor, &output, &names))
             });
             record
         })
+    }
+}
+
+/// What the action was given, without what is marked as a secret or looks like one.
+fn input(run: &Run<'_>) -> Value {
+    let mut input = run.invocation.input.clone();
+    match run.known.input() {
+        Ok(side) => {
+            mask_marked(&side.schema, &mut input);
+            masked(&run.redactor, &input, &side.secrets)
+        }
+        Err(_) => masked(&run.redactor, &input, &BTreeSet::new()),
     }
 }
 
