@@ -26,7 +26,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{CommandFactory, Parser, Subcommand};
 use jackfield::{Result, config::Config, home::Home, timings};
 
-/// The answer to connectors: drop one library in, and its actions run
+/// Host connectors: add a library, fill the forms of its actions, and run them
 #[derive(Parser)]
 #[command(name = "jackfield", version, max_term_width = 100, arg_required_else_help = true)]
 struct Cli {

@@ -293,7 +293,8 @@ impl Host {
             let known: Vec<&str> = manifest.auth.iter().map(|auth| auth.name.as_str()).collect();
             let text =
                 format!("the connector `{}` has no auth variant `{}`", manifest.id, name.escape_debug());
-            Error::new(ErrorKind::Unknown, text).hint(format!("there are {}", known.join(", ")))
+            Error::new(ErrorKind::Unknown, text)
+                .hint(format!("give one of those there are: --auth {}", known.join(", --auth ")))
         })
     }
 

@@ -47,6 +47,7 @@ fn take(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
 
 fn unreadable(name: &str, error: &io::Error) -> Error {
     Error::new(ErrorKind::Usage, format!("cannot read the token from {name}: {}", system::words(error)))
+        .hint("write the token into that file, alone on one line, or name another: --token-file FILE")
 }
 
 fn token(bytes: &[u8], name: &str) -> Result<SecretString> {

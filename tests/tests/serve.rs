@@ -262,7 +262,7 @@ fn what_is_configured_while_it_serves_counts_from_then_on() {
     }
     assert_eq!(first.requests().len(), 1);
 
-    home.configure("[integrations.zom]\ntoken_file = \"x\"");
+    home.configure("[limitz]\nretries = 1");
     let refused = home.invoke("zoom.get_meetings", &[]).error(1);
     assert_eq!(text(&refused, "kind"), "config");
     assert_eq!(second.requests().len(), 1, "nothing is sent while nobody knows where to");

@@ -226,6 +226,8 @@ error_kinds! {
     Blocked = "blocked",
     /// Somebody stopped it.
     Cancelled = "cancelled",
+    /// It was done, and what it gave could not be shown as it was asked for. Do not do it again.
+    NotShown = "not_shown",
     /// A library was not accepted; nothing of it has run.
     PluginRefused = "plugin_refused",
     /// The connector panicked; its worker lives on.

@@ -7,7 +7,10 @@ mod present;
 use std::sync::Arc;
 
 use clap::Subcommand;
-use connector_protocol::manifest::{Action, Effect, Manifest, Scopes};
+use connector_protocol::{
+    did_you_mean,
+    manifest::{Action, Effect, Manifest, Scopes},
+};
 use jackfield::{
     Error, ErrorKind, Result, api, forms,
     home::Home,
@@ -37,6 +40,7 @@ pub(crate) enum Command {
         #[arg(add = completion::actions())]
         action: String,
         /// One field of what it takes, and what is in it, such as settings
+        #[arg(add = completion::field())]
         field: Option<String>,
         #[command(flatten)]
         printing: Printing,
@@ -130,8 +134,14 @@ fn show(home: &Home, name: &str, field: Option<&str>, printing: &Printing) -> Re
     let query = printing.query()?;
     let declared = Declared::find(&registry(home)?, name)?;
     let described = forms::describe(&declared.form(), field, output::text_width()).ok_or_else(|| {
-        let text = format!("{name} has no field `{}`", field.unwrap_or_default().escape_debug());
-        Error::new(ErrorKind::Unknown, text).hint(format!("see what it takes: jackfield action show {name}"))
+        let field = field.unwrap_or_default();
+        let text = format!("{name} has no field `{}`", field.escape_debug());
+        let form = declared.form();
+        let meant = did_you_mean(field, form.object.fields.iter().map(|field| field.name.as_str()));
+        Error::new(ErrorKind::Unknown, text).hint(match meant {
+            Some(meant) => format!("did you mean: jackfield action show {name} {meant}"),
+            None => format!("see what it takes: jackfield action show {name}"),
+        })
     })?;
     let (manifest, action) = (&declared.manifest, declared.action());
     let mut whole = json!(action);

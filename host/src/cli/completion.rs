@@ -142,6 +142,19 @@ pub(crate) fn fields() -> ArgValueCompleter {
     ArgValueCompleter::new(|typed: &OsStr| complete_field(&typed.to_string_lossy()).unwrap_or_default())
 }
 
+/// Completes with the fields alone.
+pub(crate) fn field() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| {
+        let candidates = complete_field(&typed.to_string_lossy()).unwrap_or_default();
+        let bare = candidates.into_iter().map(|candidate| {
+            let value = candidate.get_value().to_string_lossy().into_owned();
+            let bare = CompletionCandidate::new(value.trim_end_matches(['=', '.']));
+            bare.help(candidate.get_help().cloned())
+        });
+        bare.collect()
+    })
+}
+
 fn complete_field(typed: &str) -> Option<Vec<CompletionCandidate>> {
     let registry = registry()?;
     let schema = std::env::args().find_map(|word| {

@@ -203,9 +203,9 @@ async fn integrations(config: &Config, findings: &mut Findings) {
         if let Some(file) = &integration.token_file {
             match secret_file::read(file) {
                 Err(mut error) => {
-                    error.hint.get_or_insert_with(|| {
-                        format!("put one there, or change `integrations.{id}.token_file` in jackfield.toml")
-                    });
+                    error.hint = Some(format!(
+                        "put one there, or change `integrations.{id}.token_file` in jackfield.toml"
+                    ));
                     findings.bad("token", &error);
                 }
                 Ok(_) => {

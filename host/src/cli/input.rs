@@ -78,8 +78,10 @@ fn usage(text: String) -> Error {
 /// Reads a file, or standard input for `-`: JSON, or what a form's page has saved.
 fn read_file(path: &Path, form: &dyn Fn() -> Form) -> Result<Value> {
     let name = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-    let bytes =
-        read_all(path).map_err(|error| usage(format!("cannot read {name}: {}", system::words(&error))))?;
+    let bytes = read_all(path).map_err(|error| {
+        usage(format!("cannot read {name}: {}", system::words(&error)))
+            .hint("-f takes the file that the input is in, and - for standard input")
+    })?;
     let text = String::from_utf8_lossy(&bytes);
     if is_submitted(&text) {
         return Ok(submitted::value(&form(), &submitted::pairs(&text), None));
@@ -128,7 +130,7 @@ fn set(input: &mut Value, schema: &Value, assignment: &str) -> Result<()> {
         Some(file) => {
             let bytes = read_all(Path::new(file)).map_err(|error| {
                 usage(format!("`{path}`: cannot read {file}: {}", system::words(&error)))
-                    .hint("a value that begins with @ is written @@")
+                    .hint("@ takes the value from a file; a value that begins with @ is written @@")
             })?;
             let text =
                 String::from_utf8(bytes).map_err(|_| usage(format!("`{path}`: {file} is not text")))?;
@@ -154,6 +156,7 @@ fn put(input: &mut Value, path: &str, steps: &[Step], value: Value) -> Result<()
                     usage(format!(
                         "`{path}`: what was to hold `{name}` has a value already that has no fields"
                     ))
+                    .hint("set either the whole or what is in it, not both")
                 })?;
                 members.entry(name.clone()).or_insert(Value::Null)
             }
@@ -163,6 +166,7 @@ fn put(input: &mut Value, path: &str, steps: &[Step], value: Value) -> Result<()
                 }
                 let items = at.as_array_mut().ok_or_else(|| {
                     usage(format!("`{path}`: what was to hold [{index}] has a value already that is no list"))
+                        .hint("set either the whole or what is in it, not both")
                 })?;
                 if *index > items.len() || *index > MAX_INDEX {
                     let (next, most) = (items.len(), MAX_INDEX);

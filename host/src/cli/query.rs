@@ -24,7 +24,9 @@ impl Query {
             Error::new(ErrorKind::Usage, text).hint("a filter looks like .join_url or '.meetings[].topic'")
         };
         let definitions = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+        // What is in the environment is no part of the data.
         let functions = jaq_core::funs().chain(jaq_std::funs()).chain(jaq_json::funs());
+        let functions = functions.filter(|(name, ..)| *name != "env");
         let arena = Arena::default();
         let loader = Loader::new(definitions);
         let modules =

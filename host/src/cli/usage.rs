@@ -28,8 +28,11 @@ pub(crate) fn explain(error: clap::Error) -> ExitCode {
         _ => {}
     }
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let wants_json = words.iter().zip(words.iter().skip(1)).any(|(flag, format)| {
-        ["-o", "--output"].contains(&flag.as_str()) && ["json", "ndjson"].contains(&format.as_str())
+    let is_json = |format: &str| ["json", "ndjson"].contains(&format);
+    let wants_json = words.iter().enumerate().any(|(at, word)| match word.as_str() {
+        "-o" | "--output" => words.get(at + 1).is_some_and(|format| is_json(format)),
+        // `-ojson`, `-o=json`, `--output=json`.
+        word => ["--output=", "-o=", "-o"].iter().any(|flag| word.strip_prefix(flag).is_some_and(is_json)),
     });
     let format = if wants_json { Format::Json } else { Format::Table };
     let error = in_our_words(&error, &words);

@@ -57,6 +57,7 @@ CREATE TABLE invocations (
     -- Input, output, error and exchange, as JSON.
     body TEXT NOT NULL
 ) STRICT;
+CREATE INDEX invocations_by_time ON invocations (begun);
 CREATE INDEX invocations_by_action ON invocations (project, connector, action, id);
 PRAGMA user_version = 1;
 ";
@@ -359,7 +360,8 @@ impl Writer {
         }
         if found.len() > 1 {
             let text = format!("several invocations begin with `{}`", id.escape_debug());
-            return Err(Error::new(ErrorKind::Unknown, text).hint("give more of the id"));
+            return Err(Error::new(ErrorKind::Unknown, text)
+                .hint("give more of the id, which is in: jackfield invocation list"));
         }
         Ok(found.pop())
     }
@@ -383,21 +385,20 @@ impl Writer {
             }
         }
         let most = wanted.most.unwrap_or(LISTED);
-        values.push(Sql::Integer(i64::from(most)));
         let query = format!(
-            "SELECT state, owner, head, body FROM invocations WHERE {} ORDER BY id DESC LIMIT ?{}",
+            "SELECT state, owner, head, body FROM invocations WHERE {} ORDER BY id DESC",
             conditions.join(" AND "),
-            values.len()
         );
         let connection = self.connection()?;
         let mut select = connection.prepare_cached(&query).map_err(failed)?;
         let rows =
             select.query_map(rusqlite::params_from_iter(values), |row| read(row, false)).map_err(failed)?;
-        let found = rows.collect::<rusqlite::Result<Vec<Invocation>>>().map_err(failed)?;
-        Ok(found
-            .into_iter()
-            .filter(|invocation| wanted.state.is_none_or(|state| state == invocation.state))
-            .collect())
+        // As many as are wanted of those that are meant: of the ones that are under way by the table, some are lost.
+        let meant = |row: &rusqlite::Result<Invocation>| {
+            row.as_ref().map_or(true, |invocation| wanted.state.is_none_or(|state| state == invocation.state))
+        };
+        let found = rows.filter(meant).take(usize::try_from(most).unwrap_or(usize::MAX));
+        found.collect::<rusqlite::Result<Vec<Invocation>>>().map_err(failed)
     }
 
     fn forget(&mut self, before: Timestamp) -> Result<u64> {
@@ -409,7 +410,7 @@ impl Writer {
         loop {
             let deleted = connection
                 .prepare_cached(
-                    "DELETE FROM invocations WHERE id IN (SELECT id FROM invocations WHERE begun < ?1 ORDER BY id LIMIT 500)",
+                    "DELETE FROM invocations WHERE id IN (SELECT id FROM invocations WHERE begun < ?1 ORDER BY begun LIMIT 500)",
                 )
                 .and_then(|mut delete| delete.execute(params![before.to_string()]))
                 .map_err(failed)?;

@@ -83,7 +83,8 @@ impl Invoke {
                 let request = serde_json::from_str(output.output.get()).unwrap_or_default();
                 return present::request(&self.printing, query.as_ref(), &request);
             }
-            let items = present::output(&self.printing, query.as_ref(), &declared, &output)?;
+            let items = present::output(&self.printing, query.as_ref(), &declared, &output)
+                .map_err(|error| done_all_the_same(error, output.id.clone()))?;
             if output.more && self.all {
                 output::say(&format!("stopped at {items} items; there are more: --max-items"));
             } else if output.more {
@@ -156,4 +157,16 @@ impl Invoke {
         }
         error
     }
+}
+
+/// What was done is done, whatever became of showing it: whoever reads this must not run it again.
+fn done_all_the_same(error: Error, id: Option<String>) -> Error {
+    let text = format!("it was done, and what it gave cannot be shown: {}", error.message);
+    let hint = match &id {
+        Some(id) => format!("see what it gave: jackfield invocation show {id}"),
+        None => "see what was done: jackfield invocation list".to_owned(),
+    };
+    let mut done = Error::new(ErrorKind::NotShown, text).hint(hint);
+    done.id = id;
+    done
 }

@@ -76,8 +76,12 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 pub(super) fn find(library: &str) -> Result<PathBuf> {
     let path = PathBuf::from(library);
     let is_id = !library.contains(['/', '.']);
-    if !is_id || path.exists() {
+    if path.exists() {
         return Ok(path);
+    }
+    if !is_id {
+        return Err(Error::new(ErrorKind::Usage, format!("there is no file {}", path.display()))
+            .hint("name the library's file, or a connector that was installed together with jackfield"));
     }
     let file = format!("lib{}.so", library.replace('-', "_"));
     let found = places().iter().map(|place| place.join(&file)).find(|path| path.is_file());

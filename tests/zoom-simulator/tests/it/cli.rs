@@ -116,9 +116,7 @@ fn the_ready_text_says_what_a_user_needs() {
     assert_eq!(code, Some(0));
     assert_eq!(stderr, "");
     for expected in [
-        "[integrations.zoom.endpoints]",
-        &format!("api = \"{origin}/v2\""),
-        &format!("oauth = \"{origin}/oauth\""),
+        &format!("jackfield connector add zoom --endpoint api={origin}/v2 --endpoint oauth={origin}/oauth\n"),
         "SimulatedClientId00001",
         "SimulatedClientSecret00000000001",
         "SampleAccount000000001",
