@@ -5,9 +5,13 @@
 //! a string of the same digits instead. Where a string is welcome nothing is lost; where it is not, there is an error
 //! about that field.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value};
 
 /// Reads JSON, every digit of every integer kept.
 ///
@@ -24,6 +28,88 @@ use serde::de::DeserializeOwned;
 /// As `serde_json::from_slice`.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
     serde_json::from_slice(&keep_digits(bytes))
+}
+
+/// The same for a value that people have written: a member that is there twice is an error, since one of the two would be lost
+/// without a word.
+///
+/// ```
+/// let error = connector_protocol::json::read_once(br#"{"topic": "a", "topic": "b"}"#).unwrap_err();
+/// assert!(error.to_string().starts_with("`topic` is there twice"));
+/// ```
+///
+/// # Errors
+///
+/// As `serde_json::from_slice`, and for members that are there twice.
+pub fn read_once(bytes: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice::<Once>(&keep_digits(bytes)).map(|once| once.0)
+}
+
+/// A value in which no member is there twice.
+struct Once(Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OnceVisitor).map(Self)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Once(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if map.contains_key(&name) {
+                return Err(de::Error::custom(format!("`{}` is there twice", name.escape_debug())));
+            }
+            let Once(value) = members.next_value()?;
+            map.insert(name, value);
+        }
+        Ok(Value::Object(map))
+    }
 }
 
 /// Puts every integer that does not fit 64 bits between quotes. Bytes that are not JSON come out as they are, or still

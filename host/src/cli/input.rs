@@ -60,7 +60,7 @@ impl Input {
         }
         for assignment in &self.json_sets {
             let (path, text) = split(whole("--set-json", assignment)?)?;
-            let value = json::read(text.as_bytes()).map_err(|error| {
+            let value = json::read_once(text.as_bytes()).map_err(|error| {
                 let path = path.escape_debug();
                 usage(format!("--set-json: the value of `{path}` is not JSON: {}", words(&error)))
                     .hint(format!("a text needs no JSON: --set {path}=VALUE"))
@@ -86,7 +86,10 @@ fn read_file(path: &Path, form: &dyn Fn() -> Form) -> Result<Value> {
     if is_submitted(&text) {
         return Ok(submitted::value(&form(), &submitted::pairs(&text), None));
     }
-    json::read(&bytes).map_err(|error| {
+    json::read_once(&bytes).map_err(|error| {
+        if error.is_data() {
+            return usage(format!("{name}: {error}")).hint("keep one of the two");
+        }
         let hint = "it holds the input as JSON: an object, such as {\"topic\": \"Demo\"}";
         usage(format!("{name} is not JSON: {}", words(&error))).hint(hint)
     })
