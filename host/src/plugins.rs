@@ -3,7 +3,7 @@
 //!
 //! Nothing here loads a library. Loading one runs code of it before anything can be checked, and a truncated file kills
 //! the process that loads it; the manifest and the probe are link sections, read as bytes. What was read of a file is kept
-//! in the [`index`](mod@index), so that a file that has not changed is not read again.
+//! in the `index`, so that a file that has not changed is not read again.
 
 mod index;
 mod library;

@@ -2,7 +2,7 @@
 //!
 //! Its verbs are those of the domain: an invocation begins, ends, is looked up, is forgotten. What is behind them - a file
 //! of SQLite as yet, which several processes may have open at once - shows in none of them; whatever takes its place has to
-//! pass the same suite, [`conformance`].
+//! pass the same suite, `conformance`.
 //!
 //! What is handed over to be kept holds no secret: whoever records something has masked it before.
 

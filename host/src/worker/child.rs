@@ -116,10 +116,11 @@ fn take_socket() -> io::Result<StdStream> {
 pub fn give_back() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
+        // SAFETY: glibc declares it as `int malloc_trim(size_t)`.
         unsafe extern "C" {
             fn malloc_trim(pad: usize) -> std::ffi::c_int;
         }
-        // SAFETY: it is glibc's function of that name and type, which takes any number and touches free memory alone.
+        // SAFETY: it takes any number, and touches free memory alone.
         let _ = unsafe { malloc_trim(0) };
     }
 }
