@@ -135,6 +135,5 @@ fn is_said(line: &str) -> bool {
     let is_word =
         |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_alphabetic() || "',.:;-`".contains(c));
     let words: Vec<&str> = line.split(' ').collect();
-    words.windows(2).any(|pair| pair.iter().all(|word| is_word(word)))
-        && !OTHERS.iter().any(|other| line.contains(other))
+    words.windows(2).any(|pair| pair.iter().all(is_word)) && !OTHERS.iter().any(|other| line.contains(other))
 }
