@@ -175,7 +175,7 @@ pub async fn invoke(
     let invocation =
         Invocation { connector: connector.to_owned(), action: action.to_owned(), input, credential, pages };
     if request.dry_run {
-        let shown = host.rehearse(&caller, invocation).await?;
+        let shown = host.rehearse(&caller, invocation, stop).await?;
         let output = serde_json::value::to_raw_value(&shown).map_err(|error| {
             Error::new(ErrorKind::Internal, format!("the request cannot be shown: {error}"))
         })?;

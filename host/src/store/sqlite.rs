@@ -265,7 +265,7 @@ impl Writer {
 
     /// Does what has come together: what is to be written in one commit, then what is to be read.
     fn group(&mut self, jobs: Vec<Job>, ended: Vec<Later>) {
-        let mut writes: Vec<Invocation> = ended.into_iter().map(|later| later()).collect();
+        let mut writes: Vec<Invocation> = Vec::new();
         let mut waiting = Vec::new();
         let mut reads = Vec::new();
         for job in jobs {
@@ -277,6 +277,8 @@ impl Writer {
                 other => reads.push(other),
             }
         }
+        // An end may have come while its beginning still lay here: it is the later word.
+        writes.extend(ended.into_iter().map(|later| later()));
         if !writes.is_empty() {
             let written = self.write(&writes, !waiting.is_empty());
             if let Err(error) = &written {
