@@ -5,9 +5,10 @@
 use std::{
     fs,
     io::ErrorKind,
+    io::Read,
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
-        net::UnixStream,
+        net::{UnixListener, UnixStream},
     },
 };
 
@@ -434,6 +435,22 @@ fn a_home_may_lie_deep() {
     assert_eq!(server.ends().code, 0);
 }
 
+fn open(path: &std::path::Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Does something as somebody else. The kernel knows the user of each thread.
+fn as_nobody<T: Send>(what: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let nobody = rustix::process::Uid::from_raw(65534);
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            what()
+        });
+        other.join().unwrap()
+    })
+}
+
 #[test]
 fn another_user_is_kept_out_by_the_file_and_by_the_server() {
     if !rustix::process::geteuid().is_root() {
@@ -441,27 +458,38 @@ fn another_user_is_kept_out_by_the_file_and_by_the_server() {
     }
     let home = Home::with(&[]);
     let _server = home.serve();
-    // The kernel knows the user of each thread.
-    let as_nobody = |what: &(dyn Fn() -> Result<u16, ErrorKind> + Sync)| {
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| {
-                let nobody = rustix::process::Uid::from_raw(65534);
-                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-                what()
-            });
-            other.join().unwrap()
-        })
-    };
-    let open = |path: &std::path::Path, mode| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    };
     for directory in [home.path().parent().unwrap(), &home.path(), &home.path().join("data")] {
         open(directory, 0o755);
     }
     let connect = || UnixStream::connect(home.socket()).map(|_| 0).map_err(|error| error.kind());
-    assert_eq!(as_nobody(&connect), Err(ErrorKind::PermissionDenied), "by the file");
+    assert_eq!(as_nobody(connect), Err(ErrorKind::PermissionDenied), "by the file");
     open(&home.socket(), 0o666);
-    let ask = || Ok(home.ask("GET", "/v1/health", &NOTHING).0);
-    assert_eq!(as_nobody(&ask), Ok(403), "by the server");
-    assert_eq!(ask(), Ok(200));
+    let ask = || home.ask("GET", "/v1/health", &NOTHING).0;
+    assert_eq!(as_nobody(ask), 403, "by the server");
+    assert_eq!(ask(), 200);
+}
+
+#[test]
+fn nobody_else_is_taken_for_the_server() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("a socket of another user", "only root can be somebody else");
+    }
+    let home = Home::with(&["zoom"]);
+    for directory in [home.path().parent().unwrap(), &home.path()] {
+        open(directory, 0o755);
+    }
+    open(&home.path().join("data"), 0o777);
+    let planted = as_nobody(|| UnixListener::bind(home.socket()).unwrap());
+    let error = create(&home).ends().error(1);
+    assert_eq!(
+        (text(&error, "kind"), text(&error, "message")),
+        (
+            "blocked",
+            format!("{} is served by another user, who is told nothing", home.socket().display()).as_str()
+        )
+    );
+    assert!(text(&error, "hint").contains("take that socket away"), "{error:#}");
+    let mut told = String::new();
+    planted.accept().unwrap().0.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "");
 }
