@@ -181,6 +181,19 @@ fn fault_22_what_a_process_was_at_when_it_was_killed_is_known_to_be_lost() {
     assert_eq!(home.invocations(&[]).len(), 1);
 }
 
+#[test]
+fn one_whose_process_has_ended_and_that_nobody_has_waited_for_is_lost() {
+    let (provider, _let_go) = Provider::held(200, &[], "{}");
+    let home = zoom(&provider);
+    let command = sent(&home, &provider, "zoom.create_meeting", &["topic=Demo"]);
+    assert_eq!(home.invocations(&["--state", "running"]).len(), 1);
+    command.signal(Signal::KILL);
+    eventually("the end", || !process::is_there(command.pid()));
+    // Its parent, which is this test, has not asked yet what became of it.
+    assert_eq!(text(&home.invocations(&[])[0], "state"), "lost");
+    assert_eq!(command.ends().code, -1);
+}
+
 /// What is in a home after anything was done: nothing else is left behind.
 fn usual(files: &[String]) -> bool {
     files.iter().all(|file| {

@@ -507,11 +507,16 @@ fn is_alive(owned: &str) -> bool {
     process.is_some_and(|process| owner(process) == owned && started(process).is_some())
 }
 
-/// When a process was started, in the kernel's own count.
+/// When a process was started that is there, in the kernel's own count.
 fn started(process: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name before it may hold anything but ends with the last parenthesis.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    // One that has ended keeps its place until somebody waits for it, and does nothing any more.
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18).map(str::to_owned)
 }
 
 fn damaged(path: &Path) -> Error {
