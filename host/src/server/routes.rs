@@ -214,6 +214,8 @@ async fn invoke(
     request: Result<Json<Invoke>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(request) = request?;
+    // Whoever drains sets the flag and then looks what is under way. The other way round, one of the two sees the other.
+    let under_way = Arc::new(UnderWay::begin(&state));
     if state.is_draining() {
         return Err(Problem(
             Error::new(ErrorKind::Unavailable, "this Jackfield is about to end").hint("run it again"),
@@ -221,7 +223,6 @@ async fn invoke(
     }
     let is_command = headers.get(header::USER_AGENT).is_some_and(|agent| agent == super::COMMANDS);
     let source = if is_command { Source::Cli } else { Source::Api };
-    let under_way = Arc::new(UnderWay::begin(&state));
     let stop = under_way.stop.clone();
     let guard = StopOnDrop(stop.clone());
     let streams = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes() == NDJSON.as_bytes());
