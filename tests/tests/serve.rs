@@ -86,6 +86,7 @@ fn what_is_asked_wrongly_is_answered_with_a_problem() {
     let home = Home::with(&["zoom"]);
     let _server = home.serve();
     let action = |action: &str, input: Value| json!({"action": action, "input": input});
+    let list = |limit: &str, most: u64| json!({"action": "zoom.get_meetings", limit: most});
     for (method, path, body, status, kind) in [
         ("GET", "/v1/nonsense", NOTHING, 404, "unknown"),
         ("DELETE", "/v1/health", NOTHING, 404, "unknown"),
@@ -98,6 +99,13 @@ fn what_is_asked_wrongly_is_answered_with_a_problem() {
         ("GET", "/v1/invocations?state=%ff", NOTHING, 400, "usage"),
         ("POST", "/v1/invocations/%ff/cancel", NOTHING, 400, "usage"),
         ("POST", "/v1/invocations", json!({"nonsense": 1}), 400, "usage"),
+        ("POST", "/v1/invocations", list("timeout_seconds", u64::MAX), 400, "usage"),
+        ("POST", "/v1/invocations", list("timeout_seconds", 3601), 400, "usage"),
+        ("POST", "/v1/invocations", list("timeout_seconds", 0), 400, "usage"),
+        ("POST", "/v1/invocations", list("all", 0), 400, "usage"),
+        // What is within limits comes as far as the token that is missing.
+        ("POST", "/v1/invocations", list("timeout_seconds", 3600), 401, "unauthorized"),
+        ("POST", "/v1/invocations", list("all", 1), 401, "unauthorized"),
         ("POST", "/v1/invocations", action("zoom.nonsense", json!({})), 404, "unknown"),
         ("POST", "/v1/invocations", action("zoom.get_meeting", json!({})), 422, "invalid_input"),
         ("POST", "/v1/invocations", action("zoom.get_meetings", json!({})), 401, "unauthorized"),
