@@ -1,7 +1,7 @@
 //! What can be asked of a Jackfield by whoever is not part of it, as JSON: the shapes of requests and answers, and what is
 //! done for each. How they travel is the [`server`](crate::server)'s business.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use connector_protocol::{
     Error, ErrorKind, Result, did_you_mean,
@@ -19,6 +19,9 @@ use crate::{
     plugins::{Library, Registry},
     secret_file,
 };
+
+/// What somebody may set who wants something to be given up.
+pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=3600;
 
 /// An action that is to be run.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -38,10 +41,10 @@ pub struct Invoke {
     /// The token. Without one, the file that the configuration names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Zeroizing<String>>,
-    /// Get all pages of a list, up to so many items.
+    /// Get all pages of a list, up to so many items; at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<usize>,
-    /// Give up after so many seconds.
+    /// Give up after so many seconds: [`TIMEOUT_SECONDS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u64>,
     /// Show the request that would be sent, secrets masked, and send nothing.
@@ -152,6 +155,16 @@ pub async fn invoke(
     stop: impl Future<Output = ()>,
 ) -> Result<Output> {
     let (connector, action) = split(&request.action)?;
+    if let Some(seconds) = request.timeout_seconds
+        && !TIMEOUT_SECONDS.contains(&seconds)
+    {
+        let (first, last) = (TIMEOUT_SECONDS.start(), TIMEOUT_SECONDS.end());
+        let text = format!("`timeout_seconds` must be from {first} to {last}, and is {seconds}");
+        return Err(Error::new(ErrorKind::Usage, text));
+    }
+    if request.all == Some(0) {
+        return Err(Error::new(ErrorKind::Usage, "`all` must be at least 1, and is 0"));
+    }
     host.expect(connector);
     let known = host.action(connector, action)?;
     let input = if request.input.is_null() { Value::Object(Map::new()) } else { request.input };
@@ -175,7 +188,7 @@ pub async fn invoke(
     let invocation =
         Invocation { connector: connector.to_owned(), action: action.to_owned(), input, credential, pages };
     if request.dry_run {
-        let shown = host.rehearse(&caller, invocation).await?;
+        let shown = host.rehearse(&caller, invocation, stop).await?;
         let output = serde_json::value::to_raw_value(&shown).map_err(|error| {
             Error::new(ErrorKind::Internal, format!("the request cannot be shown: {error}"))
         })?;

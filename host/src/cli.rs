@@ -19,6 +19,7 @@ mod prompt;
 mod query;
 mod serve;
 mod served;
+mod signals;
 mod usage;
 
 use std::{path::PathBuf, process::ExitCode};

@@ -37,6 +37,9 @@ use crate::{
     worker::{Call, Failed, Family},
 };
 
+/// What is said of something that was stopped in time.
+pub const NOTHING_SENT: &str = "cancelled before anything was sent";
+
 /// How many pages of a list are asked for at most, whatever the limit of items.
 const MAX_PAGES: usize = 1000;
 
@@ -225,26 +228,25 @@ impl Host {
             let record = Record::new(caller, &run);
             tracing::info!("begun");
             watch(Happening::Begun { id: run.id.to_string() });
-            // What changes something is known before its first byte is sent, whatever becomes of this process.
-            let recorded = match known.action().effect {
-                Effect::Reads => Ok(()),
-                _ => self.store.begin(record.begun()).await.map_err(|mut error| {
-                    error.message =
-                        format!("nothing was sent, because it could not be recorded: {}", error.message);
-                    error
-                }),
+            let work = async {
+                // What changes something is known before its first byte is sent, whatever becomes of this process.
+                if known.action().effect != Effect::Reads {
+                    self.store.begin(record.begun()).await.map_err(|mut error| {
+                        error.message =
+                            format!("nothing was sent, because it could not be recorded: {}", error.message);
+                        error
+                    })?;
+                }
+                timings::stage("store");
+                self.run_pages(&run).await
             };
-            timings::stage("store");
-            let result = match recorded {
-                Ok(()) => tokio::select! {
-                    result = self.run_pages(&run) => result,
-                    () = stop => Err(Error::new(ErrorKind::Cancelled, if run.flight.attempts() == 0 {
-                        "cancelled before anything was sent"
-                    } else {
-                        "cancelled; what was on its way to the provider by then may have been done"
-                    })),
-                },
-                Err(error) => Err(error),
+            let result = tokio::select! {
+                result = work => result,
+                () = stop => Err(Error::new(ErrorKind::Cancelled, if run.flight.attempts() == 0 {
+                    NOTHING_SENT
+                } else {
+                    "cancelled; what was on its way to the provider by then may have been done"
+                })),
             };
             let (ms, requests) = (begun.elapsed().as_millis(), run.flight.attempts());
             let result = result.map_err(|mut error| {
@@ -269,13 +271,21 @@ impl Host {
     /// # Errors
     ///
     /// As [`invoke`](Self::invoke), up to the first request.
-    pub async fn rehearse(&self, caller: &Caller, mut invocation: Invocation) -> Result<Option<Value>> {
+    pub async fn rehearse(
+        &self,
+        caller: &Caller,
+        mut invocation: Invocation,
+        stop: impl Future<Output = ()>,
+    ) -> Result<Option<Value>> {
         let known = self.action(&invocation.connector, &invocation.action)?;
         whole_numbers(&mut invocation.input);
         known.check_input(&invocation.input)?;
         let run = self.prepare(caller, &known, &invocation, nobody())?;
         let shown = Arc::new(Mutex::new(None));
-        let done = self.run(&run, None, Outside::Shown(shown.clone())).await;
+        let done = tokio::select! {
+            done = self.run(&run, None, Outside::Shown(shown.clone())) => done,
+            () = stop => return Err(Error::new(ErrorKind::Cancelled, NOTHING_SENT)),
+        };
         let request = shown.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (done, request) {
             (_, Some(request)) => Ok(Some(request)),

@@ -73,7 +73,7 @@ impl State {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.load(Ordering::SeqCst)
     }
 
     pub(crate) fn running(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Running>> {
@@ -128,7 +128,7 @@ impl Server {
             () = end => {}
             () = state.end.notified() => {}
         }
-        state.draining.store(true, Ordering::Relaxed);
+        state.draining.store(true, Ordering::SeqCst);
         tracing::info!(running = state.running().len(), "draining");
         // Whoever comes now does it without us.
         let _ = std::fs::remove_file(home.socket());

@@ -57,3 +57,12 @@ pub fn children(process: u32) -> Vec<u32> {
     let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     numbers.filter(|child| parent(*child) == Some(process)).collect()
 }
+
+/// Whether a process has counted for half a second, more than it takes to get ready for anything.
+#[must_use]
+pub fn is_busy(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let counted = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(11)?.parse().ok());
+    // In hundredths of a second.
+    counted.is_some_and(|counted: u64| counted >= 50)
+}

@@ -656,6 +656,10 @@ fn a_list_is_cut_at_the_limit_and_says_so() {
     let outcome = forge(&provider).invoke_with("forge.list_issues", LIST, &["--all", "--max-items", "3"]);
     assert_eq!(outcome.json().as_array().unwrap().len(), 3);
     assert!(outcome.stderr.contains("stopped at 3 items; there are more: --max-items"), "{}", outcome.stderr);
+    // A list of nothing is no list that anybody wants.
+    let asked = provider.requests().len();
+    let outcome = forge(&provider).invoke_with("forge.list_issues", LIST, &["--all", "--max-items", "0"]);
+    assert_eq!((outcome.code, provider.requests().len()), (2, asked), "{}", outcome.stderr);
     assert_eq!(provider.requests().len(), 2);
 }
 

@@ -181,6 +181,19 @@ fn fault_22_what_a_process_was_at_when_it_was_killed_is_known_to_be_lost() {
     assert_eq!(home.invocations(&[]).len(), 1);
 }
 
+#[test]
+fn one_whose_process_has_ended_and_that_nobody_has_waited_for_is_lost() {
+    let (provider, _let_go) = Provider::held(200, &[], "{}");
+    let home = zoom(&provider);
+    let command = sent(&home, &provider, "zoom.create_meeting", &["topic=Demo"]);
+    assert_eq!(home.invocations(&["--state", "running"]).len(), 1);
+    command.signal(Signal::KILL);
+    eventually("the end", || !process::is_there(command.pid()));
+    // Its parent, which is this test, has not asked yet what became of it.
+    assert_eq!(text(&home.invocations(&[])[0], "state"), "lost");
+    assert_eq!(command.ends().code, -1);
+}
+
 /// What is in a home after anything was done: nothing else is left behind.
 fn usual(files: &[String]) -> bool {
     files.iter().all(|file| {
@@ -281,6 +294,97 @@ fn one_ctrl_c_is_enough_even_if_the_server_hangs() {
     assert_eq!((text(&error, "kind"), &error["id"]), ("cancelled", &id));
     assert!(text(&error, "message").contains("may have been done"), "{error:#}");
     server.signal(Signal::CONT);
+}
+
+/// Keeps what is recorded from everybody else, as another process may, until this is dropped.
+fn lock(home: &Home) -> fs::File {
+    let file = fs::OpenOptions::new().read(true).write(true).open(home.path().join("data/jackfield.db"));
+    let file = file.unwrap();
+    rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    file
+}
+
+/// Sends signals until it has ended, because two that come together are one.
+fn insist(command: &mut Running, signal: Signal) {
+    eventually("the end", || {
+        let ended = command.has_ended();
+        if !ended {
+            command.signal(signal);
+        }
+        ended
+    });
+}
+
+/// A call that waits for its beginning to be recorded.
+fn waiting(home: &Home) -> Running {
+    let before = home.logs().matches("begun").count();
+    let command = home.start_action("zoom.create_meeting", &["topic=Demo"]);
+    eventually("the beginning", || home.logs().matches("begun").count() > before);
+    command
+}
+
+#[test]
+fn one_that_waits_to_be_recorded_can_be_stopped() {
+    let provider = Provider::always(201, &[], meeting());
+    let home = zoom(&provider);
+    create(&home).json();
+
+    let locked = lock(&home);
+    let command = waiting(&home);
+    command.signal(Signal::INT);
+    eventually("the failure", || home.logs().contains(r#""kind":"cancelled""#));
+    drop(locked);
+    let error = command.ends().error(3);
+    assert_eq!(text(&error, "message"), "cancelled before anything was sent");
+    let record = home.invocation(text(&error, "id"));
+    assert_eq!((text(&record, "state"), &record["error"]), ("failed", &error));
+
+    // Whoever does not want to wait for the record either has it at once.
+    let locked = lock(&home);
+    let mut command = waiting(&home);
+    insist(&mut command, Signal::INT);
+    drop(locked);
+    let ended = command.ends();
+    assert_eq!((ended.code, ended.stdout.as_str()), (130, ""), "{}", ended.stderr);
+    assert_eq!(provider.requests().len(), 1, "only the first one was sent");
+}
+
+#[test]
+fn one_that_only_shows_its_request_can_be_stopped() {
+    for served in [false, true] {
+        let home = Home::with(&["zoom"]);
+        home.add(&jackfield_tests::artifact("libfaulty.so"));
+        let server = served.then(|| home.serve());
+        let args =
+            ["action", "invoke", "faulty.do", "--set", "what=loop", "--dry-run", "--token-stdin", "-o"];
+        let command = home.start(&[&args[..], &["json"]].concat(), "canary-token-7f3a\n");
+        let host = server.as_ref().map_or(command.pid(), Running::pid);
+        eventually("the loop", || process::children(host).iter().any(|worker| process::is_busy(*worker)));
+        command.signal(Signal::INT);
+        let error = command.ends().error(3);
+        assert_eq!(
+            (text(&error, "kind"), text(&error, "message")),
+            ("cancelled", "cancelled before anything was sent"),
+            "served: {served}"
+        );
+        assert_eq!(home.invocations(&[]), [] as [Value; 0]);
+    }
+}
+
+#[test]
+fn one_that_goes_round_in_circles_over_what_came_ends_at_the_first_signal() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let provider = Provider::always(200, &[], r#"{"meetings": []}"#);
+        let home = zoom(&provider);
+        let args = ["action", "invoke", "zoom.get_meetings", "--token-stdin", "--query", "def f: f; f"];
+        let mut command = home.start(&args, "canary-token-7f3a\n");
+        eventually("what came", || home.logs().contains(r#""message":"done""#));
+        // From there to the query it is no way at all, but nothing says when it is there.
+        std::thread::sleep(Duration::from_millis(500));
+        command.signal(signal);
+        eventually("the end", || command.has_ended());
+        assert_eq!(command.ends().code, code);
+    }
 }
 
 const SECRETS: [&str; 5] = [CANARY, PASSCODE, ZAK, "cnry-h323", "cnry-cookie"];

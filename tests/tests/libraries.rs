@@ -291,6 +291,24 @@ fn a_misspelt_keyword_of_a_form_is_refused_when_a_library_is_verified_or_added()
 }
 
 #[test]
+fn what_an_interrupted_copy_has_left_is_taken_away_by_the_next_one() {
+    let home = Home::with(&[]);
+    let [left, made, own] = [".libforge.so.17", ".libforge.so.18", ".libforge.so.bak"];
+    for name in [left, made, own] {
+        fs::write(home.plugins().join(name), "half a library").unwrap();
+    }
+    // One of them is still being made.
+    let making = fs::File::open(home.plugins().join(made)).unwrap();
+    rustix::fs::flock(&making, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let added = home.run(&["connector", "add", artifact("libzoom.so").to_str().unwrap()]);
+    assert_eq!(added.code, 0, "{}", added.stderr);
+    let mut names: Vec<_> =
+        fs::read_dir(home.plugins()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, [made, own, "libzoom.so"]);
+}
+
+#[test]
 fn fault_103_what_a_connector_calls_its_fields_does_nothing_to_a_terminal() {
     let home = Home::with(&[]);
     let library = home.plugins().join("libzoom.so");

@@ -5,9 +5,10 @@
 use std::{
     fs,
     io::ErrorKind,
+    io::Read,
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
-        net::UnixStream,
+        net::{UnixListener, UnixStream},
     },
 };
 
@@ -85,6 +86,7 @@ fn what_is_asked_wrongly_is_answered_with_a_problem() {
     let home = Home::with(&["zoom"]);
     let _server = home.serve();
     let action = |action: &str, input: Value| json!({"action": action, "input": input});
+    let list = |limit: &str, most: u64| json!({"action": "zoom.get_meetings", limit: most});
     for (method, path, body, status, kind) in [
         ("GET", "/v1/nonsense", NOTHING, 404, "unknown"),
         ("DELETE", "/v1/health", NOTHING, 404, "unknown"),
@@ -92,7 +94,18 @@ fn what_is_asked_wrongly_is_answered_with_a_problem() {
         ("GET", "/v1/invocations/inv_1", NOTHING, 404, "unknown"),
         ("GET", "/v1/invocations?nonsense=1", NOTHING, 400, "usage"),
         ("POST", "/v1/invocations/inv_1/cancel", NOTHING, 404, "unknown"),
+        ("GET", "/v1/connectors/%ff", NOTHING, 400, "usage"),
+        ("GET", "/v1/invocations/%ff", NOTHING, 400, "usage"),
+        ("GET", "/v1/invocations?state=%ff", NOTHING, 400, "usage"),
+        ("POST", "/v1/invocations/%ff/cancel", NOTHING, 400, "usage"),
         ("POST", "/v1/invocations", json!({"nonsense": 1}), 400, "usage"),
+        ("POST", "/v1/invocations", list("timeout_seconds", u64::MAX), 400, "usage"),
+        ("POST", "/v1/invocations", list("timeout_seconds", 3601), 400, "usage"),
+        ("POST", "/v1/invocations", list("timeout_seconds", 0), 400, "usage"),
+        ("POST", "/v1/invocations", list("all", 0), 400, "usage"),
+        // What is within limits comes as far as the token that is missing.
+        ("POST", "/v1/invocations", list("timeout_seconds", 3600), 401, "unauthorized"),
+        ("POST", "/v1/invocations", list("all", 1), 401, "unauthorized"),
         ("POST", "/v1/invocations", action("zoom.nonsense", json!({})), 404, "unknown"),
         ("POST", "/v1/invocations", action("zoom.get_meeting", json!({})), 422, "invalid_input"),
         ("POST", "/v1/invocations", action("zoom.get_meetings", json!({})), 401, "unauthorized"),
@@ -460,6 +473,22 @@ fn a_home_may_lie_deep() {
     assert_eq!(server.ends().code, 0);
 }
 
+fn open(path: &std::path::Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Does something as somebody else. The kernel knows the user of each thread.
+fn as_nobody<T: Send>(what: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| {
+            let nobody = rustix::process::Uid::from_raw(65534);
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            what()
+        });
+        other.join().unwrap()
+    })
+}
+
 #[test]
 fn another_user_is_kept_out_by_the_file_and_by_the_server() {
     if !rustix::process::geteuid().is_root() {
@@ -467,27 +496,38 @@ fn another_user_is_kept_out_by_the_file_and_by_the_server() {
     }
     let home = Home::with(&[]);
     let _server = home.serve();
-    // The kernel knows the user of each thread.
-    let as_nobody = |what: &(dyn Fn() -> Result<u16, ErrorKind> + Sync)| {
-        std::thread::scope(|scope| {
-            let other = scope.spawn(|| {
-                let nobody = rustix::process::Uid::from_raw(65534);
-                rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
-                what()
-            });
-            other.join().unwrap()
-        })
-    };
-    let open = |path: &std::path::Path, mode| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    };
     for directory in [home.path().parent().unwrap(), &home.path(), &home.path().join("data")] {
         open(directory, 0o755);
     }
     let connect = || UnixStream::connect(home.socket()).map(|_| 0).map_err(|error| error.kind());
-    assert_eq!(as_nobody(&connect), Err(ErrorKind::PermissionDenied), "by the file");
+    assert_eq!(as_nobody(connect), Err(ErrorKind::PermissionDenied), "by the file");
     open(&home.socket(), 0o666);
-    let ask = || Ok(home.ask("GET", "/v1/health", &NOTHING).0);
-    assert_eq!(as_nobody(&ask), Ok(403), "by the server");
-    assert_eq!(ask(), Ok(200));
+    let ask = || home.ask("GET", "/v1/health", &NOTHING).0;
+    assert_eq!(as_nobody(ask), 403, "by the server");
+    assert_eq!(ask(), 200);
+}
+
+#[test]
+fn nobody_else_is_taken_for_the_server() {
+    if !rustix::process::geteuid().is_root() {
+        return skip("a socket of another user", "only root can be somebody else");
+    }
+    let home = Home::with(&["zoom"]);
+    for directory in [home.path().parent().unwrap(), &home.path()] {
+        open(directory, 0o755);
+    }
+    open(&home.path().join("data"), 0o777);
+    let planted = as_nobody(|| UnixListener::bind(home.socket()).unwrap());
+    let error = create(&home).ends().error(1);
+    assert_eq!(
+        (text(&error, "kind"), text(&error, "message")),
+        (
+            "blocked",
+            format!("{} is served by another user, who is told nothing", home.socket().display()).as_str()
+        )
+    );
+    assert!(text(&error, "hint").contains("take that socket away"), "{error:#}");
+    let mut told = String::new();
+    planted.accept().unwrap().0.read_to_string(&mut told).unwrap();
+    assert_eq!(told, "");
 }

@@ -11,12 +11,9 @@ use jackfield::{
     plugins::Registry,
     server, store,
 };
-use tokio::{
-    runtime::Runtime,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::runtime::Runtime;
 
-use super::{action::Declared, output, served::Served};
+use super::{action::Declared, output, served::Served, signals::Stoppable};
 
 /// What carries commands out.
 pub(crate) struct Engine {
@@ -95,14 +92,8 @@ impl Engine {
 
     /// Runs an action of this effect, until it is done or somebody stops it.
     pub(crate) fn invoke(&mut self, request: Invoke, effect: Effect, watch: Watch) -> Result<Output> {
-        let stop = {
-            let _runtime = self.runtime.enter();
-            let stopped = stopped();
-            async {
-                stopped.await;
-                end_at_once_if_stopped_again();
-            }
-        };
+        let stoppable = Stoppable::begin()?;
+        let stop = stoppable.stopped();
         tokio::pin!(stop);
         if let Some(served) = &self.there {
             let effect = if request.dry_run { Effect::Reads } else { effect };
@@ -136,35 +127,4 @@ pub(crate) fn registry(home: &Home) -> Result<Registry> {
 
 fn encoded(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
-}
-
-/// Until somebody wants it to end: Ctrl-C, or a signal to that effect. It counts from now on, not from when it is waited for.
-pub(crate) fn stopped() -> impl Future<Output = ()> {
-    let [interrupted, terminated] = [SignalKind::interrupt(), SignalKind::terminate()].map(heard);
-    async {
-        tokio::select! {
-            () = interrupted => {}
-            () = terminated => {}
-        }
-    }
-}
-
-fn heard(kind: SignalKind) -> impl Future<Output = ()> {
-    let signals = signal(kind);
-    async {
-        match signals {
-            Ok(mut signals) => drop(signals.recv().await),
-            // Then it ends the process as it always did.
-            Err(_) => std::future::pending().await,
-        }
-    }
-}
-
-/// Whoever wants it to end once more has it at once.
-pub(crate) fn end_at_once_if_stopped_again() {
-    let again = stopped();
-    tokio::spawn(async {
-        again.await;
-        std::process::exit(130);
-    });
 }

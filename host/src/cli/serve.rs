@@ -3,12 +3,7 @@
 use clap::Args;
 use jackfield::{Error, ErrorKind, Result, api::Health, server::Server};
 
-use super::{
-    Everywhere,
-    engine::{end_at_once_if_stopped_again, stopped},
-    output::say,
-    served::Served,
-};
+use super::{Everywhere, output::say, served::Served, signals::Stoppable};
 
 /// Stay, and do for other commands what they would do themselves
 #[derive(Args)]
@@ -46,7 +41,7 @@ impl Serve {
         let done = runtime.block_on(async {
             let server = Server::open(&home)?;
             let health = server.health();
-            let stopped = stopped();
+            let stoppable = Stoppable::begin()?;
             say(&format!(
                 "serving {} as process {}, with {} connector(s); Ctrl-C ends it",
                 home.path().display(),
@@ -54,8 +49,7 @@ impl Serve {
                 health.connectors
             ));
             let end = async {
-                stopped.await;
-                end_at_once_if_stopped_again();
+                stoppable.stopped().await;
                 say("finishing what is under way; once more ends it at once");
             };
             server.serve(end).await

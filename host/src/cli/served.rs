@@ -16,7 +16,7 @@ use jackfield::{
     Error, ErrorKind, Result,
     api::{Invoke, Line, Output},
     home::Home,
-    invoke::{Happening, Watch},
+    invoke::{Happening, NOTHING_SENT, Watch},
     server,
 };
 use serde::de::DeserializeOwned;
@@ -159,6 +159,10 @@ impl Served {
                 Line::Done(done) => return Ok(Some(done)),
                 Line::Failed(failed) => return Err(failed),
             }
+        }
+        if request.dry_run {
+            // It has no id to be stopped by, and stops when nobody listens any more.
+            return Err(Error::new(ErrorKind::Cancelled, NOTHING_SENT));
         }
         // Somebody wants it to end: it is told, and says what became of it - unless it hangs.
         let last = async {

@@ -93,7 +93,7 @@ pub(super) fn listen(home: &Home) -> Result<UnixListener> {
 ///
 /// # Errors
 ///
-/// If somebody does and will not have us.
+/// If somebody does and will not have us, or is not whom we would hand a token to.
 pub async fn connect(home: &Home) -> Result<Option<UnixStream>> {
     let path = home.socket();
     if !path.exists() {
@@ -101,7 +101,12 @@ pub async fn connect(home: &Home) -> Result<Option<UnixStream>> {
     }
     let Ok(short) = Short::of(&path) else { return Ok(None) };
     match UnixStream::connect(&short.path).await {
-        Ok(stream) => Ok(Some(stream)),
+        Ok(stream) if Peer::of(&stream).is_ourselves() => Ok(Some(stream)),
+        Ok(_) => {
+            let text = format!("{} is served by another user, who is told nothing", path.display());
+            Err(Error::new(ErrorKind::Blocked, text)
+                .hint("run it as the home's owner, or take that socket away"))
+        }
         // It was left behind by one that is gone.
         Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) => {
             Ok(None)
@@ -121,14 +126,22 @@ pub(super) struct Peer {
 
 impl Connected<IncomingStream<'_, UnixListener>> for Peer {
     fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self { uid: stream.io().peer_cred().ok().map(|credentials| credentials.uid()) }
+        Self::of(stream.io())
     }
 }
 
 impl Peer {
+    fn of(stream: &UnixStream) -> Self {
+        Self { uid: stream.peer_cred().ok().map(|credentials| credentials.uid()) }
+    }
+
+    /// Whether it is the user that we are.
+    fn is_ourselves(&self) -> bool {
+        self.uid == Some(rustix::process::geteuid().as_raw())
+    }
+
     /// Whether it may come in: our own user, or the one who may do everything anyway.
     pub(super) fn is_welcome(&self) -> bool {
-        let ours = rustix::process::geteuid().as_raw();
-        self.uid.is_some_and(|uid| uid == ours || uid == 0)
+        self.is_ourselves() || self.uid == Some(0)
     }
 }

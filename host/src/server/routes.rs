@@ -15,7 +15,7 @@ use axum::{
     body::{Body, Bytes},
     extract::{
         ConnectInfo, DefaultBodyLimit, Path, Query, Request, State as Shared,
-        rejection::{JsonRejection, QueryRejection},
+        rejection::{JsonRejection, PathRejection, QueryRejection},
     },
     http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::{self, Next},
@@ -41,6 +41,8 @@ const MAX_BODY: usize = 17 * 1024 * 1024;
 const NDJSON: &str = "application/x-ndjson";
 
 type At = Shared<Arc<State>>;
+/// What an address names, if it can be read.
+type Named = Result<Path<String>, PathRejection>;
 
 pub(super) fn router(state: Arc<State>) -> Router {
     Router::new()
@@ -96,6 +98,12 @@ impl From<QueryRejection> for Problem {
     }
 }
 
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self(Error::new(ErrorKind::Usage, format!("the address cannot be read: {}", rejection.body_text())))
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = status(&self.0.kind);
@@ -143,7 +151,8 @@ async fn connectors(Shared(state): At) -> Result<Json<Vec<ConnectorLine>>, Probl
     Ok(Json(api::connectors(&*state.host.registry()?)))
 }
 
-async fn connector(Shared(state): At, Path(id): Path<String>) -> Result<Json<ConnectorShown>, Problem> {
+async fn connector(Shared(state): At, named: Named) -> Result<Json<ConnectorShown>, Problem> {
+    let Path(id) = named?;
     let registry = state.host.registry()?;
     Ok(Json(api::connector(registry.find(&id)?)?))
 }
@@ -156,11 +165,13 @@ async fn invocations(
     Ok(Json(state.host.store.invocations(wanted).await?))
 }
 
-async fn invocation(Shared(state): At, Path(id): Path<String>) -> Result<Json<Invocation>, Problem> {
+async fn invocation(Shared(state): At, named: Named) -> Result<Json<Invocation>, Problem> {
+    let Path(id) = named?;
     Ok(Json(api::invocation(&state.host, &id).await?))
 }
 
-async fn cancel(Shared(state): At, Path(id): Path<String>) -> Result<Json<Value>, Problem> {
+async fn cancel(Shared(state): At, named: Named) -> Result<Json<Value>, Problem> {
+    let Path(id) = named?;
     let running = state.running();
     let found = running.values().find(|running| running.id.as_ref() == Some(&id));
     found.ok_or_else(|| api::no_invocation(&id))?.stop.notify_one();
@@ -214,6 +225,8 @@ async fn invoke(
     request: Result<Json<Invoke>, JsonRejection>,
 ) -> Result<Response, Problem> {
     let Json(request) = request?;
+    // Whoever drains sets the flag and then looks what is under way. The other way round, one of the two sees the other.
+    let under_way = Arc::new(UnderWay::begin(&state));
     if state.is_draining() {
         return Err(Problem(
             Error::new(ErrorKind::Unavailable, "this Jackfield is about to end").hint("run it again"),
@@ -221,7 +234,6 @@ async fn invoke(
     }
     let is_command = headers.get(header::USER_AGENT).is_some_and(|agent| agent == super::COMMANDS);
     let source = if is_command { Source::Cli } else { Source::Api };
-    let under_way = Arc::new(UnderWay::begin(&state));
     let stop = under_way.stop.clone();
     let guard = StopOnDrop(stop.clone());
     let streams = headers.get(header::ACCEPT).is_some_and(|accept| accept.as_bytes() == NDJSON.as_bytes());

@@ -266,7 +266,7 @@ impl Writer {
 
     /// Does what has come together: what is to be written in one commit, then what is to be read.
     fn group(&mut self, jobs: Vec<Job>, ended: Vec<Later>) {
-        let mut writes: Vec<Invocation> = ended.into_iter().map(|later| later()).collect();
+        let mut writes: Vec<Invocation> = Vec::new();
         let mut waiting = Vec::new();
         let mut reads = Vec::new();
         for job in jobs {
@@ -278,6 +278,8 @@ impl Writer {
                 other => reads.push(other),
             }
         }
+        // An end may have come while its beginning still lay here: it is the later word.
+        writes.extend(ended.into_iter().map(|later| later()));
         if !writes.is_empty() {
             let written = self.write(&writes, !waiting.is_empty());
             if let Err(error) = &written {
@@ -506,11 +508,16 @@ fn is_alive(owned: &str) -> bool {
     process.is_some_and(|process| owner(process) == owned && started(process).is_some())
 }
 
-/// When a process was started, in the kernel's own count.
+/// When a process was started that is there, in the kernel's own count.
 fn started(process: u32) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The name before it may hold anything but ends with the last parenthesis.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    // One that has ended keeps its place until somebody waits for it, and does nothing any more.
+    if matches!(fields.next()?, "Z" | "X") {
+        return None;
+    }
+    fields.nth(18).map(str::to_owned)
 }
 
 fn damaged(path: &Path) -> Error {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, builder::RangedU64ValueParser};
 use jackfield::{Error, ErrorKind, Result, api, home::Home, secret_file, timings};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
@@ -43,13 +43,13 @@ pub(crate) struct Invoke {
     #[arg(long)]
     all: bool,
     /// With --all: stop at so many items
-    #[arg(long, value_name = "N", default_value_t = 1000, requires = "all")]
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "all", value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     max_items: usize,
     /// Show the request that would be sent, secrets masked, and send nothing
     #[arg(long)]
     dry_run: bool,
     /// Give up after so many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(api::TIMEOUT_SECONDS))]
     timeout: Option<u64>,
     #[command(flatten)]
     printing: Printing,

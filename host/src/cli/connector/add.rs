@@ -8,6 +8,7 @@ use std::{
 
 use clap::Args;
 use jackfield::{Error, ErrorKind, Result, config::Config, home::Home, system};
+use rustix::fs::{FlockOperation, flock};
 
 use super::verify;
 use crate::cli::{engine::registry, input, output::say};
@@ -119,14 +120,38 @@ pub(crate) fn installed() -> Vec<String> {
     names
 }
 
+/// Takes away what copies have left that did not come to their end. One that is still being made is locked.
+fn sweep(plugins: &Path) {
+    for entry in fs::read_dir(plugins).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some((library, number)) = name.to_str().and_then(|name| name.rsplit_once('.')) else { continue };
+        let is_copy = library.starts_with(".lib")
+            && library.ends_with(".so")
+            && !number.is_empty()
+            && number.bytes().all(|byte| byte.is_ascii_digit());
+        // Nobody puts anything but a file there under such a name; what is none is left alone.
+        let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_copy
+            && is_file
+            && let Ok(file) = fs::File::open(entry.path())
+            && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Copies a library so that whoever looks never sees a part of it.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    to.parent().into_iter().for_each(sweep);
     let fresh = to.with_file_name(format!(
         ".{}.{}",
         to.file_name().unwrap_or_default().to_string_lossy(),
         std::process::id()
     ));
     let mut target = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    // For as long as this process is there, it is no leftover.
+    flock(&target, FlockOperation::LockExclusive)?;
     let copied = fs::File::open(from)
         .and_then(|mut source| io::copy(&mut source, &mut target))
         .and_then(|_| target.sync_all())
