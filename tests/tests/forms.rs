@@ -209,6 +209,32 @@ fn fault_91_what_somebody_typed_stays_text_on_the_page_and_no_secret_is_on_it() 
     );
 }
 
+#[test]
+fn a_page_that_leads_to_an_address_does_not_ask_for_a_secret_and_one_that_posts_does() {
+    let pages = Pages::new();
+    let html = |more: &[&str]| {
+        let args = [&["action", "form", "zoom.create_meeting", "--html"][..], more].concat();
+        pages.home.run(&args).stdout
+    };
+    // What would be sent by GET stands in the address, and so in the history.
+    let saved = html(&[]);
+    assert!(saved.contains("method=\"get\"") && saved.contains("name=\"&#x2f;topic\""), "{saved}");
+    assert!(!saved.contains("type=\"password\"") && !saved.contains("name=\"&#x2f;password\""), "{saved}");
+    assert!(saved.contains("<code>--set password=@FILE</code>"), "{saved}");
+    let posted = html(&["--post-to", "https://app.example.com/form"]);
+    assert!(posted.contains("name=\"&#x2f;password\" type=\"password\""), "{posted}");
+    assert!(!posted.contains("=@FILE"), "{posted}");
+
+    // What the sentence says works.
+    let (sent, secret) = (pages.directory.join("a.form"), pages.directory.join("secret"));
+    fs::write(&sent, "%2Ftopic=Demo").unwrap();
+    fs::write(&secret, "hunter2\n").unwrap();
+    let set = format!("password=@{}", secret.display());
+    let args =
+        ["action", "form", "zoom.create_meeting", "-f", sent.to_str().unwrap(), "--set", &set, "--no-input"];
+    assert_eq!(pages.home.run(&args).json(), json!({"topic": "Demo", "password": "hunter2"}));
+}
+
 const DOWN: &str = "\x1b[B";
 const ESCAPE: &str = "\x1b";
 

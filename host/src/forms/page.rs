@@ -27,7 +27,8 @@ pub struct Page<'a> {
     pub value: Option<&'a Value>,
     /// What is wrong with it.
     pub problems: &'a [Problem],
-    /// Where the page sends what was filled in, by POST. Without an address it offers to save it as a file.
+    /// Where the page sends what was filled in, by POST. Without an address it offers to save it as a file,
+    /// and asks for no secrets.
     pub action: Option<&'a str>,
     /// The name of that file.
     pub file: &'a str,

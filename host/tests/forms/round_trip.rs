@@ -16,7 +16,7 @@ use crate::{
 /// What comes back from a page that was sent as it is.
 fn through_a_page(schema: &Value, value: &Value) -> Value {
     let form = form(schema);
-    let (fields, _) = page::view(&form, Some(value), &[]);
+    let (fields, _) = page::view(&form, Some(value), &[], true);
     let sent = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields.pairs()).finish();
     submitted::value(&form, &submitted::pairs(&sent), Some(value))
 }
@@ -85,7 +85,7 @@ fn every_field_of_every_action_is_drawn_as_what_it_is() {
     }
     let mut total = 0;
     for (name, schema) in inputs() {
-        let (fields, _) = page::view(&form(schema), None, &[]);
+        let (fields, _) = page::view(&form(schema), None, &[], true);
         let mut raw = Vec::new();
         total += count(&fields, &mut raw);
         assert_eq!(raw, Vec::<String>::new(), "{name}");

@@ -67,7 +67,8 @@ fn find<'a>(reference: &Reference, scopes: &[Scope<'a>]) -> Option<(String, &'a 
             path += &step(name);
             object = inner;
         }
-        let field = object.fields.iter().find(|field| field.name == *last)?;
+        // The control of a secret does not show whether it is given.
+        let field = object.fields.iter().find(|field| field.name == *last && !field.secret)?;
         Some((path + &step(last), field))
     })
 }

@@ -25,7 +25,7 @@ struct Wrong {
 }
 
 pub(super) fn render(form: &Form, page: &Page<'_>) -> Result<String, minijinja::Error> {
-    let (fields, rules) = view(form, page.value, page.problems);
+    let (fields, rules) = view(form, page.value, page.problems, page.action.is_some());
     let mut wrong = Vec::new();
     collect(&fields, &mut wrong);
     let shown = wrong.len();

@@ -100,6 +100,11 @@ pub enum Control {
         /// Whether it is given; `None` if it always is.
         given: Option<bool>,
     },
+    /// A secret that this page does not take, and how it is given instead.
+    Elsewhere {
+        /// The field, as `--set` names it.
+        set: String,
+    },
     /// A value as JSON, since no control can show it.
     Json {
         /// The JSON.
@@ -209,10 +214,16 @@ pub struct Pick {
     pub default: bool,
 }
 
-/// A page's fields, and the rules of style by which those come and go that depend on others.
+/// A page's fields, and the rules of style by which those come and go that depend on others. Secrets are asked for only where
+/// the page is posted: the address that another one leads to stays in the browser's history, with all that was filled in.
 #[must_use]
-pub fn view(form: &Form, value: Option<&Value>, problems: &[Problem]) -> (Fields, Vec<String>) {
-    let mut painter = Painter { problems, ids: 0, rules: Vec::new(), scopes: Vec::new() };
+pub fn view(
+    form: &Form,
+    value: Option<&Value>,
+    problems: &[Problem],
+    is_posted: bool,
+) -> (Fields, Vec<String>) {
+    let mut painter = Painter { problems, is_posted, ids: 0, rules: Vec::new(), scopes: Vec::new() };
     let empty = Value::Object(Map::new());
     let value = value.filter(|value| value.is_object()).unwrap_or(&empty);
     let fields = painter.object(&form.object, "", Some(value), true, &mut vec![value]);
@@ -225,6 +236,7 @@ pub(super) struct Scope<'a>(pub(super) Vec<(String, &'a Object)>);
 
 struct Painter<'a> {
     problems: &'a [Problem],
+    is_posted: bool,
     ids: usize,
     rules: Vec<String>,
     scopes: Vec<Scope<'a>>,
@@ -424,7 +436,12 @@ impl<'a> Painter<'a> {
             empty: None,
             null: field.clearable.then(|| value.is_some_and(Value::is_null)),
         };
-        let value = value.filter(|value| !field.clearable || !value.is_null());
+        if field.secret && !self.is_posted {
+            view.control = Control::Elsewhere { set: setting(name) };
+            return view;
+        }
+        // Whatever would show it, a secret is not shown.
+        let value = value.filter(|value| !field.secret && (!field.clearable || !value.is_null()));
         if let Some(value) = value.filter(|value| !self.shows(field, value)) {
             view.required = false;
             view.control = Control::Json { text: json(value) };
@@ -467,8 +484,7 @@ impl<'a> Painter<'a> {
         empty: &mut Option<bool>,
     ) -> Control {
         let text = value.map_or_else(String::new, plain);
-        let text = if field.secret { String::new() } else { text };
-        if text.is_empty() && value.is_some_and(Value::is_string) && !field.secret {
+        if text.is_empty() && value.is_some_and(Value::is_string) {
             *empty = Some(true);
         }
         let line = |input: &'static str, text: String, limits: BTreeMap<&'static str, String>| Line {
@@ -715,6 +731,20 @@ fn pick(choice: &Choice, chosen: bool, field: &Field) -> Pick {
     }
 }
 
+/// The field that a control's name stands for, as `--set` names it.
+fn setting(name: &str) -> String {
+    let mut setting = String::new();
+    for step in pointer(name).split('/').skip(1) {
+        if step.bytes().all(|byte| byte.is_ascii_digit()) {
+            setting += &format!("[{step}]");
+        } else {
+            let dot = if setting.is_empty() { "" } else { "." };
+            setting += &format!("{dot}{}", step.replace("~1", "/").replace("~0", "~"));
+        }
+    }
+    setting
+}
+
 fn row_word(item: &Field, list: &Field) -> String {
     if item.label.is_empty() { list.label.clone() } else { item.label.clone() }
 }
@@ -795,6 +825,7 @@ impl View {
                 pairs.extend(zone.iter().map(|zone| (format!("{name}/#zone"), zone.clone())));
             }
             Control::Lines { text, .. } => pairs.push((name.clone(), text.replace('\n', "\r\n"))),
+            Control::Elsewhere { .. } => {}
             Control::Json { text } => pairs.push((format!("{name}/#json"), text.replace('\n', "\r\n"))),
             Control::Pick { options, none, open } => {
                 let chosen = options.iter().find(|pick| pick.chosen);
