@@ -249,7 +249,13 @@ fn credential(
     let token = match token {
         Some(token) => Some(SecretString::from(token.as_str())),
         None => match host.settings()?.config.integration(&manifest.id).token_file {
-            Some(file) => Some(secret_file::read(&file)?),
+            Some(file) => Some(secret_file::read(&file).map_err(|error| {
+                let hint = format!(
+                    "put one there, or change `integrations.{}.token_file` in jackfield.toml: jackfield doctor",
+                    manifest.id
+                );
+                Error::new(ErrorKind::Unauthorized, error.message).hint(hint)
+            })?),
             None => None,
         },
     };

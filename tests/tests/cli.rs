@@ -125,7 +125,7 @@ fn changing(line: &str) -> String {
     static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         let when = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}";
         let patterns = [
-            ("inv_[0-9a-f]{32}", "inv_[..]"),
+            ("inv_[0-9a-f]{20,32}", "inv_[..]"),
             ("[0-9a-f]{64}", "[..]"),
             ("TOOK +ABOUT", "TOOK[..]ABOUT"),
             ("[0-9]+ ms +", "[..] ms[..]"),

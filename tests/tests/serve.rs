@@ -296,8 +296,7 @@ fn fault_97_one_that_is_told_to_end_finishes_what_it_does_and_takes_nothing_more
             "SIGINT" => server.signal(Signal::INT),
             _ => {
                 let said = home.run(&["serve", "--drain"]);
-                let expected =
-                    format!("process {} ends when it has finished 1 invocation(s)\n", server.pid());
+                let expected = format!("process {} ends when it has finished 1 invocation\n", server.pid());
                 assert_eq!((said.code, said.stderr), (0, expected));
             }
         }

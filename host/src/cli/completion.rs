@@ -52,6 +52,10 @@ complete -o bashdefault -o nosort -F _clap_complete_PROGRAM PROGRAM 2>/dev/null 
 
 /// Print the script that makes a shell complete commands, connectors, actions and fields
 #[derive(Args)]
+#[command(after_help = "\
+bash:  source <(jackfield completion bash), in ~/.bashrc
+zsh:   source <(jackfield completion zsh), in ~/.zshrc
+fish:  jackfield completion fish | source, in ~/.config/fish/config.fish")]
 pub(crate) struct Completion {
     /// The shell
     shell: Shell,

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use jackfield::{
     Error, ErrorKind, Result,
     api::{ConnectorLine, ConnectorShown},
+    config::Config,
     home::Home,
     plugins::Registry,
     system,
@@ -184,7 +185,10 @@ fn file_of(registry: &Registry, home: &Home, name: &str) -> Result<PathBuf> {
 impl Remove {
     fn run(self, everywhere: &Everywhere) -> Result<()> {
         let home = everywhere.home()?;
-        let path = file_of(&registry(&home)?, &home, &self.connector)?;
+        let registry = registry(&home)?;
+        let path = file_of(&registry, &home, &self.connector)?;
+        let id =
+            registry.libraries().find(|library| library.path == path).map(|library| library.id().to_owned());
         if !self.yes {
             if !everywhere.can_ask() {
                 let text = format!("removing `{}` has to be confirmed", self.connector);
@@ -198,6 +202,10 @@ impl Remove {
         }
         fs::remove_file(&path).map_err(system::cannot("remove", &path))?;
         say(&format!("removed {}", path.display()));
+        if Config::load(&home).is_ok_and(|config| id.is_some_and(|id| config.integrations.contains_key(&id)))
+        {
+            say(&format!("what is set for it in {} is still there", home.config().display()));
+        }
         Ok(())
     }
 }

@@ -106,6 +106,7 @@ mod tests {
                 "5 unexpected_answer",
                 "1 blocked",
                 "3 cancelled",
+                "1 not_shown",
                 "7 plugin_refused",
                 "1 connector_panicked",
                 "1 connector_crashed",

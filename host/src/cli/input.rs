@@ -28,7 +28,7 @@ pub(crate) struct Input {
     /// Read the input from a file, JSON or what a form's page has saved; `-` for standard input
     #[arg(short, long, value_name = "FILE", help_heading = "Input")]
     file: Option<PathBuf>,
-    /// Set a field, such as topic=Demo or settings.waiting_room=true; FIELD=@FILE takes the value from a file, FIELD=@@x
+    /// Set a field, such as topic=Demo, settings.waiting_room=true or list[0].email=…; FIELD=@FILE takes the value from a file, FIELD=@@x
     /// is @x
     #[arg(long = "set", value_name = "FIELD=VALUE", help_heading = "Input", add = completion::fields())]
     sets: Vec<String>,
@@ -83,6 +83,10 @@ fn read_file(path: &Path, form: &dyn Fn() -> Form) -> Result<Value> {
             .hint("-f takes the file that the input is in, and - for standard input")
     })?;
     let text = String::from_utf8_lossy(&bytes);
+    if text.trim().is_empty() {
+        return Err(usage(format!("{name} is empty"))
+            .hint("it holds the input as JSON: an object, such as {\"topic\": \"Demo\"}"));
+    }
     if is_submitted(&text) {
         return Ok(submitted::value(&form(), &submitted::pairs(&text), None));
     }

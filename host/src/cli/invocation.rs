@@ -101,6 +101,9 @@ impl Command {
     }
 }
 
+/// How much of an id a table shows: its kind, the millisecond, and some bits by chance.
+const SHORT_ID: usize = "inv_".len() + 20;
+
 fn took(invocation: &Invocation) -> String {
     invocation.ms.map_or_else(String::new, |ms| format!("{ms} ms"))
 }
@@ -111,7 +114,8 @@ fn row(invocation: &Invocation) -> Vec<String> {
         .as_ref()
         .map_or_else(String::new, |error| format!("{}: {}", error.kind, error.message));
     vec![
-        invocation.id.clone(),
+        // As much of it as tells it apart, so that there is room for what it was; `show` takes it.
+        invocation.id.get(..SHORT_ID).unwrap_or(&invocation.id).to_owned(),
         invocation.action.clone(),
         invocation.state.as_str().to_owned(),
         invocation.begun.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),

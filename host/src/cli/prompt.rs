@@ -52,6 +52,8 @@ impl Prompter for Terminal {
         if line.secret {
             let mut password = Password::new(&message)
                 .with_display_mode(PasswordDisplayMode::Masked)
+                // What was left out does not look as if there were something.
+                .with_formatter(&|given| if given.is_empty() { String::new() } else { "********".to_owned() })
                 .without_confirmation()
                 .with_render_config(look())
                 .with_validator(validator);
@@ -134,10 +136,14 @@ impl Autocomplete for Suggest {
 
     fn get_completion(
         &mut self,
-        _: &str,
+        input: &str,
         highlighted: Option<String>,
     ) -> Result<Replacement, CustomUserError> {
-        Ok(highlighted)
+        // As a shell completes: what is chosen, else the first that is offered.
+        Ok(match highlighted {
+            Some(chosen) => Some(chosen),
+            None => self.get_suggestions(input)?.into_iter().next(),
+        })
     }
 }
 

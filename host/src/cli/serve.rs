@@ -3,7 +3,12 @@
 use clap::Args;
 use jackfield::{Error, ErrorKind, Result, api::Health, server::Server};
 
-use super::{Everywhere, output::say, served::Served, signals::Stoppable};
+use super::{
+    Everywhere,
+    output::{self, say},
+    served::Served,
+    signals::Stoppable,
+};
 
 /// Stay, and do for other commands what they would do themselves
 #[derive(Args)]
@@ -27,8 +32,9 @@ impl Serve {
                 }
                 let health: Health = Served::of(home.clone()).post("/v1/drain").await?;
                 say(&format!(
-                    "process {} ends when it has finished {} invocation(s)",
-                    health.pid, health.running
+                    "process {} ends when it has finished {}",
+                    health.pid,
+                    output::count(health.running, "invocation")
                 ));
                 Ok(())
             });
@@ -43,10 +49,10 @@ impl Serve {
             let health = server.health();
             let stoppable = Stoppable::begin()?;
             say(&format!(
-                "serving {} as process {}, with {} connector(s); Ctrl-C ends it",
+                "serving {} as process {}, with {}; Ctrl-C ends it",
                 home.path().display(),
                 health.pid,
-                health.connectors
+                output::count(health.connectors, "connector")
             ));
             let end = async {
                 stoppable.stopped().await;

@@ -729,7 +729,13 @@ fn can_be_shown(field: &Field, value: &Value) -> bool {
         Kind::Text { .. } => value
             .as_str()
             .is_some_and(|text| field.secret || !text.is_empty() && !text.chars().any(char::is_control)),
-        Kind::DateTime { .. } | Kind::Date | Kind::TimeZone => value.as_str().is_some_and(|text| {
+        // Also where we would write it in another way: what nobody touches stays as it was.
+        Kind::DateTime { timezone_field: Some(_) } | Kind::Date | Kind::TimeZone => {
+            value.as_str().is_some_and(|text| {
+                !text.is_empty() && !text.chars().any(char::is_control) && parse(field, text).is_ok()
+            })
+        }
+        Kind::DateTime { .. } => value.as_str().is_some_and(|text| {
             !text.is_empty() && !text.chars().any(char::is_control) && fits(field, value)
         }),
         Kind::List { .. } => value.is_array(),
@@ -749,6 +755,7 @@ fn help(field: &Field, needed: bool) -> String {
         Kind::DateTime { .. } => "like 2026-12-01 10:00".to_owned(),
         Kind::Text { max_length: Some(most), .. } => format!("at most {most} characters"),
         Kind::Text { format: Some(format), .. } if format == "email" => "an e-mail address".to_owned(),
+        Kind::TimeZone => "Tab completes".to_owned(),
         _ => String::new(),
     };
     let optional = if needed { "" } else { "Enter leaves it out" };

@@ -62,6 +62,11 @@ impl Add {
             edit.write(home)?;
             say(&format!("wrote [integrations.{id}] to {}", home.config().display()));
         }
+        for (base, url) in Config::load(home)?.integration(id).endpoints {
+            if self.endpoints.is_empty() {
+                say(&format!("its `{base}` goes on to {url}, as [integrations.{id}.endpoints] says"));
+            }
+        }
         say(&format!("see what it can do: jackfield action list {id}"));
         Ok(())
     }
