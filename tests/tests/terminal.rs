@@ -137,6 +137,9 @@ fn lists() -> (Simulator, Home, [List; 4]) {
         (&LIST, 3),
         (&["invocation", "list", "--state", "failed"], 1),
     ];
+    // A table shows as much of an invocation's id as tells it apart.
+    let short = |name: String| if name.starts_with("inv_") { name[..24].to_owned() } else { name };
+    let names = |args: &[&str]| names(args).into_iter().map(short).collect::<Vec<String>>();
     let lists = lists.map(|(args, rows)| (args, rows, names(args)));
     (simulator, home, lists)
 }
