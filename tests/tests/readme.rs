@@ -44,8 +44,8 @@ fn five_commands_lead_from_a_clone_to_the_first_meeting() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let token = place.path().join("token").display().to_string();
     let _ends = Ends(&pid);
-    // The real installation is built with all optimisations, which takes its time and is tried by `.ci/run`. Where the
-    // simulator listens and leaves the token is not what is there for everybody.
+    // The installation with all optimisations takes minutes, and differs from this one in how it is built alone. Where
+    // the simulator listens and leaves the token is not what is there for everybody.
     let typed = |command: &str| {
         let command = command
             .replace("xtask install", "xtask install --debug")
