@@ -89,6 +89,9 @@ fn a_form_in_the_terminal() {
         "form",
         &terminal.picture("A form in the terminal: the fields of Create Meeting, asked one after the other"),
     );
+    // The shell would go alone, and leave the question behind.
+    terminal.types("\u{3}");
+    assert_eq!(terminal.waits(), 3);
 }
 
 #[test]
