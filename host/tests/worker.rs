@@ -162,6 +162,18 @@ async fn dropping_a_call_stops_it_in_the_worker_and_at_the_host() {
 }
 
 #[tokio::test]
+async fn dropping_a_call_that_does_not_give_way_ends_its_worker() {
+    let (workers, faulty) = (workers(), library("libfaulty.so"));
+    said(workers.call(&faulty, call("say", slow(0), LONG)).await);
+    let dropped =
+        tokio::time::timeout(Duration::from_millis(100), workers.call(&faulty, call("loop", slow(0), LONG)));
+    assert!(dropped.await.is_err());
+    // It is ended soon, long before its deadline, and the next call has a worker that answers.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(said(workers.call(&faulty, call("say", slow(0), Duration::from_secs(5))).await), "hello");
+}
+
+#[tokio::test]
 async fn a_deadline_stops_one_that_waits_and_ends_one_that_does_not_give_way() {
     let (workers, faulty) = (workers(), library("libfaulty.so"));
     said(workers.call(&faulty, call("say", slow(0), LONG)).await);

@@ -1,7 +1,7 @@
 //! One worker process, from its start to its end.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     os::{fd::OwnedFd, unix::process::ExitStatusExt},
     process::{Child, ExitStatus},
@@ -15,14 +15,19 @@ use std::{
 use connector_abi::message;
 use connector_protocol::{Error, ErrorKind, Result};
 use tokio::{
-    io::AsyncReadExt, net::UnixStream, net::unix::pipe, sync::oneshot, task::JoinSet, time::timeout,
+    io::AsyncReadExt,
+    net::{UnixStream, unix::pipe},
+    runtime::Handle,
+    sync::oneshot,
+    task::JoinSet,
+    time::{sleep, timeout},
 };
 
 use super::{
     frame::Kind,
     link::{self, Gone, Incoming, Sender},
     spawn::{Started, Starting},
-    workers::Services,
+    workers::{GIVE_WAY, Services},
 };
 use crate::{plugins::Library, system};
 
@@ -50,6 +55,8 @@ struct State {
     calls: HashMap<u64, InFlight>,
     /// Which call a request belongs to.
     asks: HashMap<u64, u64>,
+    /// Calls that nobody waits for any more, and that have not given way yet.
+    stopping: HashSet<u64>,
     /// Why it is no longer running.
     dead: Option<Error>,
     /// Why we killed it, if we did.
@@ -128,6 +135,7 @@ impl Process {
             child: child.keep()?,
             calls: HashMap::new(),
             asks: HashMap::new(),
+            stopping: HashSet::new(),
             dead: None,
             killed_for: None,
         }));
@@ -205,8 +213,25 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        if lock(&self.process.state).end(self.id).is_some() {
-            self.cancel();
+        {
+            let mut state = lock(&self.process.state);
+            if state.end(self.id).is_none() || state.dead.is_some() {
+                return;
+            }
+            state.stopping.insert(self.id);
+        }
+        self.cancel();
+        // Nobody waits for it any more, its deadline neither: one that goes on for ever would.
+        if let Ok(runtime) = Handle::try_current() {
+            let (process, id) = (Arc::downgrade(&self.process), self.id);
+            runtime.spawn(async move {
+                sleep(GIVE_WAY).await;
+                if let Some(process) = process.upgrade()
+                    && lock(&process.state).stopping.contains(&id)
+                {
+                    process.kill("it did not give way when it was stopped");
+                }
+            });
         }
     }
 }
@@ -284,7 +309,11 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
     let Incoming { kind, id, bytes } = incoming;
     match kind {
         Kind::Answer | Kind::Failure | Kind::Ended => {
-            if let Some(call) = lock(state).end(id) {
+            let mut guard = lock(state);
+            guard.stopping.remove(&id);
+            let ended = guard.end(id);
+            drop(guard);
+            if let Some(call) = ended {
                 let answer = match kind {
                     Kind::Answer => Answer::Message(bytes),
                     Kind::Failure => Answer::Error(read_failure(&bytes)),
@@ -382,7 +411,7 @@ async fn wait_for_end(state: &Mutex<State>) -> Option<ExitStatus> {
         if let Ok(Some(status)) = lock(state).child.try_wait() {
             return Some(status);
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        sleep(Duration::from_millis(2)).await;
     }
     let mut state = lock(state);
     let _ = state.child.kill();

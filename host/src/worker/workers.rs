@@ -23,7 +23,7 @@ use crate::plugins::{Identity, Library};
 
 /// How long a worker has to stop a call before it is killed. A slow provider is not a hung connector: a connector that
 /// waits gives way at once.
-const GIVE_WAY: Duration = Duration::from_millis(250);
+pub(super) const GIVE_WAY: Duration = Duration::from_millis(250);
 
 /// One of the three families of verbs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
