@@ -21,7 +21,11 @@ use figment::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{home::Home, system};
+use crate::{
+    home::Home,
+    system,
+    worker::{Isolation, Terms},
+};
 
 const PREFIX: &str = "JACKFIELD_";
 
@@ -38,6 +42,8 @@ const MOST_ANSWER_BYTES: usize = frame::MAX_LEN - (1 << 20);
 pub struct Config {
     /// How much anything may take.
     pub limits: Limits,
+    /// How connectors are run.
+    pub workers: Workers,
     /// What is set for single integrations, by connector.
     pub integrations: BTreeMap<String, Integration>,
 }
@@ -82,22 +88,81 @@ impl Limits {
 
     fn check(&self, home: &Home) -> Result<()> {
         let most = |limit: usize| u64::try_from(limit).unwrap_or(u64::MAX);
-        for (name, value, least, most) in [
-            ("deadline_seconds", self.deadline_seconds, 1, 24 * 60 * 60),
-            ("wait_seconds", self.wait_seconds, 0, 60 * 60),
-            ("retries", u64::from(self.retries), 0, 10),
-            ("connect_seconds", self.connect_seconds, 1, 5 * 60),
-            ("answer_bytes", most(self.answer_bytes), 1, most(MOST_ANSWER_BYTES)),
-            ("keep_days", u64::from(self.keep_days), 1, 3650),
-        ] {
-            if !(least..=most).contains(&value) {
-                let text = format!("`limits.{name}` must be from {least} to {most}, and is {value}");
-                return Err(Error::new(ErrorKind::Config, text)
-                    .hint(format!("change it in {}", home.config().display())));
-            }
-        }
-        Ok(())
+        between(
+            home,
+            "limits",
+            &[
+                ("deadline_seconds", self.deadline_seconds, 1, 24 * 60 * 60),
+                ("wait_seconds", self.wait_seconds, 0, 60 * 60),
+                ("retries", u64::from(self.retries), 0, 10),
+                ("connect_seconds", self.connect_seconds, 1, 5 * 60),
+                ("answer_bytes", most(self.answer_bytes), 1, most(MOST_ANSWER_BYTES)),
+                ("keep_days", u64::from(self.keep_days), 1, 3650),
+            ],
+        )
     }
+}
+
+/// How connectors are run: each in a process of its own, a worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Workers {
+    /// What is to happen where the kernel cannot lock a worker in.
+    pub isolation: Isolation,
+    /// How much memory a worker may take, in MiB.
+    pub memory_mib: u64,
+    /// How much processor time a call may take, in seconds.
+    pub cpu_seconds: u64,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self { isolation: Isolation::default(), memory_mib: 512, cpu_seconds: 10 }
+    }
+}
+
+impl Workers {
+    /// The terms that workers of this home are run on.
+    #[must_use]
+    pub fn terms(&self, home: &Home) -> Terms {
+        Terms {
+            isolation: self.isolation,
+            memory_bytes: self.memory_mib.saturating_mul(1024 * 1024),
+            cpu_seconds: self.cpu_seconds,
+            copies: home.data(),
+        }
+    }
+
+    fn check(&self, home: &Home) -> Result<()> {
+        between(
+            home,
+            "workers",
+            &[("memory_mib", self.memory_mib, 64, 1024 * 1024), ("cpu_seconds", self.cpu_seconds, 1, 3600)],
+        )
+    }
+}
+
+/// Whether each of a section's numbers lies between what it has to be at least and may be at most.
+fn between(home: &Home, section: &str, numbers: &[(&str, u64, u64, u64)]) -> Result<()> {
+    match numbers.iter().find(|(_, value, least, most)| !(least..=most).contains(&value)) {
+        None => Ok(()),
+        Some((name, value, least, most)) => {
+            let text = format!("`{section}.{name}` must be from {least} to {most}, and is {value}");
+            Err(Error::new(ErrorKind::Config, text).hint(format!("change it in {}", home.config().display())))
+        }
+    }
+}
+
+/// How a connector is kept in is for the operator to say, in the file that is theirs alone.
+fn refuse_isolation_by_environment(home: &Home) -> Result<()> {
+    let variable = format!("{PREFIX}WORKERS{SEPARATOR}ISOLATION");
+    let is_set = std::env::vars_os().any(|(name, _)| name.eq_ignore_ascii_case(&*variable));
+    if !is_set {
+        return Ok(());
+    }
+    let text = format!("the environment: `{variable}` is not read: isolation is set in the file alone");
+    let hint = format!("set `isolation` under [workers] in {}", home.config().display());
+    Err(Error::new(ErrorKind::Config, text).hint(hint))
 }
 
 /// Where a credential goes is not for whoever can set a variable: addresses stand in the file, which is the operator's.
@@ -132,6 +197,7 @@ impl Config {
     /// Names the file or the variable, and the key.
     pub fn load(home: &Home) -> Result<Self> {
         refuse_addresses_by_environment(home)?;
+        refuse_isolation_by_environment(home)?;
         let figment = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file_exact(home.config()))
             .merge(Env::prefixed(PREFIX).filter(|key| key.as_str().contains(SEPARATOR)).split(SEPARATOR));
@@ -190,6 +256,7 @@ impl Config {
 
     fn check(&self, home: &Home) -> Result<()> {
         self.limits.check(home)?;
+        self.workers.check(home)?;
         for (connector, integration) in &self.integrations {
             for (base, url) in &integration.endpoints {
                 let key = format!("integrations.{connector}.endpoints.{base}");

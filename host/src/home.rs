@@ -28,6 +28,14 @@ const NEW_CONFIG: &str = r#"# Jackfield's configuration: what you decide about t
 # How long an action may take, in seconds.
 #deadline_seconds = 60
 
+#[workers]
+# A connector is locked in by the kernel. Where the kernel cannot, "require" runs none, "prefer" runs them with as much
+# as there is; "off" runs them with all your rights.
+#isolation = "require"
+# How much memory it may take, and how much processor time a call.
+#memory_mib = 512
+#cpu_seconds = 10
+
 # Sends a connector's requests elsewhere, such as to the Zoom simulator. Each address takes the place of a whole base
 # address, path and all. Plain http and loopback are allowed here and nowhere else.
 #[integrations.zoom.endpoints]
@@ -131,6 +139,18 @@ impl Home {
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.path.join("logs")
+    }
+
+    /// What Jackfield itself keeps.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.path.join("data")
+    }
+
+    /// Where is kept which workers died.
+    #[must_use]
+    pub fn deaths(&self) -> PathBuf {
+        self.data().join("deaths.json")
     }
 
     /// The file of the store.

@@ -26,7 +26,7 @@ use crate::{
     plugins::{Identity, Library, Registry},
     redact,
     store::{Shared, Sqlite},
-    worker::Workers,
+    worker::{Supervisor, Workers},
 };
 
 /// How often the plugins directory is looked at, at most. What was dropped in is there after this.
@@ -38,7 +38,8 @@ pub struct Host {
     pub home: Home,
     /// What it keeps.
     pub store: Shared,
-    pub(crate) workers: Workers,
+    /// What runs its connectors.
+    pub workers: Workers,
     settings: RwLock<Settings>,
     registry: RwLock<(Arc<Registry>, Instant)>,
     known: Mutex<HashMap<(String, String), Arc<Known>>>,
@@ -157,7 +158,8 @@ impl Host {
         let file = config_file(home);
         let config = Config::load(home)?;
         let registry = Registry::scan(&home.plugins(), Some(home.index()))?;
-        let workers = Workers::default();
+        let supervisor = Arc::new(Supervisor::new(home.deaths()));
+        let workers = Workers::new(config.workers.terms(home), supervisor);
         if let Some(Ok(library)) = connector.map(|connector| registry.find(connector)) {
             workers.expect(library);
         }
@@ -197,6 +199,7 @@ impl Host {
         } else {
             Arc::new(Egress::new(config.limits.clone()))
         };
+        self.workers.set_terms(config.workers.terms(&self.home));
         let now = Settings { config: Arc::new(config), egress, file };
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = now.clone();
         tracing::info!("the configuration was read again");

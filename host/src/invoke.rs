@@ -360,9 +360,12 @@ impl Host {
     async fn run(&self, run: &Run<'_>, cursor: Option<String>, outside: Outside) -> Result<RunAnswer> {
         let (known, credential) = (&run.known, &run.invocation.credential);
         let left = run.deadline.saturating_duration_since(Instant::now());
+        let input = serde_json::value::to_raw_value(&run.invocation.input).map_err(internal)?;
+        let services = Arc::new(CallServices::new(outside, target(run), run, input.clone()));
+        self.workers.supervisor().may_run(&known.library, || services.what())?;
         let head = RunCall {
             name: known.action().name.clone(),
-            input: serde_json::value::to_raw_value(&run.invocation.input).map_err(internal)?,
+            input,
             context: Context {
                 id: run.id.to_string(),
                 deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
@@ -378,12 +381,6 @@ impl Host {
             let text = format!("the input is larger than {} bytes", frame::MAX_LEN);
             return Err(Error::new(ErrorKind::InvalidInput, text));
         }
-        let target = Target {
-            manifest: known.manifest.clone(),
-            integration: run.settings.config.integration(known.library.id()),
-            credential: credential.clone(),
-        };
-        let services = Arc::new(CallServices::new(outside, target, run));
         let call = Call { family: Family::Action, op: "run", message, services, deadline: run.deadline };
         let answer = self.workers.call(&known.library, call).await;
         if known.library.is_newly_verified() {
@@ -393,6 +390,15 @@ impl Host {
             .map_err(|failed| failure(failed, run))
             .and_then(|answer| read_answer(known, &answer))
             .map_err(|error| run.redactor.error(error))
+    }
+}
+
+/// Where the requests of a run go, and as whom.
+fn target(run: &Run<'_>) -> Target {
+    Target {
+        manifest: run.known.manifest.clone(),
+        integration: run.settings.config.integration(run.known.library.id()),
+        credential: run.invocation.credential.clone(),
     }
 }
 

@@ -13,3 +13,6 @@ pub use self::{
     library::{Identity, Library, Refusal},
     registry::Registry,
 };
+
+/// A stand-in.
+pub const SYSTEM_LIBRARIES: &[&str] = &["libc.so.6"];

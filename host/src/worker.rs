@@ -9,11 +9,18 @@
 pub mod child;
 mod frame;
 mod image;
+mod jail;
 mod link;
+mod mark;
 mod process;
 mod send_fd;
 mod spawn;
+mod supervisor;
 mod workers;
 
-pub use self::child::give_back;
-pub use self::workers::{Call, Failed, Family, Services, Workers};
+pub use self::{
+    child::give_back,
+    jail::{Isolation, Walls},
+    supervisor::{Death, Doing, Quarantine, Supervisor},
+    workers::{Call, Failed, Family, Running, Services, Terms, Workers},
+};

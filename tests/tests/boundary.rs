@@ -16,6 +16,8 @@ fn faulty() -> Home {
 #[test]
 fn fault_84_whatever_a_connector_answers_becomes_one_typed_error() {
     let home = faulty();
+    // Enough for what is larger than any answer may be.
+    home.configure("[workers]\nmemory_mib = 4096");
     for (what, kind, part) in [
         ("bad-utf8", "connector_fault", "no answer to an action"),
         ("not-json", "connector_fault", "no answer to an action"),
@@ -27,7 +29,7 @@ fn fault_84_whatever_a_connector_answers_becomes_one_typed_error() {
         ("panic", "connector_panicked", "the connector panicked"),
         ("abort", "connector_crashed", "by signal 6"),
         ("segfault", "connector_crashed", "by signal 11"),
-        ("overflow", "connector_crashed", "by signal 6"),
+        ("overflow", "connector_crashed", "by signal 11"),
         ("exit", "connector_crashed", "with exit code 0"),
     ] {
         let outcome = home.faulty("do", what, &json!({}), &[]);

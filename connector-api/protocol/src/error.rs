@@ -234,8 +234,12 @@ error_kinds! {
     ConnectorPanicked = "connector_panicked",
     /// The connector's worker died.
     ConnectorCrashed = "connector_crashed",
-    /// The connector did not give way at its deadline.
+    /// The connector did not give way at its deadline, or took more of the processor than it may.
     ConnectorTimeout = "connector_timeout",
+    /// The connector's workers died too often. None is started until that is lifted, or until another file comes.
+    ConnectorQuarantined = "connector_quarantined",
+    /// The connector died of this very input; it is refused for a while.
+    InputQuarantined = "input_quarantined",
     /// The connector answered something that is not an answer.
     ConnectorFault = "connector_fault",
     /// The verb, or something it needs, is not offered by the other side.

@@ -10,19 +10,20 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_lc_rs::digest;
 use connector_abi::message as frame;
 use connector_protocol::{
     Error, ErrorKind, Result,
     message::{HttpRequest, Progress, Sleep},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use super::{Happening, Run, Watch};
 use crate::{
     egress::{Egress, Flight, Target},
     redact::Redactor,
-    worker::Services,
+    worker::{Doing, Services},
 };
 
 /// How many lines of log one call may write.
@@ -49,10 +50,12 @@ pub(super) struct CallServices {
     watch: Watch,
     lines: AtomicUsize,
     span: tracing::Span,
+    action: String,
+    input: Box<RawValue>,
 }
 
 impl CallServices {
-    pub(super) fn new(outside: Outside, target: Target, run: &Run<'_>) -> Self {
+    pub(super) fn new(outside: Outside, target: Target, run: &Run<'_>, input: Box<RawValue>) -> Self {
         // A little before the call itself ends, so that a slow provider is told as one.
         let left = run.deadline.saturating_duration_since(Instant::now());
         let deadline = run.deadline.checked_sub((left / 20).min(ANSWER)).unwrap_or(run.deadline);
@@ -65,7 +68,16 @@ impl CallServices {
             watch: run.watch.clone(),
             lines: AtomicUsize::new(0),
             span: tracing::Span::current(),
+            action: run.known.action().name.clone(),
+            input,
         }
+    }
+
+    /// What the call is about. The input may hold secrets: its digest says whether it is the same.
+    pub(super) fn what(&self) -> Doing {
+        let digest = digest::digest(&digest::SHA256, self.input.get().as_bytes());
+        let input = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Doing { action: self.action.clone(), input }
     }
 
     async fn answer(&self, op: &str, message: Vec<u8>) -> Result<Vec<u8>> {
@@ -122,6 +134,10 @@ impl Services for CallServices {
         let op = op.to_owned();
         let span = self.span.clone();
         Box::pin(tracing::Instrument::instrument(async move { self.answer(&op, message).await }, span))
+    }
+
+    fn doing(&self) -> Option<Doing> {
+        Some(self.what())
     }
 
     fn log(&self, level: u8, line: &str) {

@@ -77,6 +77,10 @@ pub struct Head {
     pub triggers: usize,
     /// The SHA-256 of its manifest, in hex.
     pub digest: String,
+    /// The SHA-256 of the file, in hex.
+    pub sha256: String,
+    /// Which libraries of the system it needs.
+    pub needed: Vec<String>,
     /// Where the manifest stands in the file: offset and length.
     manifest: (u64, u64),
     /// Whether a worker has found its manifest to be what its code declares.
@@ -224,6 +228,8 @@ impl Library {
             actions: manifest.actions.len(),
             triggers: manifest.triggers.len(),
             digest: sha256(&bytes),
+            sha256: sha256(&std::fs::read(path).map_err(unreadable)?),
+            needed: Vec::new(),
             manifest: place,
             verified: false,
         };
@@ -283,7 +289,7 @@ impl Library {
         if same { Ok(file) } else { Err(self.has_changed()) }
     }
 
-    fn has_changed(&self) -> Error {
+    pub(crate) fn has_changed(&self) -> Error {
         let text = format!("{}: has changed while it was read", self.path.display());
         Error::new(ErrorKind::PluginRefused, text).hint("run it again")
     }

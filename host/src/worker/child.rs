@@ -2,8 +2,8 @@
 //!
 //! It knows no provider, no credential, no project: what the connector asks of the host is passed on as bytes.
 //!
-//! What keeps it apart so far: an environment without anything in it, no open file but its socket and the library, no new
-//! privileges, no core dumps, and death with its parent. It can still open files and sockets of its own.
+//! What keeps it apart: an environment without anything in it, no open file but its socket and the library, death with its
+//! parent, and what [`jail`] takes from it before the library is opened.
 
 use std::{
     collections::HashMap,
@@ -34,17 +34,18 @@ use connector_abi::{
     message,
 };
 use connector_protocol::{Error, ErrorKind};
-use rustix::{
-    process::{Resource, Rlimit, Signal},
-    thread::set_no_new_privs,
-};
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
 use tokio::{net::UnixStream, sync::oneshot};
 
 use super::{
     frame::Kind,
+    jail::{self, Isolation, Walls},
     link::{self, Incoming, Sender},
+    mark::Mark,
     send_fd,
 };
+use crate::{plugins::SYSTEM_LIBRARIES, system};
 
 /// The name of the command that starts this side.
 pub const COMMAND: &str = "worker";
@@ -65,7 +66,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What the host says to a worker before anything else.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Orders {
+    /// Whether it has to prove that its code declares what its manifest says.
+    pub(super) prove: bool,
+    pub(super) isolation: Isolation,
+    /// How much memory it may take beside its program.
+    pub(super) memory_bytes: u64,
+    /// Which libraries of the system the connector needs.
+    pub(super) needed: Vec<String>,
+    /// Whether the library is a file on a disk, and not in memory.
+    pub(super) on_disk: bool,
+}
+
 fn serve() -> io::Result<()> {
+    jail::close_inherited()?;
     // Whatever happens to the host, no worker outlives it.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let socket = take_socket()?;
@@ -74,23 +90,25 @@ fn serve() -> io::Result<()> {
     if host.is_none() || rustix::process::getppid() != host {
         return Err(io::Error::other("this command is started by jackfield itself"));
     }
-    let (library, prove) = send_fd::receive(&socket)?;
-    let none = Rlimit { current: Some(0), maximum: Some(0) };
-    rustix::process::setrlimit(Resource::Core, none)?;
-    set_no_new_privs(true)?;
+    let (files, orders) = send_fd::receive(&socket)?;
+    let orders: Orders = serde_json::from_slice(&orders)?;
+    let mut files = files.into_iter();
+    let library = files.next().ok_or_else(|| io::Error::other("no library came"))?;
+    let mark = files.next().map(|file| Mark::of(file, true)).transpose()?;
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         socket.set_nonblocking(true)?;
         let (sender, receiver, transmit) = link::link(UnixStream::from_std(socket)?);
         let transmit = tokio::spawn(transmit);
-        match load(&library) {
-            Ok(connector) => {
+        match locked_in(library, &orders) {
+            Ok((connector, walls)) => {
                 // What the code declares is derived from its types, which takes a while: once for a file is enough.
-                let manifest = if prove == 1 { connector.manifest().into_vec() } else { Vec::new() };
-                sender.send(Kind::Ready, 0, manifest);
+                let manifest = if orders.prove { connector.manifest().into_vec() } else { Vec::new() };
+                let ready = message::encode(&serde_json::to_vec(&walls)?, &manifest);
+                sender.send(Kind::Ready, 0, ready);
                 give_back();
-                serve_calls(Arc::new(connector), &sender, receiver).await;
+                serve_calls(Arc::new(connector), &sender, receiver, mark.map(Arc::new)).await;
             }
             Err(error) => {
                 sender.send(Kind::Refused, 0, serde_json::to_vec(&error)?);
@@ -101,6 +119,21 @@ fn serve() -> io::Result<()> {
         }
         Ok(())
     })
+}
+
+/// Locks the process in and loads the library, in this order.
+fn locked_in(library: OwnedFd, orders: &Orders) -> Result<(ConnectorBox, Walls), Error> {
+    let failed = |error: io::Error| {
+        Error::new(ErrorKind::Internal, format!("a worker cannot be limited: {}", system::words(&error)))
+    };
+    for name in &orders.needed {
+        preload(name)?;
+    }
+    jail::limit(orders.memory_bytes).map_err(failed)?;
+    let walls = jail::enter(orders.isolation, orders.on_disk.then(|| library.as_fd()))?;
+    let connector = load(&library)?;
+    jail::narrow(&walls)?;
+    Ok((connector, walls))
 }
 
 /// The socket is standard input, so that no other descriptor has to survive the start.
@@ -122,6 +155,29 @@ pub fn give_back() {
         }
         // SAFETY: it takes any number, and touches free memory alone.
         let _ = unsafe { malloc_trim(0) };
+    }
+}
+
+/// Opens a library of the system, which cannot be found any more once the process is locked in.
+#[allow(unsafe_code, reason = "opening a library cannot be done otherwise")]
+fn preload(name: &str) -> Result<(), Error> {
+    use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+
+    if !SYSTEM_LIBRARIES.contains(&name) {
+        let text = format!("needs `{}`, which is no library of the system's", name.escape_debug());
+        return Err(Error::new(ErrorKind::PluginRefused, text));
+    }
+    // SAFETY: it is a part of the C library, or of the compiler's, and what that does when it is loaded is no harm.
+    let opened = unsafe { Library::open(Some(name), RTLD_NOW | RTLD_LOCAL) };
+    match opened {
+        Ok(library) => {
+            std::mem::forget(library);
+            Ok(())
+        }
+        Err(error) => Err(Error::new(
+            ErrorKind::PluginRefused,
+            format!("needs `{name}`, which cannot be loaded: {error}"),
+        )),
     }
 }
 
@@ -174,7 +230,12 @@ fn write_error(error: &Error) -> Vec<u8> {
 /// Answers that calls wait for, by the id of what was asked.
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Result<Vec<u8>, Vec<u8>>>>>>;
 
-async fn serve_calls(connector: Arc<ConnectorBox>, sender: &Sender, mut receiver: link::Receiver) {
+async fn serve_calls(
+    connector: Arc<ConnectorBox>,
+    sender: &Sender,
+    mut receiver: link::Receiver,
+    mark: Option<Arc<Mark>>,
+) {
     let waiting: Waiting = Waiting::default();
     let next_ask = Arc::new(AtomicU64::new(1));
     let mut calls: HashMap<u64, oneshot::Sender<()>> = HashMap::new();
@@ -190,7 +251,8 @@ async fn serve_calls(connector: Arc<ConnectorBox>, sender: &Sender, mut receiver
                 };
                 let (cancel, cancelled) = oneshot::channel();
                 calls.insert(id, cancel);
-                tokio::spawn(run(connector.clone(), sender.clone(), id, bytes, host, cancelled));
+                let call = run(connector.clone(), sender.clone(), id, bytes, host, cancelled);
+                tokio::spawn(Marked { id, mark: mark.clone(), call: Box::pin(call) });
             }
             Kind::Cancel => match calls.remove(&id) {
                 Some(cancel) => drop(cancel),
@@ -247,6 +309,28 @@ async fn run(
         },
         // The future has been dropped when this is sent.
         _ = cancelled => sender.send(Kind::Ended, id, Vec::new()),
+    }
+}
+
+/// A call that says when the connector's code runs for it.
+struct Marked<F> {
+    id: u64,
+    mark: Option<Arc<Mark>>,
+    call: Pin<Box<F>>,
+}
+
+impl<F: Future<Output = ()>> Future for Marked<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(mark) = &self.mark {
+            mark.set(self.id);
+        }
+        let polled = self.call.as_mut().poll(context);
+        if let Some(mark) = &self.mark {
+            mark.clear();
+        }
+        polled
     }
 }
 

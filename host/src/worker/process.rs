@@ -1,33 +1,38 @@
 //! One worker process, from its start to its end.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     io,
     os::{fd::OwnedFd, unix::process::ExitStatusExt},
     process::{Child, ExitStatus},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use connector_abi::message;
 use connector_protocol::{Error, ErrorKind, Result};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, prlimit};
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncReadExt, Interest, unix::AsyncFd},
     net::{UnixStream, unix::pipe},
     runtime::Handle,
     sync::oneshot,
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
 
 use super::{
     frame::Kind,
+    image::Image,
+    jail::Walls,
     link::{self, Gone, Incoming, Sender},
-    spawn::{Started, Starting},
-    workers::{GIVE_WAY, Services},
+    mark::Mark,
+    spawn::{Started, Starting, kill},
+    supervisor::Supervisor,
+    workers::{GIVE_WAY, Running, Services, Terms},
 };
 use crate::{plugins::Library, system};
 
@@ -40,23 +45,40 @@ const MAX_ASKS: usize = 64;
 /// How much of what a worker writes to its standard error is kept, in bytes.
 const MAX_STDERR: usize = 64 * 1024;
 
+/// How long what a dead worker has sent before is still taken.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// How many bytes of requests of a worker are held at once.
+const MAX_ASKED: usize = 64 * 1024 * 1024;
+
+/// How much of its end is looked at for a reason.
+const LAST: usize = 256;
+
 /// A running worker.
 pub(super) struct Process {
     sender: Sender,
     state: Arc<Mutex<State>>,
+    library: Arc<Library>,
+    walls: Walls,
+    image: Arc<Image>,
     /// Whether it has been given anything that might be secret.
     called: Arc<AtomicBool>,
     next: AtomicU64,
 }
 
 struct State {
-    connector: String,
+    library: Arc<Library>,
+    supervisor: Arc<Supervisor>,
     child: Child,
+    mark: Option<Mark>,
+    clock: Processor,
+    /// How many bytes the requests have that go on.
+    asked: Arc<AtomicUsize>,
     calls: HashMap<u64, InFlight>,
     /// Which call a request belongs to.
     asks: HashMap<u64, u64>,
     /// Calls that nobody waits for any more, and that have not given way yet.
-    stopping: HashSet<u64>,
+    stopping: HashMap<u64, Arc<dyn Services>>,
     /// Why it is no longer running.
     dead: Option<Error>,
     /// Why we killed it, if we did.
@@ -89,28 +111,41 @@ pub(super) enum Answer {
 impl Process {
     /// Takes over a worker that is being started, and waits until it has loaded the library. What its code declares is
     /// compared with what the file does, unless that was done before.
-    pub(super) async fn start(starting: Starting, library: &Library) -> Result<Arc<Self>> {
+    pub(super) async fn start(
+        starting: Starting,
+        library: &Arc<Library>,
+        supervisor: Arc<Supervisor>,
+    ) -> Result<Arc<Self>> {
         let connector = library.id().to_owned();
         let failed = |error: io::Error| {
             Error::new(ErrorKind::Internal, format!("cannot start a worker: {}", system::words(&error)))
         };
         let started =
             starting.await.map_err(|_| failed(io::Error::other("the thread that starts them is gone")))?;
-        let Started { mut child, socket } = started?;
+        let Started { mut child, pidfd, socket, mark, image, terms } = started?;
         let called = Arc::new(AtomicBool::new(false));
-        if let Some(stderr) = child.get().and_then(|child| child.stderr.take()) {
-            tokio::spawn(log_stderr(OwnedFd::from(stderr), connector.clone(), called.clone()));
-        }
+        let stderr = child.get().and_then(|child| child.stderr.take()).map(OwnedFd::from);
+        let stderr = tokio::spawn(log_stderr(stderr, connector.clone(), called.clone()));
+        let pidfd = pidfd.and_then(watched);
         let (sender, mut receiver, transmit) = link::link(UnixStream::from_std(socket).map_err(failed)?);
         tokio::spawn(transmit);
 
         let refused =
             |text: &str| Error::new(ErrorKind::PluginRefused, format!("{}: {text}", library.path.display()));
-        match timeout(START, receiver.next()).await {
-            Err(_) => return Err(refused(&format!("did not load within {} s", START.as_secs()))),
+        // Ending while it loads is a death like any other.
+        let broke = |how: &str| {
+            supervisor.died(library, how, None);
+            refused(how)
+        };
+        let walls;
+        match timeout(START, heard(&mut receiver, pidfd.as_ref())).await {
+            Err(_) => return Err(broke(&format!("did not load within {} s", START.as_secs()))),
             Ok(Ok(Incoming { kind: Kind::Ready, bytes, .. })) => {
+                let (head, manifest) =
+                    message::decode(&bytes).map_err(|_| refused("its worker does not speak our protocol"))?;
+                walls = serde_json::from_slice::<Walls>(head).unwrap_or_default();
                 let proved =
-                    bytes.is_empty() && library.is_verified() || bytes == library.manifest_bytes()?;
+                    manifest.is_empty() && library.is_verified() || manifest == library.manifest_bytes()?;
                 if !proved {
                     return Err(refused("its manifest is not what its code declares").hint(
                         "in the connector's crate: JACKFIELD_UPDATE=1 cargo test, then build it again",
@@ -127,24 +162,54 @@ impl Process {
             Ok(Ok(_)) => return Err(refused("its worker does not speak our protocol")),
             Ok(Err(_)) => {
                 let how = child.how_it_ended().map_or_else(|| "in an unknown way".to_owned(), how_ended);
-                return Err(refused(&format!("its worker died while it was loaded ({how})")));
+                return Err(broke(&format!("its worker died while it was loaded ({how})")));
             }
         }
+        let child = child.keep()?;
         let state = Arc::new(Mutex::new(State {
-            connector,
-            child: child.keep()?,
+            library: library.clone(),
+            supervisor,
+            clock: Processor::new(child.id(), terms.cpu_seconds),
+            child,
+            mark,
+            asked: Arc::default(),
             calls: HashMap::new(),
             asks: HashMap::new(),
-            stopping: HashSet::new(),
+            stopping: HashMap::new(),
             dead: None,
             killed_for: None,
         }));
-        tokio::spawn(read(receiver, sender.clone(), state.clone()));
-        Ok(Arc::new(Self { sender, state, called, next: AtomicU64::new(1) }))
+        tokio::spawn(read(receiver, pidfd, stderr, sender.clone(), state.clone(), terms));
+        let next = AtomicU64::new(1);
+        Ok(Arc::new(Self { sender, state, library: library.clone(), walls, image, called, next }))
     }
 
     pub(super) fn is_dead(&self) -> bool {
         lock(&self.state).dead.is_some()
+    }
+
+    /// What it has loaded.
+    pub(super) fn image(&self) -> Arc<Image> {
+        self.image.clone()
+    }
+
+    /// How it is.
+    pub(super) fn describe(&self) -> Running {
+        let (pid, running) = {
+            let state = lock(&self.state);
+            (state.child.id(), state.calls.len())
+        };
+        Running {
+            connector: self.library.id().to_owned(),
+            version: self.library.head.version.clone(),
+            sha256: self.library.head.sha256.clone(),
+            pid,
+            calls: self.next.load(Ordering::Relaxed) - 1,
+            running,
+            memory_bytes: private_memory(pid),
+            walls: self.walls.clone(),
+            on_disk: self.image.is_on_disk(),
+        }
     }
 
     /// Begins a call. The guard ends it when it is dropped.
@@ -167,6 +232,8 @@ impl Process {
                 asks: HashMap::new(),
                 tasks: JoinSet::new(),
             };
+            let idle = state.calls.is_empty();
+            state.clock.allow(idle);
             state.calls.insert(id, in_flight);
         }
         self.called.store(true, Ordering::Relaxed);
@@ -179,8 +246,8 @@ impl Process {
         let mut state = lock(&self.state);
         state.killed_for = Some(why);
         // From now on nobody is given to it; those it has are told when it is gone.
-        state.dead = Some(died(&format!("it was killed: {why}")));
-        let _ = state.child.kill();
+        state.dead = Some(crashed(&format!("it was killed: {why}")));
+        kill(&mut state.child);
     }
 }
 
@@ -188,8 +255,10 @@ impl Drop for Process {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         state.killed_for.get_or_insert(NOT_NEEDED);
-        let _ = state.child.kill();
-        let _ = state.child.wait();
+        if state.child.try_wait().is_ok_and(|status| status.is_none()) {
+            kill(&mut state.child);
+            let _ = state.child.wait();
+        }
     }
 }
 
@@ -215,10 +284,11 @@ impl Drop for Guard {
     fn drop(&mut self) {
         {
             let mut state = lock(&self.process.state);
-            if state.end(self.id).is_none() || state.dead.is_some() {
+            let Some(call) = state.end(self.id) else { return };
+            state.stopping.insert(self.id, call.services);
+            if state.dead.is_some() {
                 return;
             }
-            state.stopping.insert(self.id);
         }
         self.cancel();
         // Nobody waits for it any more, its deadline neither: one that goes on for ever would.
@@ -227,7 +297,7 @@ impl Drop for Guard {
             runtime.spawn(async move {
                 sleep(GIVE_WAY).await;
                 if let Some(process) = process.upgrade()
-                    && lock(&process.state).stopping.contains(&id)
+                    && lock(&process.state).stopping.contains_key(&id)
                 {
                     process.kill("it did not give way when it was stopped");
                 }
@@ -257,10 +327,41 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 /// Why a worker is killed of which nobody wants anything any more. That is how it should be, and nothing to warn of.
 const NOT_NEEDED: &str = "nobody needs it any more";
 
+/// A process that tells when it ends.
+#[allow(unsafe_code, reason = "the runtime cannot know that a descriptor stays what it is")]
+fn watched(pidfd: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned by what is made of it, and always the same.
+    unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }.ok()
+}
+
+/// The next message, unless the process has ended and there is none.
+async fn heard(receiver: &mut link::Receiver, pidfd: Option<&AsyncFd<OwnedFd>>) -> Result<Incoming, Gone> {
+    let ended = async {
+        match pidfd {
+            Some(pidfd) => drop(pidfd.readable().await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        incoming = receiver.next() => return incoming,
+        () = ended => {}
+    }
+    // What it has said before is there. Whatever it has started may hold the socket open, and is not listened to.
+    timeout(LAST_WORDS, receiver.next()).await.unwrap_or(Err(Gone::Closed))
+}
+
 /// Takes what the worker says until it is gone.
-async fn read(mut receiver: link::Receiver, sender: Sender, state: Arc<Mutex<State>>) {
+async fn read(
+    mut receiver: link::Receiver,
+    pidfd: Option<AsyncFd<OwnedFd>>,
+    stderr: JoinHandle<Option<u64>>,
+    sender: Sender,
+    state: Arc<Mutex<State>>,
+    terms: Arc<Terms>,
+) {
     let gone = loop {
-        match receiver.next().await {
+        match heard(&mut receiver, pidfd.as_ref()).await {
             Ok(incoming) => {
                 if let Err(what) = take(incoming, &sender, &state) {
                     break Gone::Violation(what);
@@ -269,39 +370,165 @@ async fn read(mut receiver: link::Receiver, sender: Sender, state: Arc<Mutex<Sta
             Err(gone) => break gone,
         }
     };
-    let (connector, killed_for) = {
+    let killed_for = {
         let mut state = lock(&state);
         if let Gone::Violation(what) = gone {
             state.killed_for = Some(what);
-            let _ = state.child.kill();
+            kill(&mut state.child);
         }
-        (state.connector.clone(), state.killed_for)
+        state.killed_for
     };
     let status = wait_for_end(&state).await;
-    let how = match killed_for {
-        Some(why) => format!("it was killed: {why}"),
-        None => status.map_or_else(|| "its fate is unknown".to_owned(), how_ended),
-    };
-    if killed_for == Some(NOT_NEEDED) {
-        tracing::debug!(connector, "a worker ended: {how}");
-    } else {
-        tracing::warn!(connector, "a worker ended: {how}");
+    let too_large = timeout(LAST_WORDS, stderr).await.ok().and_then(Result::ok).flatten();
+    let mut state = lock(&state);
+    let end = End { killed_for, status, too_large, terms: &terms };
+    state.ended(&end);
+}
+
+/// How a worker ended.
+struct End<'a> {
+    killed_for: Option<&'static str>,
+    status: Option<ExitStatus>,
+    /// How much memory it wanted and did not get.
+    too_large: Option<u64>,
+    terms: &'a Terms,
+}
+
+impl End<'_> {
+    fn took_too_long(&self) -> bool {
+        self.killed_for.is_none()
+            && self.status.and_then(|status| status.signal()) == Some(Signal::XCPU.as_raw())
     }
-    let error = died(&how);
-    let calls = {
-        let mut state = lock(&state);
-        state.dead = Some(error.clone());
-        state.asks.clear();
-        std::mem::take(&mut state.calls)
-    };
-    for call in calls.into_values() {
-        let _ = call.answer.send(Answer::Died(error.clone()));
+
+    fn how(&self) -> String {
+        if let Some(why) = self.killed_for {
+            return format!("it was killed: {why}");
+        }
+        if self.took_too_long() {
+            return format!("it took more than {} s of the processor's time", self.terms.cpu_seconds);
+        }
+        if let Some(wanted) = self.too_large {
+            let most = self.terms.memory_bytes / (1024 * 1024);
+            return format!("it asked for {wanted} bytes more of memory, and may have {most} MiB");
+        }
+        self.status.map_or_else(|| "its fate is unknown".to_owned(), how_ended)
     }
 }
 
-fn died(how: &str) -> Error {
+impl State {
+    /// The worker is gone: whatever goes on in it fails, and the call that it was at is to blame.
+    fn ended(&mut self, end: &End<'_>) {
+        let how = end.how();
+        let connector = self.library.id();
+        let mut until = None;
+        let mut at = None;
+        if end.killed_for == Some(NOT_NEEDED) {
+            tracing::debug!(connector, "a worker ended: {how}");
+        } else {
+            at = self.mark.as_ref().and_then(Mark::get);
+            let doing = at.and_then(|at| self.calls.get(&at)).and_then(|call| call.services.doing());
+            // A call that nobody waits for any more is to blame as well.
+            let doing = doing.or_else(|| self.stopping.get(&at?)?.doing());
+            let action = doing.as_ref().map(|doing| doing.action.clone());
+            tracing::warn!(connector, action, "a worker died: {how}");
+            until = self.supervisor.died(&self.library, &how, doing);
+        }
+        self.dead = Some(crashed(&how));
+        self.asks.clear();
+        self.stopping.clear();
+        for (id, call) in std::mem::take(&mut self.calls) {
+            let error = match until.filter(|_| at == Some(id)) {
+                // Of this one we know.
+                Some(until) => {
+                    let kind = if end.took_too_long() {
+                        ErrorKind::ConnectorTimeout
+                    } else {
+                        ErrorKind::ConnectorCrashed
+                    };
+                    let text = format!("the connector's worker died of this call ({how})");
+                    Error::new(kind, text).hint(format!(
+                        "this is a fault of the connector; the same input is refused until {until:.0}"
+                    ))
+                }
+                None => crashed(&how),
+            };
+            let _ = call.answer.send(Answer::Died(error));
+        }
+    }
+}
+
+fn crashed(how: &str) -> Error {
     Error::new(ErrorKind::ConnectorCrashed, format!("the connector's worker died ({how})"))
         .hint("run it again: a new worker will be started")
+}
+
+/// How much of the processor a worker may take. The kernel ends one that has taken it; as long as calls get through, the
+/// limit is moved ahead.
+struct Processor {
+    pid: u32,
+    seconds: u64,
+    moved: Option<Instant>,
+    /// Whether a call has been answered since.
+    answered: bool,
+}
+
+impl Processor {
+    fn new(pid: u32, seconds: u64) -> Self {
+        Self { pid, seconds, moved: None, answered: false }
+    }
+
+    /// A call begins or ends. `idle` says that nothing else goes on.
+    fn allow(&mut self, idle: bool) {
+        // No more can have been taken in this time than there is to spare.
+        let recently = self.moved.is_some_and(|moved| moved.elapsed() < Duration::from_secs(1));
+        if recently || !(idle || self.answered) {
+            return;
+        }
+        (self.moved, self.answered) = (Some(Instant::now()), false);
+        if let Err(error) = self.set() {
+            tracing::debug!("a worker's processor time cannot be limited: {}", system::words(&error));
+        }
+    }
+
+    fn set(&self) -> io::Result<()> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| io::Error::other("there is no such process"))?;
+        // A second because the kernel counts whole ones, and one in which it is not moved.
+        let most = taken(pid)?.as_secs() + self.seconds + 2;
+        // It has inherited what we may have at most.
+        let maximum = getrlimit(Resource::Cpu).maximum;
+        let current = Some(maximum.map_or(most, |maximum| most.min(maximum)));
+        prlimit(Some(pid), Resource::Cpu, Rlimit { current, maximum })?;
+        Ok(())
+    }
+}
+
+/// How much processor time a process has taken.
+#[allow(unsafe_code, reason = "the clock of another process is read through libc")]
+fn taken(pid: Pid) -> io::Result<Duration> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut clock = 0;
+    // SAFETY: both are given a place to write to, which is there.
+    let failed = unsafe { libc::clock_getcpuclockid(pid.as_raw_nonzero().get(), &raw mut clock) };
+    if failed != 0 {
+        return Err(io::Error::from_raw_os_error(failed));
+    }
+    // SAFETY: as above.
+    if unsafe { libc::clock_gettime(clock, &raw mut time) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let nanoseconds = u32::try_from(time.tv_nsec).unwrap_or_default();
+    Ok(Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), nanoseconds))
+}
+
+/// How much memory a process has for itself.
+fn private_memory(pid: u32) -> Option<u64> {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let kilobytes = rollup.lines().filter_map(|line| {
+        let size = line.strip_prefix("Private_Clean:").or_else(|| line.strip_prefix("Private_Dirty:"))?;
+        size.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
+    Some(kilobytes.sum::<u64>() * 1024)
 }
 
 /// Takes one message of the worker; an error if it makes no sense.
@@ -312,6 +539,10 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
             let mut guard = lock(state);
             guard.stopping.remove(&id);
             let ended = guard.end(id);
+            if ended.is_some() {
+                guard.clock.answered = true;
+                guard.clock.allow(false);
+            }
             drop(guard);
             if let Some(call) = ended {
                 let answer = match kind {
@@ -325,7 +556,7 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
         Kind::Ask => {
             let (call, op, message) = split_ask(&bytes).ok_or("a request that makes no sense")?;
             let mut guard = lock(state);
-            let State { calls, asks, .. } = &mut *guard;
+            let State { calls, asks, asked, .. } = &mut *guard;
             if asks.contains_key(&id) {
                 return Err("two requests under one id");
             }
@@ -346,10 +577,17 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
                 reply(sender, id, Err(Error::new(ErrorKind::Blocked, text)));
                 return Ok(());
             }
+            let held = Held { asked: asked.clone(), len: message.len() };
+            if asked.fetch_add(held.len, Ordering::Relaxed) + held.len > MAX_ASKED {
+                let text = format!("requests of more than {MAX_ASKED} bytes at once");
+                reply(sender, id, Err(Error::new(ErrorKind::Blocked, text)));
+                return Ok(());
+            }
             let (services, op, message) = (in_flight.services.clone(), op.to_owned(), message.to_vec());
             let sender = sender.clone();
             let task = in_flight.tasks.spawn(async move {
                 let answer = services.call(&op, message).await;
+                drop(held);
                 reply(&sender, id, answer);
             });
             in_flight.asks.insert(id, task);
@@ -373,6 +611,18 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
         _ => return Err("a message that is not for the host"),
     }
     Ok(())
+}
+
+/// Bytes of a request that goes on, which count until it has ended.
+struct Held {
+    asked: Arc<AtomicUsize>,
+    len: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.asked.fetch_sub(self.len, Ordering::Relaxed);
+    }
 }
 
 /// What a connector hears that has kept the handle of a call, or waits for an answer of it elsewhere.
@@ -414,30 +664,45 @@ async fn wait_for_end(state: &Mutex<State>) -> Option<ExitStatus> {
         sleep(Duration::from_millis(2)).await;
     }
     let mut state = lock(state);
-    let _ = state.child.kill();
+    kill(&mut state.child);
     state.child.wait().ok()
 }
 
 fn how_ended(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
-        (_, Some(signal)) => format!("by signal {signal}"),
+        (_, Some(signal)) => {
+            let word = match Signal::from_named_raw(signal) {
+                Some(Signal::ABORT) => " (abort)",
+                Some(Signal::SEGV) => " (a bad pointer, or a stack that ran over)",
+                Some(Signal::BUS) => " (memory that is not there)",
+                Some(Signal::ILL) => " (an instruction that is none)",
+                Some(Signal::FPE) => " (arithmetic)",
+                Some(Signal::KILL) => " (killed)",
+                _ => "",
+            };
+            format!("by signal {signal}{word}")
+        }
         (Some(code), _) => format!("with exit code {code}"),
         _ => "in an unknown way".to_owned(),
     }
 }
 
 /// Puts what a worker writes to its standard error into the log, up to a limit; the rest is read and dropped, so that it
-/// never blocks. Once it has been called there is no knowing what it writes, so only how much is said.
-async fn log_stderr(stderr: OwnedFd, connector: String, called: Arc<AtomicBool>) {
-    let Ok(mut pipe) = pipe::Receiver::from_owned_fd(stderr) else {
-        return;
-    };
+/// never blocks. Once it has been called there is no knowing what it writes, so only how much is said. Ends with the stream,
+/// and says how many bytes of memory could not be had, if those were its last words.
+async fn log_stderr(stderr: Option<OwnedFd>, connector: String, called: Arc<AtomicBool>) -> Option<u64> {
+    let mut pipe = pipe::Receiver::from_owned_fd(stderr?).ok()?;
     let mut buffer = vec![0; 4096];
     let mut left = MAX_STDERR;
+    let mut end = String::new();
     while let Ok(len) = pipe.read(&mut buffer).await {
         if len == 0 {
-            return;
+            break;
         }
+        let text = String::from_utf8_lossy(&buffer[..len]);
+        // It may come in pieces.
+        end.push_str(&text);
+        end.drain(..end.ceil_char_boundary(end.len().saturating_sub(LAST)));
         if called.load(Ordering::Relaxed) {
             tracing::debug!(
                 connector,
@@ -446,10 +711,12 @@ async fn log_stderr(stderr: OwnedFd, connector: String, called: Arc<AtomicBool>)
             );
             continue;
         }
-        let shown = len.min(left);
+        let shown = text.floor_char_boundary(text.len().min(left));
         left -= shown;
-        for line in String::from_utf8_lossy(&buffer[..shown]).lines() {
+        for line in text[..shown].lines() {
             tracing::debug!(connector, "worker: {}", line.escape_debug());
         }
     }
+    // What Rust says before it gives up; a number and nothing else is taken from it.
+    end.rsplit_once("memory allocation of ")?.1.split_once(" bytes failed")?.0.parse().ok()
 }

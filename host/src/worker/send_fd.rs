@@ -1,4 +1,4 @@
-//! Passing one open file over a Unix socket, so that a worker gets the library without being able to open anything.
+//! Passing open files over a Unix socket, so that a worker gets what it needs without being able to open anything.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -11,33 +11,40 @@ use rustix::net::{
     SendFlags, recvmsg, sendmsg,
 };
 
-/// Sends a file with one byte of data, which is what carries it.
-pub(super) fn send(socket: impl AsFd, file: BorrowedFd<'_>, byte: u8) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// How many files are passed at once at most.
+const MOST: usize = 4;
+
+/// How long what is said with them may be, in bytes.
+const MAX_LEN: usize = 4096;
+
+/// Sends files, and what is to be said with them, which is not empty.
+pub(super) fn send(socket: impl AsFd, files: &[BorrowedFd<'_>], words: &[u8]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = SendAncillaryBuffer::new(&mut space);
-    let files = [file];
-    if !control.push(SendAncillaryMessage::ScmRights(&files)) {
-        return Err(io::Error::other("no room for the file"));
+    if words.is_empty() || words.len() > MAX_LEN || !control.push(SendAncillaryMessage::ScmRights(files)) {
+        return Err(io::Error::other("no room for the files and what is said with them"));
     }
-    sendmsg(socket, &[IoSlice::new(&[byte])], &mut control, SendFlags::NOSIGNAL)?;
-    Ok(())
+    // It is the first thing in the socket and small: it goes as a whole.
+    let sent = sendmsg(socket, &[IoSlice::new(words)], &mut control, SendFlags::NOSIGNAL)?;
+    if sent == words.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
 }
 
-/// Receives the file that the other side sends, and the byte that came with it; waits for both.
-pub(super) fn receive(socket: impl AsFd) -> io::Result<(OwnedFd, u8)> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+/// Receives the files that the other side sends, and what came with them; waits for both.
+pub(super) fn receive(socket: impl AsFd) -> io::Result<(Vec<OwnedFd>, Vec<u8>)> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let mut words = vec![0; MAX_LEN];
+    let received =
+        recvmsg(socket, &mut [IoSliceMut::new(&mut words)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
     if received.bytes == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let file = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut files) => files.next(),
+    words.truncate(received.bytes);
+    let files = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(files) => Some(files),
         _ => None,
     });
-    let file = file.ok_or_else(|| io::Error::other("no file came with it"))?;
-    Ok((file, byte[0]))
+    Ok((files.flatten().collect(), words))
 }
 
 #[cfg(test)]
@@ -50,17 +57,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_arrives_open() {
+    fn files_arrive_open_and_what_was_said_with_them_too() {
         let (a, b) = UnixStream::pair().unwrap();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(b"content").unwrap();
         file.rewind().unwrap();
-        send(&a, file.as_fd(), 7).unwrap();
-        let (received, byte) = receive(&b).unwrap();
-        let mut received = std::fs::File::from(received);
+        send(&a, &[file.as_fd(), b.as_fd()], b"words").unwrap();
+        let (received, words) = receive(&b).unwrap();
+        let mut received = received.into_iter();
         let mut text = String::new();
-        received.read_to_string(&mut text).unwrap();
-        assert_eq!((text.as_str(), byte), ("content", 7));
+        std::fs::File::from(received.next().unwrap()).read_to_string(&mut text).unwrap();
+        assert_eq!((text.as_str(), words.as_slice()), ("content", &b"words"[..]));
+        assert!(received.next().is_some() && received.next().is_none());
+        drop(received);
         drop(a);
         assert!(receive(&b).is_err());
     }

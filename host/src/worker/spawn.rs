@@ -6,7 +6,7 @@
 use std::{
     io,
     os::{
-        fd::OwnedFd,
+        fd::{AsFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt},
     },
     path::PathBuf,
@@ -20,9 +20,16 @@ use std::{
 };
 
 use connector_protocol::{Error, ErrorKind, Result};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use tokio::sync::oneshot;
 
-use super::{child::COMMAND, image::Image, send_fd};
+use super::{
+    child::{COMMAND, Orders},
+    image::{Image, Images},
+    mark::{self, Mark},
+    send_fd,
+    workers::Terms,
+};
 use crate::{plugins::Library, system};
 
 /// A worker that is being started.
@@ -31,24 +38,32 @@ pub(super) type Starting = oneshot::Receiver<Result<Started>>;
 /// A worker that has been started and has the library, which it is loading now.
 pub(super) struct Started {
     pub(super) child: KillOnDrop,
+    /// The process itself, which tells when it ends; an old kernel has no such thing.
+    pub(super) pidfd: Option<OwnedFd>,
     pub(super) socket: UnixStream,
+    pub(super) mark: Option<Mark>,
+    pub(super) image: Arc<Image>,
+    pub(super) terms: Arc<Terms>,
 }
 
-struct Job {
-    program: PathBuf,
-    library: Arc<Library>,
-    answer: oneshot::Sender<Result<Started>>,
+/// What is to be started.
+pub(super) struct Job {
+    pub(super) program: PathBuf,
+    pub(super) library: Arc<Library>,
+    pub(super) images: Arc<Images>,
+    pub(super) terms: Arc<Terms>,
 }
 
 /// Starts a worker, while whoever asked for it does something else.
-pub(super) fn start(program: PathBuf, library: Arc<Library>) -> Starting {
-    static SPAWNER: OnceLock<io::Result<Sender<Job>>> = OnceLock::new();
+pub(super) fn start(job: Job) -> Starting {
+    type Ordered = (Job, oneshot::Sender<Result<Started>>);
+    static SPAWNER: OnceLock<io::Result<Sender<Ordered>>> = OnceLock::new();
     let spawner = SPAWNER.get_or_init(|| {
-        let (sender, jobs) = channel::<Job>();
+        let (sender, jobs) = channel::<Ordered>();
         let serve = move || {
-            for Job { program, library, answer } in jobs {
+            for (job, answer) in jobs {
                 // If nobody waits for it any more, it ends where it is dropped.
-                let _ = answer.send(spawn(program, &library));
+                let _ = answer.send(spawn(job));
             }
         };
         thread::Builder::new().name("spawner".to_owned()).spawn(serve).map(|_| sender)
@@ -56,7 +71,7 @@ pub(super) fn start(program: PathBuf, library: Arc<Library>) -> Starting {
     let (answer, starting) = oneshot::channel();
     match spawner {
         // Should the thread be gone, so is the answer, which says as much.
-        Ok(spawner) => drop(spawner.send(Job { program, library, answer })),
+        Ok(spawner) => drop(spawner.send((job, answer))),
         Err(error) => drop(answer.send(Err(failed(io::Error::other(error.to_string()))))),
     }
     starting
@@ -66,7 +81,8 @@ fn failed(error: io::Error) -> Error {
     Error::new(ErrorKind::Internal, format!("cannot start a worker: {}", system::words(&error)))
 }
 
-fn spawn(program: PathBuf, library: &Library) -> Result<Started> {
+fn spawn(job: Job) -> Result<Started> {
+    let Job { program, library, images, terms } = job;
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     let mut command = Command::new(program);
     command
@@ -79,12 +95,34 @@ fn spawn(program: PathBuf, library: &Library) -> Result<Started> {
         // A Ctrl-C in the terminal is for the host, which stops what has to be stopped.
         .process_group(0);
     let child = KillOnDrop(Some(command.spawn().map_err(failed)?));
+    let pid = child.0.as_ref().and_then(|child| Pid::from_raw(i32::try_from(child.id()).ok()?));
+    let pidfd = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK).ok());
     // It starts while the library is copied.
-    let image = Image::of(library)?;
-    let prove = u8::from(!library.is_verified());
-    send_fd::send(&ours, image.as_fd(), prove).map_err(failed)?;
+    let image = images.of(&library, &terms.copies)?;
+    // Where there is no memory file, nobody is blamed.
+    let file = mark::file().ok();
+    let mark = file.as_ref().map(|file| Mark::of(file, false)).transpose().map_err(failed)?;
+    let orders = Orders {
+        prove: !library.is_verified(),
+        isolation: terms.isolation,
+        memory_bytes: terms.memory_bytes,
+        needed: library.head.needed.clone(),
+        on_disk: image.is_on_disk(),
+    };
+    let orders = serde_json::to_vec(&orders).map_err(|error| failed(error.into()))?;
+    let mut files = vec![image.as_fd()];
+    files.extend(file.as_ref().map(AsFd::as_fd));
+    send_fd::send(&ours, &files, &orders).map_err(failed)?;
     ours.set_nonblocking(true).map_err(failed)?;
-    Ok(Started { child, socket: ours })
+    Ok(Started { child, pidfd, socket: ours, mark, image, terms })
+}
+
+/// Kills a worker that has not been waited for, and whatever it may have started, which is in its group.
+pub(super) fn kill(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.kill();
 }
 
 /// A child that is killed unless it is kept.
@@ -104,7 +142,7 @@ impl KillOnDrop {
         // This does not last.
         let mut child = self.0.take()?;
         thread::sleep(Duration::from_millis(20));
-        let _ = child.kill();
+        kill(&mut child);
         child.wait().ok()
     }
 }
@@ -112,7 +150,7 @@ impl KillOnDrop {
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
         if let Some(mut child) = self.0.take() {
-            let _ = child.kill();
+            kill(&mut child);
             let _ = child.wait();
         }
     }

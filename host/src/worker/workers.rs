@@ -5,19 +5,24 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     pin::Pin,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
 use connector_protocol::{Error, ErrorKind, Result};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::{
     sync::{Mutex, oneshot::error::RecvError},
-    time::{sleep_until, timeout, timeout_at},
+    time::{sleep, sleep_until, timeout, timeout_at},
 };
 
 use super::{
+    image::{Image, Images},
+    jail::{Isolation, Walls},
     process::{Answer, Process},
-    spawn::{Starting, start},
+    spawn::{Job, Starting, start},
+    supervisor::{Doing, Supervisor},
 };
 use crate::plugins::{Identity, Library};
 
@@ -43,6 +48,60 @@ pub trait Services: Send + Sync + 'static {
 
     /// Takes a line of the connector's log. `level` is 1 (error) to 5 (trace).
     fn log(&self, level: u8, line: &str);
+
+    /// What the call is about, should the connector die of it; nothing, if that cannot be told.
+    fn doing(&self) -> Option<Doing> {
+        None
+    }
+}
+
+/// On what terms workers run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// What is to happen where the kernel cannot lock a worker in.
+    pub isolation: Isolation,
+    /// How much memory a worker may take beside its program.
+    pub memory_bytes: u64,
+    /// How much processor time a call may take, in seconds.
+    pub cpu_seconds: u64,
+    /// Where a library is copied to, if the system gives no memory for it.
+    pub copies: PathBuf,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            isolation: Isolation::default(),
+            memory_bytes: 512 * 1024 * 1024,
+            cpu_seconds: 10,
+            copies: std::env::temp_dir(),
+        }
+    }
+}
+
+/// A worker that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The connector's id.
+    pub connector: String,
+    /// Its version.
+    pub version: String,
+    /// The SHA-256 of the library that it has loaded, in hex.
+    pub sha256: String,
+    /// Its process.
+    pub pid: u32,
+    /// How many calls it has been given.
+    pub calls: u64,
+    /// How many of them go on.
+    pub running: usize,
+    /// What it has of memory for itself, in bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// What keeps it in.
+    pub walls: Walls,
+    /// Whether its library lies on a disk, because the system gives no memory for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_disk: bool,
 }
 
 /// One call into a connector.
@@ -97,6 +156,8 @@ type Slot = Arc<Mutex<Place>>;
 #[derive(Default)]
 struct Place {
     running: Option<Arc<Process>>,
+    /// The bytes of the library, once a worker has loaded them: they are there when the file no longer is.
+    image: Option<Arc<Image>>,
     /// One that was started ahead of its first call.
     starting: Option<Starting>,
 }
@@ -104,21 +165,66 @@ struct Place {
 /// The workers of a host.
 pub struct Workers {
     program: PathBuf,
+    terms: RwLock<Arc<Terms>>,
+    supervisor: Arc<Supervisor>,
+    images: Arc<Images>,
     slots: std::sync::Mutex<HashMap<Key, Slot>>,
 }
 
 impl Default for Workers {
-    /// Workers that are the program that is running, from its very file: an upgrade of the binary on disk while it runs
-    /// does not start workers that speak another protocol.
+    /// Workers on the usual terms, of which nothing is remembered.
     fn default() -> Self {
-        Self::of("/proc/self/exe")
+        Self::new(Terms::default(), Arc::default())
     }
 }
 
 impl Workers {
+    /// Workers that are the program that is running, from its very file: an upgrade of the binary on disk while it runs
+    /// does not start workers that speak another protocol.
+    #[must_use]
+    pub fn new(terms: Terms, supervisor: Arc<Supervisor>) -> Self {
+        Self::of("/proc/self/exe", terms, supervisor)
+    }
+
     /// Workers that are this program: a `jackfield` binary.
-    pub fn of(program: impl Into<PathBuf>) -> Self {
-        Self { program: program.into(), slots: std::sync::Mutex::default() }
+    pub fn of(program: impl Into<PathBuf>, terms: Terms, supervisor: Arc<Supervisor>) -> Self {
+        Self {
+            program: program.into(),
+            terms: RwLock::new(Arc::new(terms)),
+            supervisor,
+            images: Arc::default(),
+            slots: std::sync::Mutex::default(),
+        }
+    }
+
+    /// From now on workers are started on these terms. Those that run finish what they have, and get nothing more.
+    pub fn set_terms(&self, terms: Terms) {
+        let mut known = self.terms.write().unwrap_or_else(PoisonError::into_inner);
+        if **known != terms {
+            *known = Arc::new(terms);
+            self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
+    /// Who remembers which of them died.
+    #[must_use]
+    pub fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
+    }
+
+    /// Those that run.
+    #[must_use]
+    pub fn running(&self) -> Vec<Running> {
+        let slots: Vec<Slot> =
+            self.slots.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut running: Vec<Running> = slots
+            .iter()
+            .filter_map(|slot| slot.try_lock().ok()?.running.clone())
+            .filter(|process| !process.is_dead())
+            .map(|process| process.describe())
+            .collect();
+        running.sort_by(|a, b| a.connector.cmp(&b.connector));
+        running
     }
 
     /// Calls a connector.
@@ -171,9 +277,19 @@ impl Workers {
         if let Ok(mut place) = slot.try_lock()
             && place.starting.is_none()
             && place.running.as_ref().is_none_or(|process| process.is_dead())
+            && self.supervisor.may_start(library, Timestamp::now()).is_ok_and(|wait| wait.is_zero())
         {
-            place.starting = Some(start(self.program.clone(), library.clone()));
+            place.starting = Some(self.start(library));
         }
+    }
+
+    fn start(&self, library: &Arc<Library>) -> Starting {
+        start(Job {
+            program: self.program.clone(),
+            library: library.clone(),
+            images: self.images.clone(),
+            terms: self.terms.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        })
     }
 
     fn slot(&self, library: &Library) -> Slot {
@@ -199,8 +315,13 @@ impl Workers {
         if let Some(process) = place.running.as_ref().filter(|process| !process.is_dead()) {
             return Ok(process.clone());
         }
-        let starting = place.starting.take().unwrap_or_else(|| start(self.program.clone(), library.clone()));
-        let process = Process::start(starting, library).await?;
+        let wait = self.supervisor.may_start(library, Timestamp::now())?;
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        let starting = place.starting.take().unwrap_or_else(|| self.start(library));
+        let process = Process::start(starting, library, self.supervisor.clone()).await?;
+        place.image = Some(process.image());
         Ok(place.running.insert(process).clone())
     }
 }
