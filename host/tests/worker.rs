@@ -16,7 +16,7 @@ use connector_abi::message;
 use jackfield::{
     ErrorKind, Result,
     plugins::Library,
-    worker::{Call, Failed, Family, Services, Workers},
+    worker::{Call, Failed, Family, Services, Terms, Workers},
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn library(name: &str) -> Arc<Library> {
 }
 
 fn workers() -> Workers {
-    Workers::of(PathBuf::from(env!("CARGO_BIN_EXE_jackfield")))
+    Workers::of(PathBuf::from(env!("CARGO_BIN_EXE_jackfield")), Terms::default(), Arc::default())
 }
 
 /// A host that answers every request after a while, and counts.
