@@ -16,7 +16,7 @@ use crate::{
     egress::Credential,
     host::Host,
     invoke::{Caller, Happening, Invocation, Invoked, Pages, Source, Watch},
-    plugins::{Library, Registry},
+    plugins::{Library, Refusal, Registry, Trust},
     secret_file,
 };
 
@@ -83,8 +83,11 @@ pub enum Line {
 pub struct ConnectorLine {
     /// The connector's id, or the file's name.
     pub name: String,
-    /// Whether it can be used: `ready` or `refused`.
+    /// Whether it can be used: `ready`, `refused`, or `missing` if it is set up and has no library.
     pub state: String,
+    /// What it is trusted by, beside its owner and its mode; absent if it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
     /// The connector's version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
@@ -121,6 +124,14 @@ pub struct ConnectorShown {
     pub api: String,
     /// The SHA-256 of its manifest, in hex.
     pub digest: String,
+    /// The SHA-256 of the file, in hex.
+    pub sha256: String,
+    /// The libraries of the system that it needs.
+    pub needed: Vec<String>,
+    /// What it is trusted by, beside its owner and its mode.
+    pub trust: Trust,
+    /// Why it is trusted, in one line.
+    pub trusted: String,
     /// What it declares.
     pub manifest: Manifest,
 }
@@ -274,12 +285,13 @@ fn credential(
     }
 }
 
-/// The connectors that are there, and the files that are not used.
+/// The connectors that are there, the files that are not used, and the connectors that have none.
 #[must_use]
 pub fn connectors(registry: &Registry) -> Vec<ConnectorLine> {
     let ready = registry.libraries().map(|library| ConnectorLine {
         name: library.id().to_owned(),
         state: "ready".to_owned(),
+        trust: Some(library.trust),
         version: Some(library.head.version.clone()),
         abi: Some(library.head.abi.clone()),
         actions: Some(library.head.actions),
@@ -289,11 +301,12 @@ pub fn connectors(registry: &Registry) -> Vec<ConnectorLine> {
         hint: None,
         path: library.path.display().to_string(),
     });
-    let refused = registry.refused().iter().map(|refusal| {
+    let unused = |state: &str, refusal: &Refusal| {
         let file = || refusal.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         ConnectorLine {
             name: refusal.id.clone().unwrap_or_else(file),
-            state: "refused".to_owned(),
+            state: state.to_owned(),
+            trust: None,
             version: None,
             abi: None,
             actions: None,
@@ -303,8 +316,10 @@ pub fn connectors(registry: &Registry) -> Vec<ConnectorLine> {
             hint: refusal.hint.clone(),
             path: refusal.path.display().to_string(),
         }
-    });
-    ready.chain(refused).collect()
+    };
+    let refused = registry.refused().iter().map(|refusal| unused("refused", refusal));
+    let missing = registry.missing();
+    ready.chain(refused).chain(missing.iter().map(|refusal| unused("missing", refusal))).collect()
 }
 
 /// A connector as a whole.
@@ -318,6 +333,10 @@ pub fn connector(library: &Library) -> Result<ConnectorShown> {
         abi: library.head.abi.clone(),
         api: library.head.api.clone(),
         digest: library.head.digest.clone(),
+        sha256: library.head.sha256.clone(),
+        needed: library.head.needed.clone(),
+        trust: library.trust,
+        trusted: library.reason_of_trust()?,
         manifest: Manifest::clone(library.manifest()?),
     })
 }

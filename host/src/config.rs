@@ -1,7 +1,7 @@
 //! What the operator decides about the machine: `jackfield.toml`, and above it, for the limits, the environment.
 //!
-//! figment, which reads it, and toml_edit, which changes it and leaves the rest as it is, stay inside this module. Secrets have
-//! no place here, only the files that hold them: the environment's values are typed by guess, and an error about one would
+//! figment, which reads it, stays inside this module; toml_edit changes it and leaves the rest as it is. Secrets have no
+//! place here, only the files that hold them: the environment's values are typed by guess, and an error about one would
 //! repeat it.
 
 use std::{

@@ -19,6 +19,7 @@ pub const VARIABLE: &str = "JACKFIELD_HOME";
 
 const DIRECTORIES: [&str; 4] = ["plugins", "data", "keys", "logs"];
 const CONFIG: &str = "jackfield.toml";
+const PINS: &str = "plugins.lock";
 
 /// What a new home's configuration says.
 const NEW_CONFIG: &str = r#"# Jackfield's configuration: what you decide about this machine.
@@ -133,6 +134,19 @@ impl Home {
     #[must_use]
     pub fn plugins(&self) -> PathBuf {
         self.path.join("plugins")
+    }
+
+    /// What Jackfield itself writes to, beside which the plugins have to lie.
+    #[must_use]
+    pub fn written(&self) -> Vec<PathBuf> {
+        let written = DIRECTORIES.iter().filter(|name| **name != "plugins");
+        written.map(|name| self.path.join(name)).collect()
+    }
+
+    /// Where is pinned which libraries may be used, if any are.
+    #[must_use]
+    pub fn pins(&self) -> PathBuf {
+        self.path.join(PINS)
     }
 
     /// Where logs are written.

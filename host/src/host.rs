@@ -157,7 +157,7 @@ impl Host {
         home.must_exist()?;
         let file = config_file(home);
         let config = Config::load(home)?;
-        let registry = Registry::scan(&home.plugins(), Some(home.index()))?;
+        let registry = Registry::scan(home)?;
         let supervisor = Arc::new(Supervisor::new(home.deaths()));
         let workers = Workers::new(config.workers.terms(home), supervisor);
         if let Some(Ok(library)) = connector.map(|connector| registry.find(connector)) {
@@ -225,7 +225,7 @@ impl Host {
         }
         let mut seen = self.registry.write().unwrap_or_else(PoisonError::into_inner);
         if seen.1.elapsed() >= since {
-            if let Some(now) = seen.0.again(&self.home.plugins())? {
+            if let Some(now) = seen.0.again()? {
                 let config = self.settings.read().unwrap_or_else(PoisonError::into_inner).config.clone();
                 // What was right at the start is not made wrong by a file that comes later; it is told.
                 if let Err(error) = fits(&config, &self.home, &now) {

@@ -3,16 +3,20 @@
 //!
 //! Nothing here loads a library. Loading one runs code of it before anything can be checked, and a truncated file kills
 //! the process that loads it; the manifest and the probe are link sections, read as bytes. What was read of a file is kept
-//! in the `index`, so that a file that has not changed is not read again.
+//! in the `index`, so that a file that has not changed is not read again. Whose a file is, and who else could change it
+//! (`trust`), is asked at every look, and so is whether it is what was pinned (`pins`).
 
+pub mod dev;
+mod elf;
 mod index;
 mod library;
+pub mod pins;
 mod registry;
+mod trust;
 
 pub use self::{
-    library::{Identity, Library, Refusal},
+    elf::SYSTEM_LIBRARIES,
+    library::{Head, Identity, Library, Refusal, Trust, Unfit, inspect},
     registry::Registry,
+    trust::close,
 };
-
-/// A stand-in.
-pub const SYSTEM_LIBRARIES: &[&str] = &["libc.so.6"];

@@ -3,6 +3,7 @@
 //!
 //! It links nothing of the host: what a test sees is what a user sees.
 
+mod bytes;
 mod home;
 mod picture;
 pub mod process;
@@ -18,6 +19,7 @@ use std::{
 };
 
 pub use self::{
+    bytes::{patched, replaced},
     home::{Home, Line, Outcome, Running, finish},
     provider::{Act, Provider, Request, reply},
     simulator::Simulator,
@@ -43,6 +45,19 @@ pub fn built() -> PathBuf {
 #[must_use]
 pub fn artifact(name: &str) -> PathBuf {
     let path = built().join(name);
+    assert!(path.exists(), "{} is not built: run the tests with `cargo xtask test`", path.display());
+    path
+}
+
+/// The library that is kept beside the frozen ABI, built with its own lock file. Its action `frozen.ask` sends one request and
+/// gives what came back.
+///
+/// # Panics
+///
+/// If it was not built, with what to type.
+#[must_use]
+pub fn frozen() -> PathBuf {
+    let path = built().parent().expect("it has a parent").join("abi-v1/debug/libfrozen.so");
     assert!(path.exists(), "{} is not built: run the tests with `cargo xtask test`", path.display());
     path
 }

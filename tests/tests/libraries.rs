@@ -2,24 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, os::unix::net::UnixListener, path::Path, process::Command};
 
-use jackfield_tests::{Home, Provider, Terminal, artifact, built, reply};
+use jackfield_tests::{Home, Provider, Terminal, artifact, built, frozen, patched, replaced, reply};
 use serde_json::{Value, json};
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
-}
-
-/// The library that is kept beside the frozen ABI, built with its own lock file.
-fn frozen() -> PathBuf {
-    let path = built().parent().expect("it has a parent").join("abi-v1/debug/libfrozen.so");
-    assert!(path.exists(), "{} is not built: run the tests with `cargo xtask test`", path.display());
-    path
 }
 
 #[test]
@@ -131,31 +120,8 @@ fn an_author_elsewhere_writes_tests_builds_and_runs_a_connector() {
     assert_eq!(home.invoke("acme-crm.get_item", &["item_id=7"]).json(), json!({"id": "7", "name": "Kettle"}));
 }
 
-/// The bytes of a library with one place changed.
-fn patched(library: &Path, find: &[u8], at: usize, byte: u8) -> Vec<u8> {
-    let mut bytes = fs::read(library).unwrap();
-    let place = bytes.windows(find.len()).position(|window| window == find).expect("it is there");
-    bytes[place + at] = byte;
-    bytes
-}
-
-/// The bytes of a library with a text replaced wherever it stands: the linker may keep the manifest twice.
-fn replaced(library: &Path, find: &[u8], with: &[u8]) -> Vec<u8> {
-    let mut bytes = fs::read(library).unwrap();
-    let places: Vec<usize> = bytes
-        .windows(find.len())
-        .enumerate()
-        .filter(|(_, window)| *window == find)
-        .map(|(at, _)| at)
-        .collect();
-    for place in places {
-        bytes[place..place + find.len()].copy_from_slice(with);
-    }
-    bytes
-}
-
 #[test]
-fn a_file_that_is_no_connector_of_ours_is_one_line_and_hinders_nobody() {
+fn fault_74_a_file_that_is_no_connector_of_ours_is_one_line_and_hinders_nobody() {
     let home = Home::with(&["zoom"]);
     let put = |name: &str, bytes: &[u8]| fs::write(home.plugins().join(name), bytes).unwrap();
     let good = frozen();
@@ -176,6 +142,9 @@ fn a_file_that_is_no_connector_of_ours_is_one_line_and_hinders_nobody() {
     fs::create_dir(home.plugins().join("k-directory.so")).unwrap();
     let fifo = home.plugins().join("l-fifo.so");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let huge = fs::File::create(home.plugins().join("m-huge.so")).unwrap();
+    huge.set_len(2 << 30).unwrap();
+    let _socket = UnixListener::bind(home.plugins().join("n-socket.so")).unwrap();
     // These are nobody's business.
     put("notes.txt", b"x");
     put(".zoom.so", b"half written");
@@ -196,24 +165,49 @@ fn a_file_that_is_no_connector_of_ours_is_one_line_and_hinders_nobody() {
             "c-half.so: is not a library, or is cut short",
             "d-page.so: is not a library, or is cut short",
             "e-random.so: is not a library, or is cut short",
-            "f-arch.so: is built for Aarch64, this machine is X86_64",
+            "f-arch.so: is built for aarch64, this machine is x86_64",
             "g-abi.so: is built for ABI 2, this host speaks ABI 1",
             "h-abort.so: is built with `panic = \"abort\"`: one panic would end its worker",
             "i-manifest.so: its manifest is of version 7, and this host knows 1",
             "j-program.so: is not a connector: it has no connector sections",
             "k-directory.so: is not a regular file",
             "l-fifo.so: is not a regular file",
+            "m-huge.so: has 2147483648 bytes; the limit is 536870912",
+            "n-socket.so: is not a regular file",
         ]
     );
     let names: Vec<&str> = outcome.stdout.lines().filter(|line| line.ends_with("ready")).collect();
     assert_eq!(names.len(), 1, "{}", outcome.stdout);
     assert!(names[0].starts_with("zoom"));
     assert_eq!(home.run(&["action", "list", "-o", "name"]).stdout.lines().count(), 8);
+    let provider = Provider::always(200, &[], "the answer");
+    home.add(&good);
+    home.endpoint("frozen", "api", &provider.url());
+    assert_eq!(home.invoke("frozen.ask", &[]).json(), json!({"status": 200, "body": "the answer"}));
 }
 
 #[test]
-fn of_two_libraries_with_one_id_neither_is_used() {
+fn fault_75_a_library_of_another_abi_names_its_and_ours() {
+    let provider = Provider::always(200, &[], "the answer");
     let home = Home::with(&["zoom"]);
+    home.endpoint("frozen", "api", &provider.url());
+    let path = home.plugins().join("libfrozen.so");
+    fs::write(&path, patched(&frozen(), b"JACKFLD\0", 8, 2)).unwrap();
+    let error = home.invoke("frozen.ask", &[]).error(7);
+    assert!(text(&error, "message").ends_with("is built for ABI 2, this host speaks ABI 1"), "{error:#}");
+    assert!(text(&error, "hint").starts_with("rebuild it against connector-api"), "{error:#}");
+    assert_eq!(home.run(&["action", "list", "zoom", "-o", "name"]).stdout.lines().count(), 8);
+    // A good one in its place is taken at once.
+    fs::copy(frozen(), &path).unwrap();
+    assert_eq!(home.invoke("frozen.ask", &[]).json(), json!({"status": 200, "body": "the answer"}));
+}
+
+#[test]
+fn fault_82_of_two_libraries_with_one_id_neither_is_used() {
+    let provider = Provider::always(200, &[], "the answer");
+    let home = Home::with(&["zoom"]);
+    home.add(&frozen());
+    home.endpoint("frozen", "api", &provider.url());
     fs::copy(artifact("libzoom.so"), home.plugins().join("other.so")).unwrap();
     let outcome = home.run(&["action", "invoke", "zoom.get_meetings"]);
     assert_eq!(outcome.code, 7);
@@ -223,6 +217,7 @@ fn of_two_libraries_with_one_id_neither_is_used() {
         "{}",
         outcome.stderr
     );
+    assert_eq!(home.invoke("frozen.ask", &[]).json(), json!({"status": 200, "body": "the answer"}));
 }
 
 #[test]
@@ -244,14 +239,15 @@ fn a_file_that_cannot_be_used_does_not_stand_in_the_way_of_one_that_can() {
 }
 
 #[test]
-fn a_library_whose_code_says_something_else_than_its_manifest_is_refused_when_it_is_loaded() {
-    let home = Home::with(&[]);
+fn fault_82_a_library_whose_code_says_something_else_than_its_manifest_is_refused_when_it_is_loaded() {
+    let home = Home::with(&["faulty"]);
     // One of the two copies, that of the section or that of the code: they differ then.
     let bytes = patched(&frozen(), b"\"title\": \"Frozen\"", 10, b'P');
     fs::write(home.plugins().join("frozen.so"), bytes).unwrap();
     let error = home.invoke("frozen.ask", &[]).error(7);
     assert_eq!(text(&error, "kind"), "plugin_refused");
     assert!(text(&error, "message").ends_with("its manifest is not what its code declares"), "{error:#}");
+    assert_eq!(home.faulty("do", "say", &json!({}), &[]).json()["said"], "hello");
 }
 
 #[test]
@@ -332,12 +328,12 @@ fn fault_103_what_a_connector_calls_its_fields_does_nothing_to_a_terminal() {
 }
 
 #[test]
-fn overwriting_a_library_disturbs_nothing_that_runs() {
+fn fault_79_overwriting_a_library_disturbs_nothing_that_runs() {
     let provider = Provider::start(|_, _| {
         std::thread::sleep(std::time::Duration::from_millis(600));
         reply(200, &[], "fine")
     });
-    let home = Home::with(&[]);
+    let home = Home::with(&["faulty"]);
     home.add(&frozen());
     home.endpoint("frozen", "api", &provider.url());
     let path = home.plugins().join("libfrozen.so");
@@ -353,4 +349,5 @@ fn overwriting_a_library_disturbs_nothing_that_runs() {
     });
     assert_eq!(overwritten.json(), json!({"status": 200, "body": "fine"}));
     assert_eq!(text(&home.invoke("frozen.ask", &[]).error(7), "kind"), "plugin_refused");
+    assert_eq!(home.faulty("do", "say", &json!({}), &[]).json()["said"], "hello");
 }

@@ -230,6 +230,8 @@ error_kinds! {
     NotShown = "not_shown",
     /// A library was not accepted; nothing of it has run.
     PluginRefused = "plugin_refused",
+    /// The connector is set up, and its library is not there.
+    ConnectorMissing = "connector_missing",
     /// The connector panicked; its worker lives on.
     ConnectorPanicked = "connector_panicked",
     /// The connector's worker died.

@@ -1,28 +1,28 @@
 //! `jackfield connector`
 
 mod add;
+mod dev;
+mod lock;
 mod new;
+mod remove;
 mod verify;
 
-use std::{fs, path::PathBuf};
+use std::path::PathBuf;
 
 pub(crate) use self::add::installed;
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use jackfield::{
     Error, ErrorKind, Result,
     api::{ConnectorLine, ConnectorShown},
-    config::Config,
     home::Home,
-    plugins::Registry,
-    system,
+    plugins::{Registry, Trust, dev::entry},
 };
 use serde_json::{Value, json};
 
 use super::{
     Everywhere, completion,
-    engine::{Engine, registry},
+    engine::Engine,
     output::{self, Format, Printing, say},
-    prompt,
 };
 
 #[derive(Subcommand)]
@@ -43,22 +43,15 @@ pub(crate) enum Command {
     /// Check a library and put it into the plugins directory
     Add(add::Add),
     /// Take a connector out of the plugins directory
-    Remove(Remove),
+    Remove(remove::Remove),
     /// Check a library: what it declares, and whether its code declares the same
     Verify(verify::Verify),
+    /// Pin the libraries that are there: from then on no other is used
+    Lock(lock::Lock),
+    /// Use a build output where it lies, instead of a library in the plugins directory
+    Dev(dev::Dev),
     /// Write the crate of a new connector, green from its first test
     New(new::New),
-}
-
-/// Take a connector out of the plugins directory
-#[derive(Args)]
-pub(crate) struct Remove {
-    /// The connector's id, or the name of its file
-    #[arg(add = completion::connectors())]
-    connector: String,
-    /// Do not ask
-    #[arg(short, long)]
-    yes: bool,
 }
 
 impl Command {
@@ -66,7 +59,7 @@ impl Command {
         match self {
             Self::List { printing } | Self::Show { printing, .. } => printing.output,
             Self::Verify(verify) => verify.format(),
-            Self::Add(_) | Self::Remove(_) | Self::New(_) => Format::Table,
+            Self::Add(_) | Self::Remove(_) | Self::Lock(_) | Self::Dev(_) | Self::New(_) => Format::Table,
         }
     }
 
@@ -83,6 +76,8 @@ impl Command {
             Self::Add(add) => add.run(&everywhere.home()?),
             Self::Remove(remove) => remove.run(everywhere),
             Self::Verify(verify) => verify.run(everywhere),
+            Self::Lock(lock) => lock.run(&everywhere.home()?),
+            Self::Dev(dev) => dev.run(&everywhere.home()?),
             Self::New(new) => new.run(),
         }
     }
@@ -103,12 +98,19 @@ fn list(home: &Home, lines: &[ConnectorLine], printing: &Printing) -> Result<()>
                 line.name.clone(),
                 line.version.clone().unwrap_or_default(),
                 line.abi.clone().unwrap_or_default(),
+                line.trust.map_or("", Trust::as_str).to_owned(),
                 number(line.actions),
                 number(line.triggers),
-                line.state.clone(),
+                match line.trust {
+                    Some(Trust::Dev) => format!("{}, from {}", line.state, line.path),
+                    _ => line.state.clone(),
+                },
             ]
         };
-        output::rows(&["NAME", "VERSION", "ABI", "ACTIONS", "TRIGGERS", "STATE"], lines.iter().map(row));
+        output::rows(
+            &["NAME", "VERSION", "ABI", "TRUST", "ACTIONS", "TRIGGERS", "STATE"],
+            lines.iter().map(row),
+        );
         for line in lines.iter().filter(|line| line.reason.is_some()) {
             let reason = line.reason.as_deref().unwrap_or_default();
             output::warn(&format!("{}: {reason}", line.path), line.hint.as_deref());
@@ -134,7 +136,9 @@ fn show(shown: &ConnectorShown, printing: &Printing) -> Result<()> {
             ("version", manifest.version.clone()),
             ("file", shown.path.clone()),
             ("built with", format!("connector-abi {}, connector-api {}", shown.abi, shown.api)),
+            ("library", format!("sha256 {}", shown.sha256)),
             ("manifest", format!("sha256 {}", shown.digest)),
+            ("trust", format!("{}: {}", shown.trust.as_str(), shown.trusted)),
             ("may reach", list(hosts.collect())),
             ("addresses", list(bases.collect())),
             ("sign-in", list(auth.collect())),
@@ -158,10 +162,15 @@ fn show(shown: &ConnectorShown, printing: &Printing) -> Result<()> {
     })
 }
 
-/// The file of a connector, by its id or by its own name; also of one that is refused.
+/// The file in the plugins directory that stands for a connector, by its id or by its own name; also of one that is refused.
 fn file_of(registry: &Registry, home: &Home, name: &str) -> Result<PathBuf> {
     if let Some(library) = registry.libraries().find(|library| library.id() == name) {
-        return Ok(library.path.clone());
+        return Ok(library.entry.clone());
+    }
+    // Where a build output counts, it is the one that is meant.
+    let built = entry(home, name);
+    if registry.refused().iter().any(|refusal| refusal.path == built) {
+        return Ok(built);
     }
     let is_meant = |path: &PathBuf| path.file_name().is_some_and(|file| file == name);
     let refused = registry.refused().iter();
@@ -176,36 +185,8 @@ fn file_of(registry: &Registry, home: &Home, name: &str) -> Result<PathBuf> {
         }
         (None, _) => {}
     }
-    if let Some(library) = registry.libraries().find(|library| is_meant(&library.path)) {
-        return Ok(library.path.clone());
+    if let Some(library) = registry.libraries().find(|library| is_meant(&library.entry)) {
+        return Ok(library.entry.clone());
     }
-    registry.find(name).map(|library| library.path.clone())
-}
-
-impl Remove {
-    fn run(self, everywhere: &Everywhere) -> Result<()> {
-        let home = everywhere.home()?;
-        let registry = registry(&home)?;
-        let path = file_of(&registry, &home, &self.connector)?;
-        let id =
-            registry.libraries().find(|library| library.path == path).map(|library| library.id().to_owned());
-        if !self.yes {
-            if !everywhere.can_ask() {
-                let text = format!("removing `{}` has to be confirmed", self.connector);
-                let hint =
-                    format!("say that you mean it: jackfield connector remove {} --yes", self.connector);
-                return Err(Error::new(ErrorKind::Usage, text).hint(hint));
-            }
-            if !prompt::confirm(&format!("Remove {}?", path.display())) {
-                return Err(Error::new(ErrorKind::Cancelled, "cancelled; nothing was removed"));
-            }
-        }
-        fs::remove_file(&path).map_err(system::cannot("remove", &path))?;
-        say(&format!("removed {}", path.display()));
-        if Config::load(&home).is_ok_and(|config| id.is_some_and(|id| config.integrations.contains_key(&id)))
-        {
-            say(&format!("what is set for it in {} is still there", home.config().display()));
-        }
-        Ok(())
-    }
+    registry.find(name).map(|library| library.entry.clone())
 }

@@ -122,7 +122,7 @@ impl Engine {
 
 /// The connectors of a home, without the rest of a host.
 pub(crate) fn registry(home: &Home) -> Result<Registry> {
-    Registry::scan(&home.plugins(), Some(home.index()))
+    Registry::scan(home)
 }
 
 fn encoded(text: &str) -> String {

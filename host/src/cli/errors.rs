@@ -9,7 +9,7 @@ use super::output::{self, BAD, Format, GOOD, SOFT, complain};
 /// The exit code that an error ends the command with.
 ///
 /// 1 failure, 2 usage or validation, 3 cancelled, 4 a credential is missing or not accepted, 5 the provider refused or
-/// cannot be reached, 6 too many calls, 7 a library was refused.
+/// cannot be reached, 6 too many calls, 7 a library was refused, or is missing.
 pub(crate) fn exit_code(kind: &ErrorKind) -> u8 {
     match kind {
         ErrorKind::Usage | ErrorKind::InvalidInput | ErrorKind::Unknown => 2,
@@ -23,7 +23,7 @@ pub(crate) fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::Ambiguous
         | ErrorKind::UnexpectedAnswer => 5,
         ErrorKind::RateLimited => 6,
-        ErrorKind::PluginRefused => 7,
+        ErrorKind::PluginRefused | ErrorKind::ConnectorMissing => 7,
         _ => 1,
     }
 }
@@ -108,6 +108,7 @@ mod tests {
                 "3 cancelled",
                 "1 not_shown",
                 "7 plugin_refused",
+                "7 connector_missing",
                 "1 connector_panicked",
                 "1 connector_crashed",
                 "1 connector_timeout",

@@ -2,7 +2,7 @@
 //!
 //! An entry counts for the very file it was read from: the same device and inode, the same size, the same times. It is an
 //! aid and nothing more: without it, or with one that cannot be read, the files are read again. It also remembers which
-//! libraries a worker has proved. Manifests are not in it.
+//! libraries a worker has proved. Manifests are not in it, and neither is whether a file may be trusted.
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +16,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::library::{Head, Identity, Refusal};
+
+/// The shape of the file. One of another shape is not read.
+const FORMAT: u32 = 2;
 
 /// How old a change of a file must be before what was read is kept: a clock that stands still for a moment would hide a
 /// second change.
@@ -46,6 +49,7 @@ pub(super) struct Index {
 /// What the file holds. What one host refuses another may take, so it is for one version alone.
 #[derive(Serialize, Deserialize)]
 struct Kept<'a> {
+    format: u32,
     jackfield: &'a str,
     entries: BTreeMap<String, Entry>,
 }
@@ -55,7 +59,7 @@ impl Index {
     pub(super) fn read(path: Option<PathBuf>) -> Self {
         let bytes = path.as_ref().and_then(|path| fs::read(path).ok()).unwrap_or_default();
         let kept = serde_json::from_slice::<Kept<'_>>(&bytes).ok();
-        let kept = kept.filter(|kept| kept.jackfield == env!("CARGO_PKG_VERSION"));
+        let kept = kept.filter(|kept| kept.format == FORMAT && kept.jackfield == env!("CARGO_PKG_VERSION"));
         Self { path, entries: kept.map_or_else(BTreeMap::new, |kept| kept.entries), changed: false }
     }
 
@@ -101,7 +105,8 @@ impl Index {
     }
 
     fn write(&self, path: &Path) -> io::Result<()> {
-        let kept = Kept { jackfield: env!("CARGO_PKG_VERSION"), entries: self.entries.clone() };
+        let kept =
+            Kept { format: FORMAT, jackfield: env!("CARGO_PKG_VERSION"), entries: self.entries.clone() };
         // Several commands may do so at once: each writes a file of its own, and the last one stays.
         let temporary = path.with_extension(format!("json.{}", std::process::id()));
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;

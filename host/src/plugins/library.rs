@@ -1,8 +1,9 @@
-//! One library file: what its link sections say.
+//! One library file: what its bytes say. Whether it may be trusted is not asked here.
 
 use std::{
     fmt,
     fs::{File, Metadata},
+    io,
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{
@@ -19,13 +20,16 @@ use connector_abi::{
     probe::{PanicStrategy, Probe},
 };
 use connector_protocol::{Error, ErrorKind, Manifest, manifest};
-use object::{Architecture, BinaryFormat, Object, ObjectKind, ObjectSection, ReadCache};
+use object::{ReadCache, ReadRef};
 use serde::{Deserialize, Serialize};
 
-use crate::system;
+use super::{
+    elf::{Elf, Section},
+    trust::{self, Judge},
+};
 
 /// How large a library may be, in bytes. A debug build with all its symbols is well below.
-const MAX_LEN: u64 = 512 * 1024 * 1024;
+pub(super) const MAX_LEN: u64 = 512 * 1024 * 1024;
 
 /// Which file it is, and in which state: what changes when anybody changes it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -77,9 +81,9 @@ pub struct Head {
     pub triggers: usize,
     /// The SHA-256 of its manifest, in hex.
     pub digest: String,
-    /// The SHA-256 of the file, in hex.
+    /// The SHA-256 of the whole file, in hex.
     pub sha256: String,
-    /// Which libraries of the system it needs.
+    /// The libraries that it needs: none but those of the system.
     pub needed: Vec<String>,
     /// Where the manifest stands in the file: offset and length.
     manifest: (u64, u64),
@@ -87,22 +91,79 @@ pub struct Head {
     pub(super) verified: bool,
 }
 
+/// What a library is trusted by, beside its owner and its mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trust {
+    /// By nothing else: nothing is pinned in this home.
+    Unpinned,
+    /// It is the very file that is pinned.
+    Pinned,
+    /// It is a build output, and may be another one at any time.
+    Dev,
+}
+
+impl Trust {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unpinned => "unpinned",
+            Self::Pinned => "pinned",
+            Self::Dev => "dev",
+        }
+    }
+}
+
 /// A library that may be loaded, as far as reading it can tell.
 #[derive(Debug)]
 pub struct Library {
-    /// Where the file lies.
+    /// Where it lies.
     pub path: PathBuf,
+    /// The file in the plugins directory by which it is there.
+    pub entry: PathBuf,
+    /// What it is trusted by.
+    pub trust: Trust,
     /// Which file that was when it was read.
     pub identity: Identity,
     /// What it says of itself.
     pub head: Head,
+    /// The file itself, if the path is a link to it.
+    file: PathBuf,
     manifest: OnceLock<Arc<Manifest>>,
     verified: AtomicBool,
     noted: AtomicBool,
 }
 
+/// Why a library cannot be used, as far as its bytes tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// The connector's id, if it could be read.
+    pub id: Option<String>,
+    /// Why, in one line.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Unfit {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self { id: None, reason: reason.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same, of this file.
+    pub(super) fn at(self, path: &Path) -> Refusal {
+        Refusal { path: path.to_owned(), id: self.id, reason: self.reason, hint: self.hint }
+    }
+}
+
 /// A file in the plugins directory that is not used, and why.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The file.
     pub path: PathBuf,
@@ -112,17 +173,6 @@ pub struct Refusal {
     pub reason: String,
     /// What to do about it.
     pub hint: Option<String>,
-}
-
-impl Refusal {
-    pub(super) fn new(path: &Path, reason: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), id: None, reason: reason.into(), hint: None }
-    }
-
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
 }
 
 impl fmt::Display for Refusal {
@@ -141,107 +191,97 @@ impl From<Refusal> for Error {
     }
 }
 
+/// Reads what a library's bytes declare. Nothing of it is run, and whatever the bytes are, only so much of them is read.
+///
+/// # Errors
+///
+/// Why it cannot be used.
+pub fn inspect(bytes: &[u8]) -> Result<Head, Unfit> {
+    let (mut head, _) = declared(bytes)?;
+    head.sha256 = sha256(bytes);
+    Ok(head)
+}
+
+/// What a library declares. Its digest is left out: it takes all of the bytes, and is not worth it for what is refused.
+fn declared<'data>(data: impl ReadRef<'data>) -> Result<(Head, Manifest), Unfit> {
+    let elf = Elf::parse(data)?;
+    let rebuild = || format!("rebuild it against connector-api {}", env!("CARGO_PKG_VERSION"));
+    let not_ours = || {
+        Unfit::new("is not a connector: it has no connector sections")
+            .hint("a connector exports itself with `export_connector!`")
+    };
+    let probe = elf.section(PROBE_SECTION, 4096)?.ok_or_else(not_ours)?;
+    let probe = Probe::read(probe.bytes).map_err(|error| Unfit::new(error.to_string()))?;
+    if probe.abi != ABI_VERSION {
+        let text = format!("is built for ABI {}, this host speaks ABI {ABI_VERSION}", probe.abi);
+        return Err(Unfit::new(text).hint(rebuild()));
+    }
+    if probe.panic != PanicStrategy::Unwind {
+        return Err(Unfit::new("is built with `panic = \"abort\"`: one panic would end its worker")
+            .hint("build it with `panic = \"unwind\"`, which is the default"));
+    }
+    let Section { place, bytes } =
+        elf.section(MANIFEST_SECTION, manifest::MAX_LEN as u64)?.ok_or_else(not_ours)?;
+    let manifest = Manifest::read(bytes).map_err(|unreadable| {
+        let mut unfit = Unfit::new(unreadable.message);
+        unfit.id = unreadable.id;
+        if unreadable.newer { unfit.hint("use a newer Jackfield") } else { unfit }
+    })?;
+    let needed = elf.needed().map_err(|unfit| Unfit { id: Some(manifest.id.clone()), ..unfit })?;
+    let head = Head {
+        id: manifest.id.clone(),
+        title: manifest.title.clone(),
+        version: manifest.version.clone(),
+        abi: probe.abi_crate,
+        api: probe.api_crate,
+        actions: manifest.actions.len(),
+        triggers: manifest.triggers.len(),
+        digest: sha256(bytes),
+        sha256: String::new(),
+        needed,
+        manifest: place,
+        verified: false,
+    };
+    Ok((head, manifest))
+}
+
 impl Library {
-    /// Reads a library's link sections.
+    /// Reads a library, wherever it lies and whoever may change it.
     ///
     /// # Errors
     ///
     /// Why it cannot be used.
     pub fn read(path: &Path) -> Result<Self, Refusal> {
-        let refuse = |reason: String| Refusal::new(path, reason);
-        let unreadable = |error| refuse(format!("cannot be read: {}", system::words(&error)));
-        let rebuild = || format!("rebuild it against connector-api {}", env!("CARGO_PKG_VERSION"));
-        // A FIFO would block an open, a directory or a device is no library.
-        let kind = std::fs::metadata(path).map_err(unreadable)?;
-        if !kind.is_file() {
-            return Err(refuse("is not a regular file".to_owned()));
+        let unreadable = |error| trust::unreadable(&error).at(path);
+        let file = path.canonicalize().map_err(unreadable)?;
+        let (open, metadata) = trust::open(&file).map_err(|unfit| unfit.at(path))?;
+        trust::is_library(&metadata).map_err(|unfit| unfit.at(path))?;
+        let cache = ReadCache::new(&open);
+        let (mut head, manifest) = declared(&cache).map_err(|unfit| unfit.at(path))?;
+        head.sha256 = sha256_of(&open).map_err(unreadable)?;
+        // What was read in two goes is one file only if nobody has written in between.
+        let identity = Identity::of(&metadata);
+        if Identity::of(&open.metadata().map_err(unreadable)?) != identity {
+            return Err(Unfit::new("has changed while it was read").hint("run it again").at(path));
         }
-        if kind.len() > MAX_LEN {
-            return Err(refuse(format!("has {} bytes; the limit is {MAX_LEN}", kind.len())));
-        }
-        let file = File::open(path).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        let cache = ReadCache::new(file);
-        let object = object::File::parse(&cache)
-            .map_err(|_| refuse("is not a library, or is cut short".to_owned()))?;
-        if object.format() != BinaryFormat::Elf || object.kind() != ObjectKind::Dynamic {
-            return Err(refuse(format!(
-                "is not a shared ELF library ({:?} {:?})",
-                object.format(),
-                object.kind()
-            )));
-        }
-        let ours = host_architecture();
-        if object.architecture() != ours {
-            return Err(refuse(format!(
-                "is built for {:?}, this machine is {ours:?}",
-                object.architecture()
-            ))
-            .hint("build it for this machine"));
-        }
-        type Section = ((u64, u64), Vec<u8>);
-        let section = |name: &str, most: u64| -> Result<Option<Section>, Refusal> {
-            let Some(section) = object.section_by_name(name) else {
-                return Ok(None);
-            };
-            if section.size() > most {
-                return Err(refuse(format!(
-                    "its section {name} has {} bytes; the limit is {most}",
-                    section.size()
-                )));
-            }
-            let data = section.data().map_err(|_| refuse("is cut short".to_owned()))?;
-            let place = section.file_range().unwrap_or_default();
-            Ok(Some((place, data.to_vec())))
-        };
-        let not_ours = || {
-            refuse("is not a connector: it has no connector sections".to_owned())
-                .hint("a connector exports itself with `export_connector!`")
-        };
-        let (_, probe) = section(PROBE_SECTION, 4096)?.ok_or_else(not_ours)?;
-        let probe = Probe::read(&probe).map_err(|error| refuse(error.to_string()))?;
-        if probe.abi != ABI_VERSION {
-            return Err(refuse(format!(
-                "is built for ABI {}, this host speaks ABI {ABI_VERSION}",
-                probe.abi
-            ))
-            .hint(rebuild()));
-        }
-        if probe.panic != PanicStrategy::Unwind {
-            return Err(refuse(
-                "is built with `panic = \"abort\"`: one panic would end its worker".to_owned(),
-            )
-            .hint("build it with `panic = \"unwind\"`, which is the default"));
-        }
-        let (place, bytes) = section(MANIFEST_SECTION, manifest::MAX_LEN as u64)?.ok_or_else(not_ours)?;
-        let manifest = Manifest::read(&bytes).map_err(|unreadable| {
-            let mut refusal = refuse(unreadable.message);
-            refusal.id = unreadable.id;
-            if unreadable.newer { refusal.hint("use a newer Jackfield") } else { refusal }
-        })?;
-        let head = Head {
-            id: manifest.id.clone(),
-            title: manifest.title.clone(),
-            version: manifest.version.clone(),
-            abi: probe.abi_crate,
-            api: probe.api_crate,
-            actions: manifest.actions.len(),
-            triggers: manifest.triggers.len(),
-            digest: sha256(&bytes),
-            sha256: sha256(&std::fs::read(path).map_err(unreadable)?),
-            needed: Vec::new(),
-            manifest: place,
-            verified: false,
-        };
-        let library = Self::of(path, Identity::of(&metadata), head);
+        let library = Self::of(path, file, identity, head);
         let _ = library.manifest.set(Arc::new(manifest));
         Ok(library)
     }
 
     /// A library of which only this much was read.
-    pub(super) fn of(path: &Path, identity: Identity, head: Head) -> Self {
-        let (verified, noted) = (AtomicBool::new(head.verified), AtomicBool::new(head.verified));
-        Self { path: path.to_owned(), identity, head, manifest: OnceLock::new(), verified, noted }
+    pub(super) fn of(path: &Path, file: PathBuf, identity: Identity, head: Head) -> Self {
+        Self {
+            path: path.to_owned(),
+            entry: path.to_owned(),
+            trust: Trust::Unpinned,
+            identity,
+            file,
+            manifest: OnceLock::new(),
+            verified: AtomicBool::new(head.verified),
+            noted: AtomicBool::new(head.verified),
+            head,
+        }
     }
 
     /// The connector's id.
@@ -284,9 +324,24 @@ impl Library {
     ///
     /// If it is another one by now, or none.
     pub fn open(&self) -> Result<File, Error> {
-        let file = File::open(&self.path).map_err(|_| self.has_changed())?;
-        let same = file.metadata().is_ok_and(|metadata| Identity::of(&metadata) == self.identity);
-        if same { Ok(file) } else { Err(self.has_changed()) }
+        let (file, metadata) = trust::open(&self.file).map_err(|_| self.has_changed())?;
+        if Identity::of(&metadata) == self.identity { Ok(file) } else { Err(self.has_changed()) }
+    }
+
+    /// Why it is trusted, in one line.
+    ///
+    /// # Errors
+    ///
+    /// If the file is no longer the one that was found.
+    pub fn reason_of_trust(&self) -> Result<String, Error> {
+        let metadata = self.open()?.metadata().map_err(|_| self.has_changed())?;
+        let last = match self.trust {
+            Trust::Unpinned => "nothing is pinned in this home",
+            Trust::Pinned => "it is what plugins.lock has",
+            Trust::Dev => "it is used where it was built",
+        };
+        let owner = Judge::default().user(metadata.uid());
+        Ok(format!("it belongs to {owner}, has mode {:03o}, and {last}", metadata.mode() & 0o7777))
     }
 
     pub(crate) fn has_changed(&self) -> Error {
@@ -313,14 +368,25 @@ impl Library {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
-/// The architecture that this host was built for: the only one whose code it can run.
-fn host_architecture() -> Architecture {
-    match std::env::consts::ARCH {
-        "x86_64" => Architecture::X86_64,
-        "aarch64" => Architecture::Aarch64,
-        _ => Architecture::Unknown,
+/// The digest of a whole file, piece by piece.
+fn sha256_of(file: &File) -> io::Result<String> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut piece = vec![0; 256 * 1024];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut piece, at)? {
+            0 => return Ok(hex(context.finish().as_ref())),
+            len => {
+                context.update(&piece[..len]);
+                at += len as u64;
+            }
+        }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

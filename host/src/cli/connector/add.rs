@@ -7,7 +7,16 @@ use std::{
 };
 
 use clap::Args;
-use jackfield::{Error, ErrorKind, Result, config::Config, home::Home, system};
+use jackfield::{
+    Error, ErrorKind, Result,
+    config::Config,
+    home::Home,
+    plugins::{
+        self,
+        pins::{Pin, Pins},
+    },
+    system,
+};
 use rustix::fs::{FlockOperation, flock};
 
 use super::verify;
@@ -39,15 +48,19 @@ impl Add {
         let token_file = self.token_file.as_deref().map(absolute).transpose()?;
         // What cannot be configured is told before anything is changed.
         let edit = Config::edit(home, library.manifest()?, &endpoints, token_file.as_deref())?;
+        let pins = Pins::load(home)?;
 
         let name = format!("lib{}.so", id.replace('-', "_"));
         let target = home.plugins().join(&name);
         let before = registry(home)?;
-        let there = before.libraries().find(|there| there.id() == id);
-        if let Some(there) = there.filter(|there| there.path != target) {
-            let text = format!("`{id}` is there already, as {}", there.path.display());
+        let there = before.libraries().chain(before.unpinned()).find(|there| there.id() == id);
+        if let Some(there) = there.filter(|there| there.entry != target) {
+            let text = format!("`{id}` is there already, as {}", there.entry.display());
             return Err(Error::new(ErrorKind::Usage, text)
                 .hint(format!("take that one out first: jackfield connector remove {id}")));
+        }
+        if plugins::close(home)? {
+            say(&format!("closed {} to others (mode 700)", home.plugins().display()));
         }
         copy(&file, &target).map_err(system::cannot("write", &target))?;
         let (version, target) = (&library.head.version, target.display());
@@ -57,6 +70,12 @@ impl Add {
             }
             Some(there) => say(&format!("replaced {id} {} by {version} at {target}", there.head.version)),
             None => say(&format!("added {id} {version} as {target}")),
+        }
+        if let Some(mut pins) = pins {
+            let pin = Pin::of(&library);
+            say(&format!("pinned {id} {} in {}", pin.short(), home.pins().display()));
+            pins.0.insert(id.to_owned(), pin);
+            pins.save(home)?;
         }
         if let Some(edit) = edit {
             edit.write(home)?;
@@ -73,7 +92,7 @@ impl Add {
 }
 
 /// A path that means the same wherever a command is run.
-fn absolute(path: &Path) -> Result<PathBuf> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path)
         .map_err(|error| Error::new(ErrorKind::Usage, format!("{} is no path: {error}", path.display())))
 }

@@ -40,7 +40,11 @@ impl Verify {
         let path = if is_file || home.must_exist().is_err() {
             find(&self.library)?
         } else {
-            match file_of(&registry(&home)?, &home, &self.library) {
+            let registry = registry(&home)?;
+            let ready = registry.libraries().find(|library| library.id() == self.library);
+            match ready
+                .map_or_else(|| file_of(&registry, &home, &self.library), |library| Ok(library.path.clone()))
+            {
                 Ok(path) => path,
                 // It may lie where jackfield was installed.
                 Err(error) => find(&self.library).map_err(|_| error)?,
@@ -51,7 +55,8 @@ impl Verify {
         let raw = raw_fields(&library)?;
         let value = json!({
             "path": path, "id": head.id, "version": head.version, "abi": head.abi, "api": head.api,
-            "actions": head.actions, "triggers": head.triggers, "manifest": head.digest, "as_json": raw,
+            "actions": head.actions, "triggers": head.triggers, "manifest": head.digest,
+            "sha256": head.sha256, "needed": head.needed, "as_json": raw,
         });
         self.printing.print(query.as_ref(), &value, std::slice::from_ref(&head.id), || {
             let facts = [
@@ -66,6 +71,8 @@ impl Verify {
                         output::count(head.triggers, "trigger")
                     ),
                 ),
+                ("needs", head.needed.join(", ")),
+                ("library", format!("sha256 {}", head.sha256)),
                 ("manifest", format!("sha256 {}", head.digest)),
             ];
             output::data(&output::pairs(facts.into_iter()));
