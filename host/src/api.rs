@@ -18,6 +18,7 @@ use crate::{
     invoke::{Caller, Happening, Invocation, Invoked, Pages, Source, Watch},
     plugins::{Library, Refusal, Registry, Trust},
     secret_file,
+    worker::Supervisor,
 };
 
 /// What somebody may set who wants something to be given up.
@@ -287,20 +288,17 @@ fn credential(
 
 /// The connectors that are there, the files that are not used, and the connectors that have none.
 #[must_use]
-pub fn connectors(registry: &Registry) -> Vec<ConnectorLine> {
-    let ready = registry.libraries().map(|library| ConnectorLine {
-        name: library.id().to_owned(),
-        state: "ready".to_owned(),
-        trust: Some(library.trust),
-        version: Some(library.head.version.clone()),
-        abi: Some(library.head.abi.clone()),
-        actions: Some(library.head.actions),
-        triggers: Some(library.head.triggers),
-        title: Some(library.head.title.clone()),
-        reason: None,
-        hint: None,
-        path: library.path.display().to_string(),
-    });
+pub fn connectors(registry: &Registry, supervisor: &Supervisor) -> Result<Vec<ConnectorLine>> {
+    let mut lines = Vec::new();
+    for library in registry.libraries() {
+        let mut line = ready(library);
+        if let Some(quarantine) = supervisor.quarantine(library)? {
+            let Error { hint, .. } = quarantine.error();
+            line.state = "quarantined".to_owned();
+            (line.reason, line.hint) = (Some(quarantine.reason), hint);
+        }
+        lines.push(line);
+    }
     let unused = |state: &str, refusal: &Refusal| {
         let file = || refusal.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         ConnectorLine {
@@ -317,9 +315,25 @@ pub fn connectors(registry: &Registry) -> Vec<ConnectorLine> {
             path: refusal.path.display().to_string(),
         }
     };
-    let refused = registry.refused().iter().map(|refusal| unused("refused", refusal));
-    let missing = registry.missing();
-    ready.chain(refused).chain(missing.iter().map(|refusal| unused("missing", refusal))).collect()
+    lines.extend(registry.refused().iter().map(|refusal| unused("refused", refusal)));
+    lines.extend(registry.missing().iter().map(|refusal| unused("missing", refusal)));
+    Ok(lines)
+}
+
+fn ready(library: &Library) -> ConnectorLine {
+    ConnectorLine {
+        name: library.id().to_owned(),
+        state: "ready".to_owned(),
+        trust: Some(library.trust),
+        version: Some(library.head.version.clone()),
+        abi: Some(library.head.abi.clone()),
+        actions: Some(library.head.actions),
+        triggers: Some(library.head.triggers),
+        title: Some(library.head.title.clone()),
+        reason: None,
+        hint: None,
+        path: library.path.display().to_string(),
+    }
 }
 
 /// A connector as a whole.
@@ -336,7 +350,7 @@ pub fn connector(library: &Library) -> Result<ConnectorShown> {
         sha256: library.head.sha256.clone(),
         needed: library.head.needed.clone(),
         trust: library.trust,
-        trusted: library.reason_of_trust()?,
+        trusted: library.reason_of_trust(),
         manifest: Manifest::clone(library.manifest()?),
     })
 }

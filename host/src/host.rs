@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fs,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use connector_protocol::{
@@ -29,9 +29,6 @@ use crate::{
     worker::{Supervisor, Workers},
 };
 
-/// How often the plugins directory is looked at, at most. What was dropped in is there after this.
-const LOOK: Duration = Duration::from_millis(500);
-
 /// A running Jackfield.
 pub struct Host {
     /// Where it lives.
@@ -41,7 +38,7 @@ pub struct Host {
     /// What runs its connectors.
     pub workers: Workers,
     settings: RwLock<Settings>,
-    registry: RwLock<(Arc<Registry>, Instant)>,
+    registry: RwLock<Arc<Registry>>,
     known: Mutex<HashMap<(String, String), Arc<Known>>>,
 }
 
@@ -174,7 +171,7 @@ impl Host {
                 config: Arc::new(config),
                 file,
             }),
-            registry: RwLock::new((Arc::new(registry), Instant::now())),
+            registry: RwLock::new(Arc::new(registry)),
             known: Mutex::default(),
         })
     }
@@ -192,7 +189,7 @@ impl Host {
             return Ok(known);
         }
         let config = Config::load(&self.home)?;
-        fits(&config, &self.home, &*self.look(Duration::ZERO)?)?;
+        fits(&config, &self.home, &self.registry())?;
         // Connections to providers stay, unless how they are made has changed.
         let egress = if config.limits == known.config.limits {
             known.egress
@@ -206,36 +203,52 @@ impl Host {
         Ok(now)
     }
 
-    /// The connectors that are there, as of a moment ago.
+    /// The connectors that are there, as of when it was last looked.
+    #[must_use]
+    pub fn registry(&self) -> Arc<Registry> {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at the plugins again. A library that has taken the place of one that runs has to prove itself first: if it
+    /// cannot, the one before goes on. What is under way ends where it has begun.
     ///
     /// # Errors
     ///
     /// If the plugins directory cannot be read any more.
-    pub fn registry(&self) -> Result<Arc<Registry>> {
-        self.look(LOOK)
-    }
-
-    /// The connectors that are there, if they have not been looked at for this time.
-    fn look(&self, since: Duration) -> Result<Arc<Registry>> {
-        {
-            let seen = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-            if seen.1.elapsed() < since {
-                return Ok(seen.0.clone());
-            }
-        }
-        let mut seen = self.registry.write().unwrap_or_else(PoisonError::into_inner);
-        if seen.1.elapsed() >= since {
-            if let Some(now) = seen.0.again()? {
-                let config = self.settings.read().unwrap_or_else(PoisonError::into_inner).config.clone();
-                // What was right at the start is not made wrong by a file that comes later; it is told.
-                if let Err(error) = fits(&config, &self.home, &now) {
-                    tracing::warn!("{error}");
+    pub(crate) async fn reload(&self) -> Result<()> {
+        let before = self.registry();
+        let Some(mut now) = before.again()? else { return Ok(()) };
+        for old in before.libraries().filter(|old| self.workers.has_loaded(old)) {
+            let new = now.libraries().find(|new| new.id() == old.id()).cloned();
+            match new {
+                Some(new) if Arc::ptr_eq(&new, old) => {}
+                Some(new) => {
+                    // Both are kept in memory from here on: the file may be another one a moment later.
+                    let proved = match new.manifest() {
+                        Ok(_) => self.workers.prove(&new).await,
+                        Err(error) => Err(error),
+                    };
+                    if let Err(error) = proved {
+                        now.keep_instead(old, &new, error);
+                    }
                 }
-                seen.0 = Arc::new(now);
+                None => now.keep(old),
             }
-            seen.1 = Instant::now();
         }
-        Ok(seen.0.clone())
+        tell(&before, &now);
+        let config = self.settings.read().unwrap_or_else(PoisonError::into_inner).config.clone();
+        // What was right at the start is not made wrong by a file that comes later; it is told.
+        if let Err(error) = fits(&config, &self.home, &now) {
+            tracing::warn!("{error}");
+        }
+        let now = Arc::new(now);
+        *self.registry.write().unwrap_or_else(PoisonError::into_inner) = now.clone();
+        let is_there = |file: &Identity| now.libraries().any(|library| library.identity == *file);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, known| is_there(&known.library.identity));
+        drop(known);
+        self.workers.retire(is_there);
+        Ok(())
     }
 
     /// The action of this name, by `connector` and `action`.
@@ -244,10 +257,12 @@ impl Host {
     ///
     /// If there is no such thing; says what may have been meant.
     pub fn action(&self, connector: &str, action: &str) -> Result<Arc<Known>> {
-        let mut registry = self.registry()?;
-        if registry.find(connector).is_err() {
+        let mut registry = self.registry();
+        if registry.find(connector).is_err()
+            && let Some(now) = registry.again()?
+        {
             // It may have been dropped in this very moment.
-            registry = self.look(Duration::ZERO)?;
+            registry = Arc::new(now);
         }
         let library = registry.find(connector)?;
         let key = (connector.to_owned(), action.to_owned());
@@ -270,9 +285,7 @@ impl Host {
 
     /// Starts the worker of a connector that will be called soon, if there is such a connector.
     pub fn expect(&self, connector: &str) {
-        if let Ok(registry) = self.registry()
-            && let Ok(library) = registry.find(connector)
-        {
+        if let Ok(library) = self.registry().find(connector) {
             self.workers.expect(library);
         }
     }
@@ -331,6 +344,24 @@ impl Host {
         let text = format!("the parameters of a connection by `{}` do not fit", auth.name);
         let hint = format!("see what it takes: jackfield connector show {} -o json", manifest.id);
         Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint(hint))
+    }
+}
+
+/// Says what has come, changed and gone.
+fn tell(before: &Registry, now: &Registry) {
+    let version = |registry: &Registry, id: &str| {
+        registry.libraries().find(|library| library.id() == id).map(|library| library.head.version.clone())
+    };
+    for library in now.libraries().filter(|library| !before.libraries().any(|old| Arc::ptr_eq(old, library)))
+    {
+        let (id, version, before) = (library.id(), &library.head.version, version(before, library.id()));
+        tracing::info!(connector = id, version, before, "picked up");
+    }
+    for library in before.libraries().filter(|library| version(now, library.id()).is_none()) {
+        tracing::info!(connector = library.id(), version = library.head.version, "taken out");
+    }
+    for refusal in now.refused().iter().filter(|refusal| !before.refused().contains(refusal)) {
+        tracing::warn!("{refusal}");
     }
 }
 

@@ -384,7 +384,7 @@ impl Host {
         let call = Call { family: Family::Action, op: "run", message, services, deadline: run.deadline };
         let answer = self.workers.call(&known.library, call).await;
         if known.library.is_newly_verified() {
-            self.registry()?.verified(&known.library);
+            self.registry().verified(&known.library);
         }
         answer
             .map_err(|failed| failure(failed, run))

@@ -19,6 +19,7 @@ pub mod ingress;
 pub mod invoke;
 pub mod plugins;
 pub mod redact;
+mod reload;
 pub mod secret_file;
 pub mod server;
 pub mod store;

@@ -21,7 +21,7 @@ use connector_protocol::{Error, ErrorKind, Result};
 use tokio::{net::UnixListener, sync::Notify};
 
 pub use self::door::{Lock, connect, holder};
-use crate::{api::Health, home::Home, host::Host, worker};
+use crate::{api::Health, home::Home, host::Host, reload, worker};
 
 /// How the commands of this program call themselves, which the record of an invocation tells apart from others.
 pub const COMMANDS: &str = concat!("jackfield-command/", env!("CARGO_PKG_VERSION"));
@@ -61,7 +61,7 @@ pub(crate) struct Running {
 impl State {
     /// How it is.
     pub(crate) fn health(&self) -> Health {
-        let connectors = self.host.registry().map_or(0, |registry| registry.libraries().count());
+        let connectors = self.host.registry().libraries().count();
         Health {
             state: if self.is_draining() { "draining" } else { "serving" }.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -118,6 +118,8 @@ impl Server {
     pub async fn serve(self, end: impl Future<Output = ()>) -> Result<()> {
         let (state, home) = (self.state.clone(), self.state.host.home.clone());
         let quiet = tokio::spawn(give_back_when_quiet(state.clone()));
+        let watched = state.clone();
+        let plugins = tokio::spawn(async move { reload::watch(&watched.host).await });
         let stopping = Arc::new(Notify::new());
         let stopped = stopping.clone();
         let router = routes::router(state.clone());
@@ -140,8 +142,10 @@ impl Server {
             running.stop.notify_one();
         }
         stopping.notify_one();
-        quiet.abort();
-        let _ = quiet.await;
+        for task in [quiet, plugins] {
+            task.abort();
+            let _ = task.await;
+        }
         let finished = tokio::time::timeout(Duration::from_secs(2), served).await;
         state.host.store.settle().await?;
         match finished {

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::{
     Everywhere, completion,
-    engine::registry,
+    engine::{Engine, registry},
     output::{self, Format, Printing},
 };
 
@@ -82,8 +82,13 @@ pub(crate) struct Declared {
 impl Declared {
     /// Finds an action by its name.
     pub(crate) fn find(registry: &Registry, name: &str) -> Result<Self> {
-        let (connector, action) = api::split(name)?;
-        let manifest = registry.find(connector)?.manifest()?.clone();
+        let (connector, _) = api::split(name)?;
+        Self::of(name, registry.find(connector)?.manifest()?.clone())
+    }
+
+    /// The action of this name that a manifest declares.
+    pub(crate) fn of(name: &str, manifest: Arc<Manifest>) -> Result<Self> {
+        let (_, action) = api::split(name)?;
         let index = api::find_action(&manifest, action)?;
         Ok(Self { name: name.to_owned(), manifest, index })
     }
@@ -132,7 +137,7 @@ fn list(home: &Home, connector: Option<&str>, printing: &Printing) -> Result<()>
 
 fn show(home: &Home, name: &str, field: Option<&str>, printing: &Printing) -> Result<()> {
     let query = printing.query()?;
-    let declared = Declared::find(&registry(home)?, name)?;
+    let declared = Engine::find(home)?.declared(name)?;
     let described = forms::describe(&declared.form(), field, output::text_width()).ok_or_else(|| {
         let field = field.unwrap_or_default();
         let text = format!("{name} has no field `{}`", field.escape_debug());

@@ -2,6 +2,7 @@
 
 mod add;
 mod dev;
+mod lift;
 mod lock;
 mod new;
 mod remove;
@@ -48,6 +49,8 @@ pub(crate) enum Command {
     Verify(verify::Verify),
     /// Pin the libraries that are there: from then on no other is used
     Lock(lock::Lock),
+    /// Try a connector again that died too often, and the inputs it died of
+    Lift(lift::Lift),
     /// Use a build output where it lies, instead of a library in the plugins directory
     Dev(dev::Dev),
     /// Write the crate of a new connector, green from its first test
@@ -59,7 +62,9 @@ impl Command {
         match self {
             Self::List { printing } | Self::Show { printing, .. } => printing.output,
             Self::Verify(verify) => verify.format(),
-            Self::Add(_) | Self::Remove(_) | Self::Lock(_) | Self::Dev(_) | Self::New(_) => Format::Table,
+            Self::Add(_) | Self::Remove(_) | Self::Lock(_) | Self::Lift(_) | Self::Dev(_) | Self::New(_) => {
+                Format::Table
+            }
         }
     }
 
@@ -77,6 +82,7 @@ impl Command {
             Self::Remove(remove) => remove.run(everywhere),
             Self::Verify(verify) => verify.run(everywhere),
             Self::Lock(lock) => lock.run(&everywhere.home()?),
+            Self::Lift(lift) => lift.run(&everywhere.home()?),
             Self::Dev(dev) => dev.run(&everywhere.home()?),
             Self::New(new) => new.run(),
         }

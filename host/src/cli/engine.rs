@@ -1,6 +1,8 @@
 //! Where a command is carried out: by the Jackfield that serves the home, if there is one, or in this process. What is asked
 //! and answered has the same shape either way.
 
+use std::sync::Arc;
+
 use connector_protocol::manifest::Effect;
 use jackfield::{
     Error, ErrorKind, Result,
@@ -10,6 +12,7 @@ use jackfield::{
     invoke::{Source, Watch},
     plugins::Registry,
     server, store,
+    worker::Supervisor,
 };
 use tokio::runtime::Runtime;
 
@@ -51,17 +54,26 @@ impl Engine {
     pub(crate) fn action(&mut self, name: &str) -> Result<Declared> {
         let (connector, _) = api::split(name)?;
         if self.there.is_some() {
-            return Declared::find(&registry(&self.home)?, name);
+            return self.declared(name);
         }
-        let registry = self.here_for(Some(connector))?.registry()?;
+        let registry = self.here_for(Some(connector))?.registry();
         Declared::find(&registry, name)
+    }
+
+    /// The action of this name, as it would be run now.
+    pub(crate) fn declared(&mut self, name: &str) -> Result<Declared> {
+        if self.there.is_some() {
+            let (connector, _) = api::split(name)?;
+            return Declared::of(name, Arc::new(self.connector(connector)?.manifest));
+        }
+        Declared::find(&registry(&self.home)?, name)
     }
 
     pub(crate) fn connectors(&mut self) -> Result<Vec<ConnectorLine>> {
         if let Some(served) = &self.there {
             return self.runtime.block_on(served.get("/v1/connectors"));
         }
-        Ok(api::connectors(&registry(&self.home)?))
+        api::connectors(&registry(&self.home)?, &Supervisor::new(self.home.deaths()))
     }
 
     pub(crate) fn connector(&mut self, id: &str) -> Result<ConnectorShown> {

@@ -23,7 +23,7 @@ pub(crate) fn exit_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::Ambiguous
         | ErrorKind::UnexpectedAnswer => 5,
         ErrorKind::RateLimited => 6,
-        ErrorKind::PluginRefused | ErrorKind::ConnectorMissing => 7,
+        ErrorKind::PluginRefused | ErrorKind::ConnectorMissing | ErrorKind::ConnectorQuarantined => 7,
         _ => 1,
     }
 }

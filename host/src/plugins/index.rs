@@ -38,7 +38,7 @@ struct Entry {
 }
 
 /// What was read, by the name of the file.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Index {
     /// Where it is kept, if it is.
     path: Option<PathBuf>,

@@ -329,19 +329,20 @@ impl Library {
     }
 
     /// Why it is trusted, in one line.
-    ///
-    /// # Errors
-    ///
-    /// If the file is no longer the one that was found.
-    pub fn reason_of_trust(&self) -> Result<String, Error> {
-        let metadata = self.open()?.metadata().map_err(|_| self.has_changed())?;
+    #[must_use]
+    pub fn reason_of_trust(&self) -> String {
         let last = match self.trust {
             Trust::Unpinned => "nothing is pinned in this home",
             Trust::Pinned => "it is what plugins.lock has",
             Trust::Dev => "it is used where it was built",
         };
-        let owner = Judge::default().user(metadata.uid());
-        Ok(format!("it belongs to {owner}, has mode {:03o}, and {last}", metadata.mode() & 0o7777))
+        match self.open().and_then(|file| file.metadata().map_err(|_| self.has_changed())) {
+            Ok(metadata) => {
+                let owner = Judge::default().user(metadata.uid());
+                format!("it belongs to {owner}, has mode {:03o}, and {last}", metadata.mode() & 0o7777)
+            }
+            Err(_) => format!("it was looked at before another file took its place, and {last}"),
+        }
     }
 
     pub(crate) fn has_changed(&self) -> Error {

@@ -37,6 +37,8 @@ pub struct Registry {
 struct Seen {
     files: Vec<(PathBuf, Result<Candidate, Refusal>)>,
     pins: Result<Option<Pins>, Unfit>,
+    /// Whether nobody but its owner can put anything into the directory.
+    directory_is_trusted: bool,
 }
 
 /// A file that may be read.
@@ -72,7 +74,7 @@ impl Registry {
         if seen == self.seen {
             return Ok(None);
         }
-        let index = std::mem::take(&mut *self.index.lock().unwrap_or_else(PoisonError::into_inner));
+        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner).clone();
         // Libraries that are still the same are taken over as they are, with what is known of them.
         let mut registry = Self::read(self.home.clone(), seen, index);
         for (id, library) in &mut registry.libraries {
@@ -190,6 +192,34 @@ impl Registry {
                     self.unpinned.insert(id, Arc::new(library));
                 }
             }
+        }
+    }
+
+    /// Goes on with a library that was there before, since `new`, which has taken its place, has failed to prove itself.
+    pub(crate) fn keep_instead(&mut self, old: &Arc<Library>, new: &Library, why: Error) {
+        let reason = why.message.strip_prefix(&format!("{}: ", new.path.display())).unwrap_or(&why.message);
+        let unfit = Unfit { id: Some(new.id().to_owned()), reason: reason.to_owned(), hint: why.hint };
+        self.refused.push(goes_on(old, unfit.at(&new.entry)));
+        self.libraries.insert(old.id().to_owned(), old.clone());
+    }
+
+    /// Goes on with a library that was there before, if what lies in its place now cannot be used. One that was taken out,
+    /// or that may not be used any more, is not gone on with.
+    pub(crate) fn keep(&mut self, old: &Arc<Library>) {
+        let may_be_used = match &self.seen.pins {
+            Ok(None) => true,
+            Ok(Some(pins)) => old.trust != Trust::Dev && pins.check(old).is_ok(),
+            Err(_) => false,
+        };
+        let there = self.seen.files.iter().find(|(entry, _)| *entry == old.entry);
+        let is_another = there.is_some_and(|(_, candidate)| {
+            candidate.as_ref().map_or(true, |candidate| candidate.identity != old.identity)
+        });
+        let refusal = self.refused.iter_mut().find(|refusal| refusal.path == old.entry);
+        if let Some(refusal) = refusal.filter(|_| may_be_used && is_another && self.seen.directory_is_trusted)
+        {
+            *refusal = goes_on(old, refusal.clone());
+            self.libraries.insert(old.id().to_owned(), old.clone());
         }
     }
 
@@ -336,6 +366,12 @@ impl Candidate {
     }
 }
 
+/// A refusal of a file in whose place another library goes on.
+fn goes_on(old: &Library, refusal: Refusal) -> Refusal {
+    let reason = format!("{}; {}, which was there before, goes on", refusal.reason, old.head.version);
+    Refusal { reason, ..refusal }
+}
+
 /// A refusal of a build output, told of the file that names it.
 fn of_build_output(entry: &Path, id: &str, path: &Path, refusal: Refusal) -> Refusal {
     let hint = refusal.hint.unwrap_or_else(|| {
@@ -387,7 +423,7 @@ fn look(home: &Home) -> Result<Seen> {
         files.push((entry, found));
     }
     files.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(Seen { files, pins: Pins::read(home, &judge) })
+    Ok(Seen { files, pins: Pins::read(home, &judge), directory_is_trusted: plugins.is_ok() })
 }
 
 fn candidate(judge: &Judge, plugins: &Path, entry: &Path) -> Result<Candidate, Refusal> {

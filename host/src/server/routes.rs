@@ -32,6 +32,7 @@ use crate::{
     api::{self, ConnectorLine, ConnectorShown, Health, Invoke, Line},
     invoke::{Happening, Source},
     store::{Invocation, Wanted},
+    worker,
 };
 
 /// How large a request may be, in bytes: an input, as a command would take it from a file.
@@ -48,6 +49,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/v1/health", get(health))
         .route("/v1/drain", post(drain))
+        .route("/v1/workers", get(workers))
         .route("/v1/connectors", get(connectors))
         .route("/v1/connectors/{id}", get(connector))
         .route("/v1/invocations", get(invocations).post(invoke))
@@ -129,7 +131,9 @@ fn status(kind: &ErrorKind) -> StatusCode {
         ErrorKind::MissingScope | ErrorKind::Blocked => StatusCode::FORBIDDEN,
         ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::Cancelled => StatusCode::CONFLICT,
-        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        ErrorKind::Unavailable | ErrorKind::ConnectorQuarantined | ErrorKind::InputQuarantined => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
         ErrorKind::Refused | ErrorKind::Network | ErrorKind::Ambiguous | ErrorKind::UnexpectedAnswer => {
             StatusCode::BAD_GATEWAY
@@ -147,13 +151,17 @@ async fn drain(Shared(state): At) -> Json<Health> {
     Json(state.health())
 }
 
+async fn workers(Shared(state): At) -> Json<Vec<worker::Running>> {
+    Json(state.host.workers.running())
+}
+
 async fn connectors(Shared(state): At) -> Result<Json<Vec<ConnectorLine>>, Problem> {
-    Ok(Json(api::connectors(&*state.host.registry()?)))
+    Ok(Json(api::connectors(&state.host.registry(), state.host.workers.supervisor())?))
 }
 
 async fn connector(Shared(state): At, named: Named) -> Result<Json<ConnectorShown>, Problem> {
     let Path(id) = named?;
-    let registry = state.host.registry()?;
+    let registry = state.host.registry();
     Ok(Json(api::connector(registry.find(&id)?)?))
 }
 

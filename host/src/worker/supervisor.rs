@@ -115,7 +115,7 @@ impl Supervisor {
         let memory = self.memory()?;
         let digest = &library.head.sha256;
         if let Some(quarantine) = memory.quarantines.iter().find(|known| known.sha256 == *digest) {
-            return Err(quarantined(quarantine));
+            return Err(quarantine.error());
         }
         let recent: Vec<&Death> = memory.recent(digest, now).collect();
         let Some(last) = recent.iter().map(|death| death.at).max() else { return Ok(Duration::ZERO) };
@@ -134,7 +134,7 @@ impl Supervisor {
         let memory = self.memory()?;
         let digest = &library.head.sha256;
         if let Some(quarantine) = memory.quarantines.iter().find(|known| known.sha256 == *digest) {
-            return Err(quarantined(quarantine));
+            return Err(quarantine.error());
         }
         if !memory.deaths.iter().any(|death| death.sha256 == *digest && death.doing.is_some()) {
             return Ok(());
@@ -297,12 +297,16 @@ fn within(at: Timestamp, now: Timestamp, time: SignedDuration) -> bool {
     now.duration_since(at).abs() <= time
 }
 
-fn quarantined(quarantine: &Quarantine) -> Error {
-    let Quarantine { connector, since, reason, .. } = quarantine;
-    let text = format!("the connector `{connector}` is in quarantine since {since:.0}: {reason}");
-    Error::new(ErrorKind::ConnectorQuarantined, text).hint(format!(
-        "put another version of it in its place, or try it again: jackfield connector lift {connector}"
-    ))
+impl Quarantine {
+    /// Why nothing of it is run.
+    #[must_use]
+    pub fn error(&self) -> Error {
+        let Self { connector, since, reason, .. } = self;
+        let text = format!("the connector `{connector}` is in quarantine since {since:.0}: {reason}");
+        Error::new(ErrorKind::ConnectorQuarantined, text).hint(format!(
+            "put another version of it in its place, or try it again: jackfield connector lift {connector}"
+        ))
+    }
 }
 
 fn read(path: &Path) -> Result<Memory> {

@@ -212,6 +212,18 @@ impl Workers {
         &self.supervisor
     }
 
+    /// Whether a worker has loaded this very library, so that it is there whatever has become of its file.
+    pub(crate) fn has_loaded(&self, library: &Library) -> bool {
+        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(&key(library)).cloned();
+        // Where somebody has it, it is being started.
+        slot.is_some_and(|slot| slot.try_lock().map_or(true, |place| place.image.is_some()))
+    }
+
+    /// Gives no more calls to workers of libraries that are not there any more. What goes on in them ends there.
+    pub(crate) fn retire(&self, is_there: impl Fn(&Identity) -> bool) {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| is_there(&key.file));
+    }
+
     /// Those that run.
     #[must_use]
     pub fn running(&self) -> Vec<Running> {
@@ -293,19 +305,8 @@ impl Workers {
     }
 
     fn slot(&self, library: &Library) -> Slot {
-        let key = Key {
-            connector: library.id().to_owned(),
-            version: library.head.version.clone(),
-            file: library.identity.clone(),
-            group: String::new(),
-        };
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(slot) = slots.get(&key) {
-            return slot.clone();
-        }
-        // What this file has taken the place of gets no more calls; those that are in it end there.
-        slots.retain(|other, _| other.connector != key.connector || other.group != key.group);
-        slots.entry(key).or_default().clone()
+        slots.entry(key(library)).or_default().clone()
     }
 
     async fn process(&self, library: &Arc<Library>) -> Result<Arc<Process>> {
@@ -323,6 +324,15 @@ impl Workers {
         let process = Process::start(starting, library, self.supervisor.clone()).await?;
         place.image = Some(process.image());
         Ok(place.running.insert(process).clone())
+    }
+}
+
+fn key(library: &Library) -> Key {
+    Key {
+        connector: library.id().to_owned(),
+        version: library.head.version.clone(),
+        file: library.identity.clone(),
+        group: String::new(),
     }
 }
 

@@ -24,7 +24,7 @@ use serde_json::Value;
 use super::Declared;
 use crate::cli::{
     Everywhere, completion,
-    engine::registry,
+    engine::Engine,
     input::Input,
     output::{self, Format},
     prompt::Terminal,
@@ -58,7 +58,7 @@ impl Fill {
     }
 
     pub(crate) fn run(self, everywhere: &Everywhere, home: &Home) -> Result<()> {
-        let declared = Declared::find(&registry(home)?, &self.action)?;
+        let declared = Engine::find(home)?.declared(&self.action)?;
         let form = declared.form();
         match self.output {
             Some(Format::Json) => return Ok(output::json(&form)),
