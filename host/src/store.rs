@@ -155,11 +155,23 @@ pub trait Store: Send + Sync {
     /// Invocations without input, output and exchange, the newest first.
     fn invocations(&self, wanted: Wanted) -> Pending<Vec<Invocation>>;
 
+    /// How many invocations of a connector there are.
+    fn tally(&self, connector: &str) -> Pending<Tally>;
+
     /// Forgets invocations that began before this, and gives how many there were.
     fn forget(&self, before: Timestamp) -> Pending<u64>;
 
     /// Looks for damage; what it finds is the error.
     fn check(&self) -> Pending<()>;
+}
+
+/// How many invocations there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// All of them.
+    pub all: u64,
+    /// Those that failed.
+    pub failed: u64,
 }
 
 /// A store that somebody shares with others.

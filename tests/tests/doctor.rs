@@ -14,7 +14,8 @@ fn finds(home: &Home, code: i32, expected: &str) {
     let unwell: String = format!("{}{}", outcome.stdout, outcome.stderr)
         .replace(&home.path().display().to_string(), "HOME")
         .lines()
-        .filter(|line| !line.starts_with("ok "))
+        // What a connector is and may do stands below it, and is another test's.
+        .filter(|line| !line.starts_with("ok ") && (!line.starts_with("      ") || line.contains("hint: ")))
         .map(|line| format!("{line}\n"))
         .collect();
     assert_eq!((outcome.code, unwell.as_str()), (code, expected.trim_start()), "\n{unwell}");
@@ -186,4 +187,52 @@ error[config]: one thing is not as it should be
     assert_eq!(server.ends().code, -1);
     assert!(home.socket().exists());
     finds(&home, 0, "");
+}
+
+#[test]
+fn what_each_connector_is_what_it_may_do_and_of_what_it_died() {
+    let home = Home::with(&["faulty"]);
+    let said = |name: &str| {
+        let findings = home.run(&["doctor", "-o", "json"]).json();
+        let all = findings.as_array().unwrap();
+        let finding = all.iter().find(|finding| finding["check"] == "connector").unwrap();
+        (finding["state"].clone(), finding["details"][name].as_str().unwrap_or_default().to_owned())
+    };
+    assert_eq!(said("crashes").1, "none");
+    assert_eq!(said("calls").1, "0 invocations, 0 failed");
+    assert_eq!(
+        said("may reach").1,
+        "api.faulty.example.com, files.faulty.example.com (without the credential)"
+    );
+    assert!(said("locked in").1.starts_with("by Landlock "), "{}", said("locked in").1);
+    assert!(said("trusted").1.ends_with("and nothing is pinned in this home"), "{}", said("trusted").1);
+    assert!(said("memory").1.ends_with(" MiB for itself, at most 512.0 MiB"), "{}", said("memory").1);
+
+    let died = home.invoke("faulty.do", &["what=abort"]).error(1);
+    assert_eq!(died["kind"], "connector_crashed");
+    let (state, crashes) = said("crashes");
+    assert_eq!(state, "warn");
+    assert!(
+        crashes.starts_with("1, the last one at ") && crashes.ends_with(" in do: by signal 6 (abort)"),
+        "{crashes}"
+    );
+    assert_eq!(said("calls").1, "1 invocation, 1 failed");
+
+    // In quarantine, with the way out.
+    for round in 0..4 {
+        let head = format!("head={{\"round\": {round}}}");
+        let _ = home.invoke("faulty.do", &["what=abort", &head]).error(1);
+    }
+    let outcome = home.run(&["doctor"]);
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stdout.contains("the connector `faulty` is in quarantine since "), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("jackfield connector lift faulty"), "{}", outcome.stdout);
+    let listed = home.run(&["connector", "list", "-o", "json"]).json();
+    assert_eq!(listed[0]["state"], "quarantined");
+    let refused = home.invoke("faulty.do", &["what=say"]).error(7);
+    assert_eq!(refused["kind"], "connector_quarantined");
+    let lifted = home.run(&["connector", "lift", "faulty"]);
+    assert!(lifted.stderr.contains("faulty is out of quarantine, where it was since "), "{}", lifted.stderr);
+    assert_eq!(home.invoke("faulty.do", &["what=say"]).json()["said"], "hello");
+    assert_eq!(home.run(&["connector", "lift", "faulty"]).stderr, "nothing is held against faulty\n");
 }

@@ -1,6 +1,6 @@
 //! `jackfield doctor`. It looks for itself, whoever serves the home.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
 use clap::Args;
 use jackfield::{
@@ -10,20 +10,21 @@ use jackfield::{
     egress,
     home::Home,
     host::fits,
-    plugins::Registry,
+    plugins::{Library, Registry},
     secret_file, server,
-    store::{Sqlite, Store},
+    store::{Sqlite, Store, Tally},
     system,
-    worker::Workers,
+    worker::{Death, Isolation, Running, Supervisor, Terms, Workers},
 };
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{
     Everywhere,
     engine::registry,
-    output::{self, BAD, Format, GOOD, Printing, WARY},
+    output::{self, BAD, Format, GOOD, Printing, SOFT, WARY},
     served::Served,
 };
 
@@ -56,27 +57,38 @@ struct Finding {
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// What else is to be known of it, each under its name.
+    #[serde(skip_serializing_if = "Details::is_empty")]
+    details: Details,
 }
+
+type Details = serde_json::Map<String, Value>;
 
 #[derive(Default)]
 struct Findings(Vec<Finding>);
 
 impl Findings {
     fn ok(&mut self, check: &'static str, text: impl Into<String>) {
-        self.0.push(Finding { check, state: State::Ok, text: text.into(), hint: None });
+        self.add(check, State::Ok, text.into(), None);
     }
 
     fn warn(&mut self, check: &'static str, text: impl Into<String>, hint: impl Into<String>) {
-        self.0.push(Finding { check, state: State::Warn, text: text.into(), hint: Some(hint.into()) });
+        self.add(check, State::Warn, text.into(), Some(hint.into()));
     }
 
     fn bad(&mut self, check: &'static str, error: &Error) {
-        self.0.push(Finding {
-            check,
-            state: State::Bad,
-            text: error.message.clone(),
-            hint: error.hint.clone(),
-        });
+        self.add(check, State::Bad, error.message.clone(), error.hint.clone());
+    }
+
+    fn add(&mut self, check: &'static str, state: State, text: String, hint: Option<String>) {
+        self.0.push(Finding { check, state, text, hint, details: Details::new() });
+    }
+
+    /// Says more of the last finding.
+    fn details(&mut self, details: Details) {
+        if let Some(last) = self.0.last_mut() {
+            last.details = details;
+        }
     }
 }
 
@@ -124,6 +136,10 @@ fn print(findings: &[Finding]) {
         if let Some(hint) = &finding.hint {
             output::data(&format!("      {:<13}  {GOOD}hint{GOOD:#}: {}", "", output::one_line(hint)));
         }
+        for (name, detail) in &finding.details {
+            let text = detail.as_str().map_or_else(|| detail.to_string(), output::one_line);
+            output::data(&format!("      {:<13}  {SOFT}{name}{SOFT:#}: {text}", ""));
+        }
     }
 }
 
@@ -142,14 +158,19 @@ fn look(home: &Home, findings: &mut Findings) -> Result<()> {
         Ok(_) => findings.ok("configuration", home.config().display().to_string()),
         Err(error) => findings.bad("configuration", error),
     }
+    let store = Sqlite::open(home.store(), Duration::from_secs(u64::MAX / 1000));
     match &registry {
-        Ok(registry) => runtime.block_on(connectors(registry, findings)),
+        Ok(registry) => {
+            let terms =
+                config.as_ref().map_or_else(|_| Terms::default(), |config| config.workers.terms(home));
+            runtime.block_on(connectors(home, registry, terms, &store, findings));
+        }
         Err(error) => findings.bad("connectors", error),
     }
     if let Ok(config) = &config {
         runtime.block_on(integrations(config, findings));
     }
-    match runtime.block_on(Sqlite::open(home.store(), Duration::from_secs(u64::MAX / 1000)).check()) {
+    match runtime.block_on(store.check()) {
         Ok(()) => findings.ok("store", home.store().display().to_string()),
         Err(error) => findings.bad("store", &error),
     }
@@ -179,22 +200,146 @@ fn modes(home: &Home, findings: &mut Findings) {
     }
 }
 
-async fn connectors(registry: &Registry, findings: &mut Findings) {
-    for refusal in registry.refused() {
-        findings.bad("connector", &Error::from(refusal.clone()));
-    }
-    let workers = Workers::default();
-    let mut some = false;
+async fn connectors(home: &Home, registry: &Registry, terms: Terms, store: &Sqlite, findings: &mut Findings) {
+    // A library that cannot be loaded here cannot be loaded elsewhere; that is not held against it twice.
+    let supervisor = Supervisor::new(home.deaths());
+    let workers = Workers::new(terms.clone(), Arc::default());
+    let serving: Vec<Running> = match server::connect(home).await {
+        Ok(Some(_)) => {
+            let asked = timeout(ANSWER, Served::of(home.clone()).get("/v1/workers")).await;
+            asked.ok().and_then(Result::ok).unwrap_or_default()
+        }
+        _ => Vec::new(),
+    };
     for library in registry.libraries() {
-        some = true;
         let name = format!("{} {}", library.id(), library.head.version);
-        match workers.prove(library).await {
-            Ok(()) => findings.ok("connector", format!("{name} loads")),
-            Err(error) => findings.bad("connector", &error),
+        let known =
+            supervisor.deaths(library.id()).and_then(|deaths| Ok((deaths, supervisor.quarantine(library)?)));
+        let (deaths, quarantine) = match known {
+            Ok(known) => known,
+            Err(error) => {
+                findings.bad("connector", &error);
+                continue;
+            }
+        };
+        if let Some(quarantine) = quarantine {
+            findings.bad("connector", &quarantine.error());
+        } else if let Err(error) = workers.prove(library).await {
+            findings.bad("connector", &error);
+        } else if let Some(last) = deaths.iter().rfind(|death| is_recent(death)) {
+            findings.warn(
+                "connector",
+                format!("{name} loads, and a worker of it died at {:.0}: {}", last.at, last.reason),
+                format!(
+                    "tell its author; what it was at: jackfield invocation list --action {} --state failed",
+                    library.id()
+                ),
+            );
+        } else {
+            findings.ok("connector", format!("{name} loads"));
+        }
+        let own = workers.running().into_iter().find(|worker| worker.sha256 == library.head.sha256);
+        let serving = serving.iter().find(|worker| worker.sha256 == library.head.sha256);
+        let tally = store.tally(library.id()).await.ok();
+        findings.details(about(library, own.as_ref(), serving, &terms, tally, &deaths));
+        if let Some(worker) = &own {
+            jail(worker, &terms, findings);
         }
     }
-    if !some && registry.refused().is_empty() {
-        findings.warn("connector", "there is none", "add one: jackfield connector add FILE");
+}
+
+/// Whether a worker died so lately that somebody should look.
+fn is_recent(death: &Death) -> bool {
+    death.at > Timestamp::now() - SignedDuration::from_hours(24)
+}
+
+/// What a connector is, what it may do, and what is known of it.
+fn about(
+    library: &Library,
+    own: Option<&Running>,
+    serving: Option<&Running>,
+    terms: &Terms,
+    tally: Option<Tally>,
+    deaths: &[Death],
+) -> Details {
+    let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, (bytes & 0xf_ffff) * 10 >> 20);
+    let mut details = Details::new();
+    let mut say = |name: &str, text: String| drop(details.insert(name.to_owned(), text.into()));
+    let size = fs::metadata(&library.path).map_or(0, |metadata| metadata.len());
+    let digest = library.head.sha256.get(..12).unwrap_or_default();
+    say("file", format!("{}, {}, sha256 {digest}", library.path.display(), mib(size)));
+    say("trusted", library.reason_of_trust());
+    if let Ok(manifest) = library.manifest() {
+        let hosts = manifest.hosts.iter().map(|rule| {
+            format!("{}{}", rule.host, if rule.credential { "" } else { " (without the credential)" })
+        });
+        say("may reach", hosts.collect::<Vec<_>>().join(", "));
+        let mut scopes: Vec<&str> = manifest
+            .actions
+            .iter()
+            .flat_map(|action| &action.scopes)
+            .chain(manifest.triggers.iter().flat_map(|trigger| &trigger.scopes))
+            .flat_map(|scopes| scopes.all.iter().map(String::as_str))
+            .collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        if !scopes.is_empty() {
+            say("scopes", scopes.join(", "));
+        }
+        say("uses", manifest.requires.join(", "));
+    }
+    if let Some(worker) = own {
+        let walls = &worker.walls;
+        let landlock = walls.landlock.map(|version| format!("Landlock {version}"));
+        let seccomp = walls.seccomp.then(|| "a filter of system calls".to_owned());
+        let by: Vec<String> = landlock.into_iter().chain(seccomp).collect();
+        say("locked in", if by.is_empty() { "no".to_owned() } else { format!("by {}", by.join(" and ")) });
+    }
+    if let Some(memory) = serving.or(own).and_then(|worker| worker.memory_bytes) {
+        say("memory", format!("{} for itself, at most {}", mib(memory), mib(terms.memory_bytes)));
+    }
+    if let Some(tally) = tally {
+        let now = serving.map_or(0, |worker| worker.running);
+        let now = if now == 0 { String::new() } else { format!(", {now} under way") };
+        say(
+            "calls",
+            format!(
+                "{}, {} failed{now}",
+                output::count(tally.all.try_into().unwrap_or(0), "invocation"),
+                tally.failed
+            ),
+        );
+    }
+    say(
+        "crashes",
+        match deaths.last() {
+            None => "none".to_owned(),
+            Some(last) => {
+                let at =
+                    last.doing.as_ref().map_or_else(String::new, |doing| format!(" in {}", doing.action));
+                format!("{}, the last one at {:.0}{at}: {}", deaths.len(), last.at, last.reason)
+            }
+        },
+    );
+    details
+}
+
+/// What of a worker's walls is not there.
+fn jail(worker: &Running, terms: &Terms, findings: &mut Findings) {
+    let connector = &worker.connector;
+    if !worker.walls.missing.is_empty() {
+        let text = format!("{connector} is not locked in: {}", worker.walls.missing.join("; "));
+        let hint = match terms.isolation {
+            Isolation::Off => "set `isolation = \"require\"` under [workers] in jackfield.toml",
+            _ => "use a kernel that can: Linux 5.13 or newer, with Landlock enabled",
+        };
+        findings.warn("isolation", text, hint);
+    }
+    if worker.on_disk {
+        let text = format!(
+            "{connector} is loaded from a copy on the disk, since this system gives no executable memory files"
+        );
+        findings.warn("isolation", text, "allow them: sysctl vm.memfd_noexec=0");
     }
 }
 

@@ -6,7 +6,7 @@ use connector_protocol::{Error, ErrorKind, manifest::Effect};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Invocation, Sqlite, State, Store, Wanted};
+use super::{Invocation, Sqlite, State, Store, Tally, Wanted};
 use crate::id::Id;
 
 fn invocation(action: &str, state: State) -> Invocation {
@@ -84,6 +84,11 @@ async fn suite(open: impl Fn() -> Box<dyn Store>) {
         begin.await.unwrap();
     }
     assert_eq!(list(Wanted { most: Some(1000), ..Wanted::default() }).await.len(), 202);
+
+    let tally = store.tally("acme").await.unwrap();
+    let failed = list(Wanted { state: Some(State::Failed), most: Some(1000), ..Wanted::default() }).await;
+    assert_eq!((tally.all, tally.failed), (202, failed.len() as u64));
+    assert_eq!(store.tally("acm").await, Ok(Tally::default()));
 
     // What is old is forgotten.
     let mut old = invocation("acme.make", State::Done);

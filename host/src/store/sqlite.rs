@@ -19,7 +19,7 @@ use rusqlite::{Connection, Row, TransactionBehavior, config::DbConfig, ffi, para
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::{Invocation, Later, Pending, State, Store, Wanted};
+use super::{Invocation, Later, Pending, State, Store, Tally, Wanted};
 use crate::system;
 
 /// The version of the tables. A file of a later version is left alone.
@@ -137,6 +137,7 @@ enum Job {
     Settle(Answer<()>),
     Find(String, Answer<Option<Invocation>>),
     List(Wanted, Answer<Vec<Invocation>>),
+    Tally(String, Answer<Tally>),
     Forget(Timestamp, Answer<u64>),
     Check(Answer<()>),
 }
@@ -212,6 +213,11 @@ impl Store for Sqlite {
 
     fn invocations(&self, wanted: Wanted) -> Pending<Vec<Invocation>> {
         self.ask(|answer| Job::List(wanted, answer))
+    }
+
+    fn tally(&self, connector: &str) -> Pending<Tally> {
+        let connector = connector.to_owned();
+        self.ask(|answer| Job::Tally(connector, answer))
     }
 
     fn forget(&self, before: Timestamp) -> Pending<u64> {
@@ -294,6 +300,7 @@ impl Writer {
                 Job::Settle(answer) => drop(answer.send(Ok(()))),
                 Job::Find(id, answer) => drop(answer.send(self.find(&id))),
                 Job::List(wanted, answer) => drop(answer.send(self.list(&wanted))),
+                Job::Tally(connector, answer) => drop(answer.send(self.tally(&connector))),
                 Job::Forget(before, answer) => drop(answer.send(self.forget(before))),
                 Job::Check(answer) => drop(answer.send(self.check())),
                 Job::Begin(..) => {}
@@ -401,6 +408,21 @@ impl Writer {
         };
         let found = rows.filter(meant).take(usize::try_from(most).unwrap_or(usize::MAX));
         found.collect::<rusqlite::Result<Vec<Invocation>>>().map_err(failed)
+    }
+
+    fn tally(&mut self, connector: &str) -> Result<Tally> {
+        let path = self.path.clone();
+        let connection = self.connection()?;
+        connection
+            .query_row(
+                "SELECT count(*), count(*) FILTER (WHERE state = ?2) FROM invocations WHERE connector = ?1",
+                params![connector, State::Failed.as_str()],
+                |row| {
+                    let number = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+                    Ok(Tally { all: number(0)?, failed: number(1)? })
+                },
+            )
+            .map_err(|error| explain(&path, &error))
     }
 
     fn forget(&mut self, before: Timestamp) -> Result<u64> {
