@@ -287,7 +287,6 @@ fn credential(
 }
 
 /// The connectors that are there, the files that are not used, and the connectors that have none.
-#[must_use]
 pub fn connectors(registry: &Registry, supervisor: &Supervisor) -> Result<Vec<ConnectorLine>> {
     let mut lines = Vec::new();
     for library in registry.libraries() {

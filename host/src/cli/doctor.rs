@@ -161,6 +161,14 @@ fn look(home: &Home, findings: &mut Findings) -> Result<()> {
     let store = Sqlite::open(home.store(), Duration::from_secs(u64::MAX / 1000));
     match &registry {
         Ok(registry) => {
+            // Where the configuration is wrong, what it names is not looked for.
+            let missing = if config.is_ok() { registry.missing() } else { Vec::new() };
+            for refusal in registry.refused().iter().chain(&missing) {
+                findings.bad("connector", &Error::from(refusal.clone()));
+            }
+            if missing.is_empty() && registry.refused().is_empty() && registry.libraries().next().is_none() {
+                findings.warn("connector", "there is none", "add one: jackfield connector add FILE");
+            }
             let terms =
                 config.as_ref().map_or_else(|_| Terms::default(), |config| config.workers.terms(home));
             runtime.block_on(connectors(home, registry, terms, &store, findings));
@@ -262,7 +270,7 @@ fn about(
     tally: Option<Tally>,
     deaths: &[Death],
 ) -> Details {
-    let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, (bytes & 0xf_ffff) * 10 >> 20);
+    let mib = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
     let mut details = Details::new();
     let mut say = |name: &str, text: String| drop(details.insert(name.to_owned(), text.into()));
     let size = fs::metadata(&library.path).map_or(0, |metadata| metadata.len());
