@@ -13,23 +13,28 @@ use std::{
         unix::net::UnixStream,
     },
     path::{Path, PathBuf},
+    pin::Pin,
     process::{Child, Command, ExitCode, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
+
+use connector_abi::message;
 
 use jackfield::{
     api::{self, Invoke},
     home::Home,
     host::Host,
     invoke::{Source, nobody},
-    worker::child,
+    plugins::Library,
+    worker::{Call, Family, Services, Workers, child},
 };
 use rustix::{
     process::Pid,
     thread::{CpuSet, sched_setaffinity},
 };
 use serde_json::{Value, json};
+use tokio::{sync::Barrier, task::JoinSet};
 
 /// The program as the server that both sides talk to.
 const SERVE: &str = "bench-provider";
@@ -45,6 +50,8 @@ const TURN: Duration = Duration::from_millis(1500);
 const TURNS: u32 = 3;
 /// How often a worker is ended, and called again.
 const COLD: usize = 15;
+/// How many calls are in one worker at once.
+const MANY: usize = 1000;
 
 fn main() -> ExitCode {
     let mut args = env::args_os().skip(1);
@@ -57,14 +64,21 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if first == ECHO {
-        echo();
+        echo(args.next().unwrap().to_str().unwrap().parse().unwrap());
         return ExitCode::SUCCESS;
     }
-    let library = PathBuf::from(first);
-    assert!(library.is_file(), "which library? run it with `cargo xtask bench`");
+    let (library, echoes) = (PathBuf::from(first), PathBuf::from(args.next().unwrap_or_default()));
+    assert!(library.is_file() && echoes.is_file(), "which libraries? run it with `cargo xtask bench`");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     // In a task, as what a server does.
-    let measured = runtime.block_on(async { tokio::spawn(measure(library)).await }).unwrap();
+    let measured = runtime
+        .block_on(async {
+            let mut measured = tokio::spawn(measure(library)).await.unwrap();
+            let more = tokio::spawn(worker(echoes)).await.unwrap();
+            measured.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            tokio::spawn(async { measured }).await
+        })
+        .unwrap();
     println!("{measured}");
     runtime.shutdown_background();
     ExitCode::SUCCESS
@@ -163,6 +177,10 @@ async fn measure(library: PathBuf) -> Value {
     let mut cold = Vec::new();
     for _ in 0..COLD {
         end_workers().await;
+        // It was not the connector's fault.
+        if let Side::Host(host) = &host {
+            host.workers.supervisor().lift("zoom").unwrap();
+        }
         cold.push(host.timed().await);
     }
     json!({
@@ -178,6 +196,85 @@ async fn measure(library: PathBuf) -> Value {
         "worker_seconds": spent.worker,
         "provider_seconds": spent.provider,
     })
+}
+
+/// What a jailed worker takes by itself, without a host around it.
+async fn worker(library: PathBuf) -> Value {
+    let library = Arc::new(Library::read(&library).unwrap());
+    let call = |workers: &Arc<Workers>, op: &'static str, bytes: usize, services: &Arc<Waits>| {
+        let (workers, library, services) = (workers.clone(), library.clone(), services.clone());
+        async move {
+            let head = json!({"input": {"what": "ask", "op": "x", "head": {}}}).to_string();
+            let message = message::encode(head.as_bytes(), &vec![7; bytes]);
+            let deadline = Instant::now() + Duration::from_secs(60);
+            workers.call(&library, Call { family: Family::Action, op, message, services, deadline }).await
+        }
+    };
+    let idle = Arc::new(Waits::default());
+    let mut first = Vec::new();
+    for _ in 0..COLD {
+        let workers = Arc::new(Workers::default());
+        let begun = Instant::now();
+        call(&workers, "echo", 0, &idle).await.unwrap();
+        first.push(begun.elapsed());
+    }
+    let workers = Arc::new(Workers::default());
+    let mut round = [Vec::new(), Vec::new()];
+    for turn in 0..WARM_UP + CALLS {
+        for (times, bytes) in round.iter_mut().zip([1024, 100 * 1024]) {
+            let begun = Instant::now();
+            let answer = call(&workers, "echo", bytes, &idle).await.unwrap();
+            if turn >= WARM_UP {
+                times.push(begun.elapsed());
+            }
+            assert!(answer.len() > bytes);
+        }
+    }
+    // All of them are in the worker at once: each asks, and none is answered before all have asked.
+    let waits = Arc::new(Waits(Some(Barrier::new(MANY))));
+    let pid = workers.running()[0].pid;
+    let begun = Instant::now();
+    let mut calls: JoinSet<_> = (0..MANY).map(|_| call(&workers, "run", 0, &waits)).collect();
+    let mut threads = 0;
+    while let Some(answer) = calls.join_next().await {
+        answer.unwrap().unwrap();
+        if threads == 0 {
+            threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().count();
+        }
+    }
+    let took = begun.elapsed();
+    let [small, large] = round;
+    json!({
+        "first_us": median(first),
+        "small_us": median(small),
+        "large_us": median(large),
+        "hop_small_us": std::thread::spawn(|| there_and_back(1024)).join().unwrap(),
+        "hop_large_us": std::thread::spawn(|| there_and_back(100 * 1024)).join().unwrap(),
+        "many_us": took.as_secs_f64() * 1e6,
+        "many": MANY,
+        "threads": threads,
+    })
+}
+
+/// A host that answers when all have asked.
+#[derive(Default)]
+struct Waits(Option<Barrier>);
+
+impl Services for Waits {
+    fn call(
+        &self,
+        _: &str,
+        _: Vec<u8>,
+    ) -> Pin<Box<dyn Future<Output = jackfield::Result<Vec<u8>>> + Send + '_>> {
+        Box::pin(async {
+            if let Some(all) = &self.0 {
+                all.wait().await;
+            }
+            Ok(message::encode(b"{}", &[]))
+        })
+    }
+
+    fn log(&self, _: u8, _: &str) {}
 }
 
 /// How much time of a core was spent, in seconds, and by whom.
@@ -230,8 +327,7 @@ fn ticks(of: &Path) -> f64 {
 /// What the machine takes for what no design with a process of its own can do without: twice to another process and back,
 /// with nothing done there, each on a core of its own as both are where there is more to do.
 fn hops() -> f64 {
-    let (mut ours, theirs) = UnixStream::pair().unwrap();
-    let mut other = Command::new("/proc/self/exe").arg(ECHO).stdin(OwnedFd::from(theirs)).spawn().unwrap();
+    let (mut ours, mut other) = echoing(512);
     for (process, core) in [(None, 0), (Pid::from_raw(other.id().try_into().unwrap()), 1)] {
         let mut cores = CpuSet::new();
         cores.set(core);
@@ -254,9 +350,33 @@ fn hops() -> f64 {
     median(times)
 }
 
-fn echo() {
+/// What the machine takes for so many bytes to another process and back, wherever it puts the two.
+fn there_and_back(bytes: usize) -> f64 {
+    let (mut ours, mut other) = echoing(bytes);
+    let mut buffer = vec![0; bytes];
+    let mut times = Vec::new();
+    for _ in 0..CALLS {
+        let begun = Instant::now();
+        ours.write_all(&buffer).unwrap();
+        ours.read_exact(&mut buffer).unwrap();
+        times.push(begun.elapsed());
+    }
+    other.kill().unwrap();
+    other.wait().unwrap();
+    median(times)
+}
+
+/// A process that sends back what it gets, in pieces of so many bytes.
+fn echoing(bytes: usize) -> (UnixStream, Child) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut command = Command::new("/proc/self/exe");
+    command.args([ECHO, &bytes.to_string()]).stdin(OwnedFd::from(theirs));
+    (ours, command.spawn().unwrap())
+}
+
+fn echo(bytes: usize) {
     let mut socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned().unwrap());
-    let mut bytes = [0; 512];
+    let mut bytes = vec![0; bytes];
     while socket.read_exact(&mut bytes).is_ok() && socket.write_all(&bytes).is_ok() {}
 }
 

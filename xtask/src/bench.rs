@@ -37,8 +37,12 @@ const THROUGHPUT: Target = Target { most: 75.0, at_least: true, unit: "%" };
 const COLD: Target = Target { most: 1.5, at_least: false, unit: "times" };
 const LIST: Target = Target { most: 20.0, at_least: false, unit: "ms" };
 const COLD_WORKER: Target = Target { most: 10.0, at_least: false, unit: "ms" };
+const SPAWN: Target = Target { most: 10.0, at_least: false, unit: "ms" };
+const SMALL: Target = Target { most: 25.0, at_least: false, unit: "µs" };
+const LARGE: Target = Target { most: 250.0, at_least: false, unit: "µs" };
+const THREADS: Target = Target { most: 1.0, at_least: false, unit: "thread" };
 const HOST_MEMORY: Target = Target { most: 20.0, at_least: false, unit: "MiB" };
-const WORKER_MEMORY: Target = Target { most: 2.0, at_least: false, unit: "MiB" };
+const WORKER_MEMORY: Target = Target { most: 1.5, at_least: false, unit: "MiB" };
 
 impl Target {
     fn says(&self, what: &str, value: f64) {
@@ -79,7 +83,7 @@ fn build() -> Result<PathBuf> {
         "--bins",
         "--message-format=json",
     ]);
-    for package in ["jackfield", "connector-zoom", "connector-sensors"] {
+    for package in ["jackfield", "connector-zoom", "connector-sensors", "connector-faulty"] {
         command.args(["--package", package]);
     }
     let output =
@@ -99,6 +103,7 @@ fn build() -> Result<PathBuf> {
 fn running(warm: &Path, built: &Path) -> Result {
     let output = Command::new(warm)
         .arg(built.join("libzoom.so"))
+        .arg(built.join("libfaulty.so"))
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| format!("cannot run the benchmark: {error}"))?;
@@ -126,6 +131,15 @@ fn running(warm: &Path, built: &Path) -> Result {
         .collect();
     detail(&format!("of the cores, a call takes, in µs: {}", list.join(", ")));
     COLD_WORKER.says("the first call to a cold worker", number("cold_worker_us") / 1000.0);
+    SPAWN.says("from the start of a jailed worker to its first answer", number("first_us") / 1000.0);
+    SMALL.says("there and back through a jailed worker, 1 KiB", number("small_us"));
+    LARGE.says("there and back through a jailed worker, 100 KiB", number("large_us"));
+    let (small, large) = (number("hop_small_us"), number("hop_large_us"));
+    detail(&format!(
+        "{small:.0} and {large:.0} µs is what this machine takes for the same to a process that sends back what it gets"
+    ));
+    THREADS.says(&format!("{} calls in one worker at once, its threads", number("many")), number("threads"));
+    detail(&format!("all were asked and answered after {:.1} ms", number("many_us") / 1000.0));
     Ok(())
 }
 
