@@ -32,6 +32,7 @@ fn connectors_actions_fields_and_choices_are_offered() {
         ("jackfield connector show ", &["forge", "zoom"]),
         ("jackfield connector remove z", &["zoom"]),
         ("jackfield connector verify f", &["forge"]),
+        ("jackfield connector lock zoom f", &["forge"]),
         ("jackfield action list z", &["zoom"]),
         ("jackfield action show zoom.cr", &["zoom.create_meeting"]),
         ("jackfield action form zoom.get_meeting_", &["zoom.get_meeting_registrants"]),

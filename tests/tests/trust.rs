@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use jackfield_tests::{Home, Outcome, Provider, artifact, frozen, patched, replaced, skip};
+use jackfield_tests::{Home, Outcome, Provider, artifact, eventually, frozen, patched, replaced, skip};
 use serde_json::{Value, json};
 
 /// A home with a good connector in it, and the provider that it asks.
@@ -427,6 +427,17 @@ fn with_entry(library: &Path, tag: u32) -> Vec<u8> {
     bytes
 }
 
+/// A library with one number of a program header changed: of the last one of this kind, at this place.
+fn with_header(library: &Path, kind: u32, at: usize, change: impl Fn(u64) -> u64) -> Vec<u8> {
+    let mut bytes = fs::read(library).unwrap();
+    let count = usize::from(u16::from_le_bytes([bytes[56], bytes[57]]));
+    let is_kind = |place: &usize| bytes[*place..*place + 4] == kind.to_le_bytes();
+    let place = (0..count).map(|index| 64 + 56 * index).rfind(is_kind).expect("there is one") + at;
+    let number: [u8; 8] = bytes[place..place + 8].try_into().unwrap();
+    bytes[place..place + 8].copy_from_slice(&change(u64::from_le_bytes(number)).to_le_bytes());
+    bytes
+}
+
 #[test]
 fn what_a_library_would_bring_along_is_read_as_the_loader_reads_it_and_refused() {
     let place = Place::new();
@@ -466,7 +477,31 @@ fn what_a_library_would_bring_along_is_read_as_the_loader_reads_it_and_refused()
             "build it without `--filter` and `--auxiliary`",
         ),
         (patched(&faulty, &no_stack, 4, 7), "asks for an executable stack", "build it with `-z noexecstack`"),
+        // Where nothing is said of the stack, the loader makes it executable.
+        (
+            with_header(&faulty, 0x6474_e551, 0, |kind| kind & !0xffff_ffff),
+            "asks for an executable stack",
+            "build it with `-z noexecstack`",
+        ),
         (with_entry(&faulty, 5), "is malformed: its dynamic segment names two string tables", ""),
+        // What stands where is understood in one way only.
+        (
+            with_header(&faulty, 1, 16, |address| address - 0x4000),
+            "is malformed: its segments lie over one another, or not at whole pages",
+            "",
+        ),
+        (
+            with_header(&faulty, 2, 8, |offset| offset + 16),
+            "is malformed: its dynamic segment is not where it says that it is",
+            "",
+        ),
+        (
+            with_header(&faulty, 4, 0, |kind| kind - 2),
+            "is malformed: it has no dynamic segment, or several",
+            "",
+        ),
+        (with_header(&faulty, 2, 32, |_| 32), "is malformed: its dynamic segment has no end", ""),
+        (with_header(&faulty, 1, 32, |len| len << 20), "is cut short", ""),
     ] {
         place.put("libfaulty.so", &bytes);
         place.refuses("faulty", reason, hint);
@@ -477,6 +512,30 @@ fn what_a_library_would_bring_along_is_read_as_the_loader_reads_it_and_refused()
         assert!(verified.code == 7 && verified.stderr.contains(reason), "{}", verified.stderr);
         place.answers();
     }
+}
+
+#[test]
+fn a_server_notices_who_could_change_a_library_and_what_is_pinned() {
+    let place = Place::new();
+    place.home.add(&artifact("libfaulty.so"));
+    let server = place.home.serve();
+    let state = || place.line("plugins/libfaulty.so")["state"].clone();
+    place.answers();
+    mode(&place.plugin("libfaulty.so"), 0o666);
+    eventually("the file is refused", || state() == "refused");
+    place.answers();
+    mode(&place.plugin("libfaulty.so"), 0o600);
+    eventually("it is used again", || state() == "ready");
+    // Nothing of any library changes now.
+    mode(&place.home.path(), 0o777);
+    eventually("the home is open", || state() == "refused");
+    mode(&place.home.path(), 0o700);
+    place.does(&["connector", "lock", "frozen"]);
+    eventually("the other is not pinned", || state() == "refused");
+    place.answers();
+    place.does(&["connector", "lock", "--off"]);
+    eventually("nothing is pinned", || state() == "ready");
+    drop(server);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `jackfield completion`, and what a shell asks for while somebody types.
 
-use std::{ffi::OsStr, path::PathBuf};
+use std::{ffi::OsStr, path::PathBuf, sync::Arc};
 
 use clap::{Args, Command, ValueEnum};
 use clap_complete::{
@@ -9,7 +9,11 @@ use clap_complete::{
     env::Shells,
 };
 use connector_protocol::schema::resolve;
-use jackfield::{Error, ErrorKind, Result, api, home::Home, plugins::Registry};
+use jackfield::{
+    Error, ErrorKind, Result, api,
+    home::Home,
+    plugins::{Library, Registry},
+};
 use serde_json::Value;
 
 use super::{engine, output};
@@ -115,15 +119,20 @@ fn registry() -> Option<Registry> {
 
 /// Completes with connectors.
 pub(crate) fn connectors() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| registry().iter().flat_map(Registry::libraries).map(candidate).collect())
+}
+
+/// Completes with connectors that can be pinned.
+pub(crate) fn pinnable() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let registry = registry();
-        let libraries = registry.iter().flat_map(Registry::libraries);
-        libraries
-            .map(|library| {
-                CompletionCandidate::new(library.id()).help(Some(library.head.title.clone().into()))
-            })
-            .collect::<Vec<_>>()
+        let libraries = registry.iter().flat_map(|registry| registry.libraries().chain(registry.unpinned()));
+        libraries.map(candidate).collect()
     })
+}
+
+fn candidate(library: &Arc<Library>) -> CompletionCandidate {
+    CompletionCandidate::new(library.id()).help(Some(library.head.title.clone().into()))
 }
 
 /// Completes with actions.

@@ -119,7 +119,9 @@ fn list(home: &Home, lines: &[ConnectorLine], printing: &Printing) -> Result<()>
         );
         for line in lines.iter().filter(|line| line.reason.is_some()) {
             let reason = line.reason.as_deref().unwrap_or_default();
-            output::warn(&format!("{}: {reason}", line.path), line.hint.as_deref());
+            // What is missing has no file to be named by.
+            let what = if line.state == "missing" { &line.name } else { &line.path };
+            output::warn(&format!("{what}: {reason}"), line.hint.as_deref());
         }
     })
 }

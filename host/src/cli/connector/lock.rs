@@ -25,7 +25,7 @@ Which libraries may be used is written to plugins.lock, by version and SHA-256. 
 from what is in it, is refused. What is already pinned stays pinned unless it is named.")]
 pub(crate) struct Lock {
     /// The connectors to pin [default: all that are ready]
-    #[arg(value_name = "CONNECTOR", add = completion::connectors())]
+    #[arg(value_name = "CONNECTOR", add = completion::pinnable())]
     connectors: Vec<String>,
     /// Pin nothing any more: every good library in the plugins directory is used again
     #[arg(long, conflicts_with = "connectors")]

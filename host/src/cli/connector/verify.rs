@@ -56,7 +56,7 @@ impl Verify {
         let value = json!({
             "path": path, "id": head.id, "version": head.version, "abi": head.abi, "api": head.api,
             "actions": head.actions, "triggers": head.triggers, "manifest": head.digest,
-            "sha256": head.sha256, "needed": head.needed, "as_json": raw,
+            "sha256": head.sha256, "as_json": raw,
         });
         self.printing.print(query.as_ref(), &value, std::slice::from_ref(&head.id), || {
             let facts = [
@@ -71,7 +71,6 @@ impl Verify {
                         output::count(head.triggers, "trigger")
                     ),
                 ),
-                ("needs", head.needed.join(", ")),
                 ("library", format!("sha256 {}", head.sha256)),
                 ("manifest", format!("sha256 {}", head.digest)),
             ];
