@@ -470,7 +470,7 @@ mod tests {
         }
         sender.send(Kind::Call, count, b"small".to_vec());
         // In turns they would all be there but for their ends: more than may be held.
-        assert!(MAX_PARTIAL * 4 * 1024 * 1024 > MAX_KEPT);
+        const { assert!(MAX_PARTIAL * 4 * 1024 * 1024 > MAX_KEPT) };
         let mut seen = Vec::new();
         for _ in 0..=count {
             let message = receiver.next().await.unwrap();
