@@ -96,8 +96,11 @@ fn every_attempt_of_a_constructor_to_get_out_is_refused() {
     assert_eq!(fs::read(&aim).unwrap(), before);
 }
 
+/// Runs a command as somebody else, with an input.
+type Run = Box<dyn Fn(&[&str], &str) -> Outcome>;
+
 /// A home that another user has, and a binary and libraries that they can read.
-fn of_another_user(libraries: &[&str]) -> (Home, Box<dyn Fn(&[&str], &str) -> Outcome>) {
+fn of_another_user(libraries: &[&str]) -> (Home, Run) {
     const NOBODY: u32 = 65534;
     let home = Home::with(libraries);
     let place = home.path().parent().unwrap().to_owned();
