@@ -446,6 +446,7 @@ fn explain(home: &Home, error: &figment::Error) -> Error {
             let number = ["u32", "u64", "usize"].contains(&expected.as_str());
             (format!("`{key}` must be {}", if number { "a whole number" } else { expected }), hint)
         }
+        Kind::UnknownVariant(_, known) => (format!("`{key}` must be one of {}", known.join(", ")), hint),
         // A value that cannot be read, such as an address: its own words may hold it.
         Kind::Message(_) if !error.path.is_empty() => (format!("`{key}` cannot be read"), hint),
         // The file is not TOML: the words quote the line, and no secret is in it.

@@ -299,8 +299,12 @@ fn resident(warm: &Path, built: &Path, place: &Path) -> Result {
     HOST_MEMORY.says("the idle host, resident", memory.resident);
     detail(&memory.told());
     let memory = Memory::of(worker)?;
-    WORKER_MEMORY.says("an idle worker, private", memory.private);
+    WORKER_MEMORY.says("an idle worker with the Zoom connector, private", memory.private);
     detail(&memory.told());
+    detail(&format!(
+        "besides {:.1} MiB of the library's image, of which there is one for all workers of it",
+        memory.image
+    ));
     Ok(())
 }
 
@@ -310,40 +314,50 @@ struct Memory {
     private: f64,
     /// Private memory by what it is for.
     kinds: Vec<(&'static str, f64)>,
+    /// The library's own pages, of which there is one set however many workers have loaded it.
+    image: f64,
 }
 
 impl Memory {
     fn of(pid: u32) -> Result<Self> {
         let text =
             fs::read_to_string(format!("/proc/{pid}/smaps")).map_err(|error| format!("smaps: {error}"))?;
-        let mut memory = Self { resident: 0.0, private: 0.0, kinds: Vec::new() };
-        let mut kind = "";
+        let mut memory = Self { resident: 0.0, private: 0.0, kinds: Vec::new(), image: 0.0 };
+        let (mut kind, mut in_image) = ("", false);
         for line in text.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();
             match words[..] {
                 [range, flags, _, _, _, ref name @ ..] if range.contains('-') => {
+                    in_image = line.contains("/memfd:connector");
                     kind = match name {
                         [] => "anonymous",
                         ["[heap]"] => "heap",
                         ["[stack]"] => "stack",
                         [first, ..] if first.starts_with('[') => "kernel",
                         _ if flags.contains('w') => "data of programs and libraries",
+                        _ if flags.contains('x') => "code that no other process uses",
                         _ => "relocations of programs and libraries",
                     };
                 }
                 ["Rss:", kib, "kB"] => memory.resident += mib(kib),
-                ["Private_Clean:" | "Private_Dirty:", kib, "kB"] => {
-                    // The code of a library that one process alone uses counts as private, and is the file's.
-                    memory.private += mib(kib);
-                    match memory.kinds.iter_mut().find(|(known, _)| *known == kind) {
-                        Some((_, sum)) => *sum += mib(kib),
-                        None => memory.kinds.push((kind, mib(kib))),
-                    }
+                ["Private_Clean:" | "Private_Dirty:", kib, "kB"] if in_image => memory.image += mib(kib),
+                ["Anonymous:", kib, "kB"] if in_image => {
+                    memory.image -= mib(kib);
+                    memory.add(kind, mib(kib));
                 }
+                ["Private_Clean:" | "Private_Dirty:", kib, "kB"] if !in_image => memory.add(kind, mib(kib)),
                 _ => {}
             }
         }
         Ok(memory)
+    }
+
+    fn add(&mut self, kind: &'static str, size: f64) {
+        self.private += size;
+        match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, sum)) => *sum += size,
+            None => self.kinds.push((kind, size)),
+        }
     }
 
     fn told(&self) -> String {

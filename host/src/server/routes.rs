@@ -126,7 +126,7 @@ fn status(kind: &ErrorKind) -> StatusCode {
     match kind {
         ErrorKind::Usage => StatusCode::BAD_REQUEST,
         ErrorKind::InvalidInput => StatusCode::UNPROCESSABLE_ENTITY,
-        ErrorKind::Unknown | ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Unknown | ErrorKind::NotFound | ErrorKind::ConnectorMissing => StatusCode::NOT_FOUND,
         ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorKind::MissingScope | ErrorKind::Blocked => StatusCode::FORBIDDEN,
         ErrorKind::RateLimited => StatusCode::TOO_MANY_REQUESTS,

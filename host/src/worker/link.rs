@@ -30,11 +30,14 @@ const WINDOW: usize = 4 * MAX_PAYLOAD;
 /// A preamble that a call or a request carries in front of its message counts too.
 const MAX_MESSAGE: usize = MAX_LEN + 1024;
 
-/// How many bytes of messages that have not arrived whole are kept at most.
-const MAX_KEPT: usize = 256 * 1024 * 1024;
+/// How many messages of several frames are sent at once. More of them wait with whoever sends them.
+const MAX_PARTIAL: usize = 32;
 
-/// How many messages may be on their way at once.
-const MAX_PARTIAL: usize = 1024;
+/// How many bytes of messages that have not arrived whole are kept before room is made for one of them alone.
+const ENOUGH: usize = 32 * 1024 * 1024;
+
+/// How many are kept at most: beyond what is enough there is one whole message, and a window of each other.
+const MAX_KEPT: usize = ENOUGH + MAX_MESSAGE + MAX_PARTIAL * WINDOW;
 
 /// A message that has arrived whole.
 #[derive(Debug)]
@@ -133,6 +136,8 @@ pub(crate) fn link(socket: UnixStream) -> (Sender, Receiver, impl Future<Output 
         used: 0,
         partial: HashMap::new(),
         kept: 0,
+        preferred: None,
+        withheld: Vec::new(),
         orders: sender.orders.downgrade(),
         exit: Arc::downgrade(&exit),
     };
@@ -150,10 +155,17 @@ struct Outgoing {
 
 async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) -> io::Result<()> {
     let mut waiting: VecDeque<Outgoing> = VecDeque::new();
+    // Those whose turn to be sent in turns has not come.
+    let mut later: VecDeque<Outgoing> = VecDeque::new();
     let mut out = Vec::new();
     // Orders that have been taken and not been carried out.
     let mut taken = 0;
     loop {
+        while waiting.len() < MAX_PARTIAL
+            && let Some(next) = later.pop_front()
+        {
+            waiting.push_back(next);
+        }
         // With nothing that may be sent, wait for an order; otherwise only take those that are there.
         let idle = !waiting.iter().any(|message| message.room > 0);
         let first = if idle {
@@ -176,7 +188,7 @@ async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) ->
                     frame::write(&mut out, kind, Then::Whole, id, &bytes)
                 }
                 Order::Send(kind, id, bytes) => {
-                    waiting.push_back(Outgoing { kind, id, bytes, sent: 0, room: WINDOW })
+                    later.push_back(Outgoing { kind, id, bytes, sent: 0, room: WINDOW })
                 }
                 Order::Room(kind, id, room) => {
                     if let Some(message) =
@@ -196,6 +208,7 @@ async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) ->
                     );
                 }
                 Order::Drop(kind, id) => {
+                    later.retain(|message| (message.kind, message.id) != (kind, id));
                     if let Some(at) =
                         waiting.iter().position(|message| message.kind == kind && message.id == id)
                         && waiting.remove(at).is_some_and(|message| message.sent > 0)
@@ -233,6 +246,10 @@ pub(crate) struct Receiver {
     partial: HashMap<(Kind, u64), Vec<u8>>,
     /// How many bytes there are in `partial`.
     kept: usize,
+    /// The one message that still gets room when there are enough bytes.
+    preferred: Option<(Kind, u64)>,
+    /// Room that the others have not been given yet.
+    withheld: Vec<(Kind, u64, usize)>,
     /// Weak, so that a receiver that waits does not keep the sending side open.
     orders: mpsc::WeakUnboundedSender<Order>,
     exit: Weak<Exit>,
@@ -259,6 +276,7 @@ impl Receiver {
                         Then::Whole if !self.partial.contains_key(&key) => Some(frame.payload.to_vec()),
                         Then::GivenUp => {
                             self.kept -= self.partial.remove(&key).map_or(0, |message| message.len());
+                            self.make_room(key);
                             None
                         }
                         then => {
@@ -277,11 +295,14 @@ impl Receiver {
                             if then == Then::Whole {
                                 let message = self.partial.remove(&key);
                                 self.kept -= message.as_ref().map_or(0, Vec::len);
+                                self.make_room(key);
                                 message
                             } else {
-                                if let Some(sender) = self.sender() {
-                                    let taken = Order::Taken(key.0, key.1, frame.payload.len());
-                                    sender.order(&mut sender.exit.orders(), taken);
+                                let len = frame.payload.len();
+                                if self.kept <= ENOUGH || *self.preferred.get_or_insert(key) == key {
+                                    self.taken(key, len);
+                                } else {
+                                    self.withheld.push((key.0, key.1, len));
                                 }
                                 None
                             }
@@ -297,6 +318,31 @@ impl Receiver {
                     }
                 }
                 Ok(None) => self.fill().await?,
+            }
+        }
+    }
+
+    fn taken(&self, (kind, id): (Kind, u64), len: usize) {
+        if let Some(sender) = self.sender() {
+            sender.order(&mut sender.exit.orders(), Order::Taken(kind, id, len));
+        }
+    }
+
+    /// A message is over: the room that the others wait for is theirs, or that of the next one of them.
+    fn make_room(&mut self, over: (Kind, u64)) {
+        if self.preferred == Some(over) {
+            self.preferred = None;
+        }
+        self.withheld.retain(|(kind, id, _)| (*kind, *id) != over);
+        if self.kept > ENOUGH && self.preferred.is_none() {
+            self.preferred = self.withheld.first().map(|(kind, id, _)| (*kind, *id));
+        }
+        let all = self.kept <= ENOUGH;
+        for (kind, id, len) in std::mem::take(&mut self.withheld) {
+            if all || self.preferred == Some((kind, id)) {
+                self.taken((kind, id), len);
+            } else {
+                self.withheld.push((kind, id, len));
             }
         }
     }
@@ -412,6 +458,29 @@ mod tests {
         let message = receiver.next().await.unwrap();
         assert_eq!((message.id, message.bytes.as_slice()), (2, &b"next"[..]));
         assert!(receiver.partial.is_empty() && receiver.kept == 0);
+    }
+
+    #[tokio::test]
+    async fn many_large_messages_at_once_arrive_whole_and_are_not_all_held_at_once() {
+        let ((sender, mut ours), (_other, mut receiver)) = pair();
+        tokio::spawn(async move { while ours.next().await.is_ok() {} });
+        let count = MAX_PARTIAL as u64 + 8;
+        for id in 0..count {
+            sender.send(Kind::Call, id, vec![id as u8; 4 * 1024 * 1024]);
+        }
+        sender.send(Kind::Call, count, b"small".to_vec());
+        // In turns they would all be there but for their ends: more than may be held.
+        const { assert!(MAX_PARTIAL * 4 * 1024 * 1024 > MAX_KEPT) };
+        let mut seen = Vec::new();
+        for _ in 0..=count {
+            let message = receiver.next().await.unwrap();
+            assert!(message.id == count || message.bytes.iter().all(|byte| u64::from(*byte) == message.id));
+            seen.push(message.id);
+        }
+        assert_eq!(seen[0], count, "a small one waits for none of them");
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq(0..=count));
+        assert!(receiver.partial.is_empty() && receiver.kept == 0 && receiver.withheld.is_empty());
     }
 
     #[tokio::test]

@@ -521,14 +521,29 @@ fn taken(pid: Pid) -> io::Result<Duration> {
     Ok(Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), nanoseconds))
 }
 
-/// How much memory a process has for itself.
+/// How much memory a process has for itself. The pages of a library that nobody has written to are those of its image, which
+/// all workers of it share, however many there are.
 fn private_memory(pid: u32) -> Option<u64> {
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let kilobytes = rollup.lines().filter_map(|line| {
-        let size = line.strip_prefix("Private_Clean:").or_else(|| line.strip_prefix("Private_Dirty:"))?;
-        size.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-    });
-    Some(kilobytes.sum::<u64>() * 1024)
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/smaps")).ok()?;
+    let (mut kilobytes, mut is_image) = (0, false);
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(name), Some(size)) = (words.next(), words.next()) else { continue };
+        let counts = match name {
+            "Private_Clean:" | "Private_Dirty:" => !is_image,
+            "Anonymous:" => is_image,
+            // The head of a mapping: a range of addresses, and what is mapped.
+            _ if !name.ends_with(':') => {
+                is_image = line.contains("/memfd:connector");
+                false
+            }
+            _ => false,
+        };
+        if counts {
+            kilobytes += size.parse::<u64>().unwrap_or_default();
+        }
+    }
+    Some(kilobytes * 1024)
 }
 
 /// Takes one message of the worker; an error if it makes no sense.

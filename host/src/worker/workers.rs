@@ -94,7 +94,7 @@ pub struct Running {
     pub calls: u64,
     /// How many of them go on.
     pub running: usize,
-    /// What it has of memory for itself, in bytes.
+    /// What it has of memory for itself, in bytes; without the code of its library, which all workers of that share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// What keeps it in.
@@ -321,7 +321,12 @@ impl Workers {
             sleep(wait).await;
         }
         let starting = place.starting.take().unwrap_or_else(|| self.start(library));
-        let process = Process::start(starting, library, self.supervisor.clone()).await?;
+        let had_to_prove = !library.is_verified();
+        let mut process = Process::start(starting, library, self.supervisor.clone()).await?;
+        if had_to_prove {
+            // Saying all that its code declares has taken memory which it would keep for as long as it lives.
+            process = Process::start(self.start(library), library, self.supervisor.clone()).await?;
+        }
         place.image = Some(process.image());
         Ok(place.running.insert(process).clone())
     }

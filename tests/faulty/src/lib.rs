@@ -2,6 +2,8 @@
 //!
 //! It is written straight against the ABI, without the glue that keeps an author from most of this.
 
+mod escape;
+
 use std::{
     future::Future,
     pin::Pin,
@@ -145,6 +147,79 @@ async fn act(input: &Value, host: HostBox) -> CallResult {
                 refused += usize::from(matches!(answer.await, RResult::RErr(_)));
             }
             said(&format!("refused {refused}"))
+        }
+        // One attempt to get out, or all.
+        "escape" => {
+            let head = &input["head"];
+            let number = |name: &str| head[name].as_i64().unwrap_or_default();
+            let aim = escape::Aim {
+                path: head["path"].as_str().unwrap_or_default(),
+                port: u16::try_from(number("port")).unwrap_or_default(),
+                parent: i32::try_from(number("parent")).unwrap_or_default(),
+            };
+            let names: Vec<&str> = match input["op"].as_str() {
+                Some(one) => vec![one],
+                None => escape::ATTEMPTS.to_vec(),
+            };
+            let lines: Vec<String> =
+                names.iter().map(|name| format!("{name}: {}", escape::attempt(name, &aim))).collect();
+            said(&lines.join("\n"))
+        }
+        "descriptors" => said(&format!("{:?}", escape::descriptors())),
+        "environment" => said(&format!("{}", std::env::vars_os().count())),
+        // A little more each time, and never given back.
+        "leak" => {
+            std::mem::forget(vec![1_u8; 8 * 1024 * 1024]);
+            said("leaked")
+        }
+        // As much as there is.
+        "bomb" => {
+            let mut kept = Vec::new();
+            loop {
+                kept.push(vec![1_u8; 1 << 20]);
+            }
+        }
+        "spin" => {
+            let begun = std::time::Instant::now();
+            while begun.elapsed() < Duration::from_millis(200) {
+                std::hint::spin_loop();
+            }
+            said("spun")
+        }
+        // A thread that ends the process when the answer has been given.
+        "thread-that-crashes" => {
+            let thread = std::thread::Builder::new().spawn(|| {
+                std::thread::sleep(Duration::from_millis(50));
+                std::process::abort()
+            });
+            said(if thread.is_ok() { "started" } else { "refused" })
+        }
+        // A child that holds the socket when this process is gone.
+        "fork-and-crash" => {
+            // SAFETY: the child does nothing but wait.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                loop {
+                    std::thread::sleep(Duration::from_secs(60));
+                }
+            }
+            if child < 0 { said("refused") } else { std::process::abort() }
+        }
+        "log-flood" => {
+            let secret = input["secret"].as_str().unwrap_or_default();
+            let line = format!("flood\r\n\u{1b}[31m{secret} {}", "x".repeat(8000));
+            for _ in 0..(1 << 30) / line.len() {
+                host.log(2, line.as_str().into());
+            }
+            said("logged")
+        }
+        "stderr-flood" => {
+            let secret = input["secret"].as_str().unwrap_or_default();
+            let line = format!("stderr \u{1b}[31m{secret} {}\n", "x".repeat(8000));
+            for _ in 0..(64 << 20) / line.len() {
+                let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+            }
+            said("written")
         }
         other => fail("invalid_input", &format!("cannot do `{other}`")),
     }

@@ -38,7 +38,7 @@ pub(crate) struct Add {
 impl Add {
     pub(crate) fn run(self, home: &Home) -> Result<()> {
         let file = find(&self.library)?;
-        let library = verify::prove(&file)?;
+        let library = verify::prove(&file, home)?;
         let id = library.id();
         let mut endpoints = Vec::new();
         for assignment in &self.endpoints {

@@ -33,7 +33,7 @@ impl Dev {
             return Err(Error::new(ErrorKind::Usage, format!("there is no file {}", path.display()))
                 .hint("build it first: cargo build"));
         }
-        let library = verify::prove(&path)?;
+        let library = verify::prove(&path, home)?;
         dev::check(&library)?;
         let id = library.id();
         let before = registry(home)?;

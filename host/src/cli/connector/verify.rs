@@ -4,10 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use clap::Args;
 use jackfield::{
-    Error, ErrorKind, Result, forms,
+    Error, ErrorKind, Result,
+    config::Config,
+    forms,
     forms::{Kind, Object},
+    home::Home,
     plugins::Library,
-    worker::Workers,
+    worker::{Terms, Workers},
 };
 use serde_json::json;
 
@@ -50,7 +53,7 @@ impl Verify {
                 Err(error) => find(&self.library).map_err(|_| error)?,
             }
         };
-        let library = prove(&path)?;
+        let library = prove(&path, &home)?;
         let head = &library.head;
         let raw = raw_fields(&library)?;
         let value = json!({
@@ -84,7 +87,7 @@ impl Verify {
 }
 
 /// Reads a library, checks what it declares as strictly as its author's tests do, and has a worker load it.
-pub(super) fn prove(path: &Path) -> Result<Arc<Library>> {
+pub(super) fn prove(path: &Path, home: &Home) -> Result<Arc<Library>> {
     let library = Arc::new(Library::read(path).map_err(Error::from)?);
     let problems = library.manifest()?.lint();
     if !problems.is_empty() {
@@ -96,7 +99,12 @@ pub(super) fn prove(path: &Path) -> Result<Arc<Library>> {
         .enable_all()
         .build()
         .map_err(|error| Error::new(ErrorKind::Internal, format!("no runtime: {error}")))?;
-    runtime.block_on(Workers::default().prove(&library))?;
+    // Wherever there is no home, workers are what they are by default.
+    let terms = match home.must_exist() {
+        Ok(()) => Config::load(home)?.workers.terms(home),
+        Err(_) => Terms::default(),
+    };
+    runtime.block_on(Workers::new(terms, Arc::default()).prove(&library))?;
     Ok(library)
 }
 
