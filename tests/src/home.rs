@@ -246,6 +246,15 @@ impl Line {
         Self(UnixStream::connect(home.socket()).expect("somebody serves the home"))
     }
 
+    /// Gives up on an answer that takes longer than this.
+    ///
+    /// # Panics
+    ///
+    /// If it is no time at all.
+    pub fn waits(&self, for_: Duration) {
+        self.0.set_read_timeout(Some(for_)).expect("it is a time");
+    }
+
     /// Asks: the status and the body of the answer. The connection stays.
     ///
     /// # Panics

@@ -3,6 +3,7 @@
 //!
 //! It links nothing of the host: what a test sees is what a user sees.
 
+mod beside;
 mod bytes;
 mod home;
 mod picture;
@@ -19,6 +20,7 @@ use std::{
 };
 
 pub use self::{
+    beside::Beside,
     bytes::{patched, replaced},
     home::{Home, Line, Outcome, Running, finish},
     provider::{Act, Provider, Request, reply},
@@ -57,7 +59,18 @@ pub fn artifact(name: &str) -> PathBuf {
 /// If it was not built, with what to type.
 #[must_use]
 pub fn frozen() -> PathBuf {
-    let path = built().parent().expect("it has a parent").join("abi-v1/debug/libfrozen.so");
+    newer("frozen")
+}
+
+/// The same connector as a later Jackfield could have it; see `xtask/src/newer.rs`.
+///
+/// # Panics
+///
+/// If it was not built, with what to type.
+#[must_use]
+pub fn newer(name: &str) -> PathBuf {
+    let directory = built().parent().expect("it has a parent").join("abi-v1/debug");
+    let path = directory.join(format!("lib{name}.so"));
     assert!(path.exists(), "{} is not built: run the tests with `cargo xtask test`", path.display());
     path
 }

@@ -66,3 +66,15 @@ pub fn is_busy(process: u32) -> bool {
     // In hundredths of a second.
     counted.is_some_and(|counted: u64| counted >= 50)
 }
+
+/// How much memory of a process is resident, in KiB.
+///
+/// # Panics
+///
+/// If it is not there.
+#[must_use]
+pub fn resident(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+    line.trim().trim_end_matches(" kB").parse().expect("it is a number")
+}

@@ -4,11 +4,31 @@
 
 use std::{fs, os::unix::net::UnixListener, path::Path, process::Command};
 
-use jackfield_tests::{Home, Provider, Terminal, artifact, built, frozen, patched, replaced, reply};
+use jackfield_tests::{
+    Beside, Home, Provider, Terminal, artifact, built, eventually, frozen, newer, patched, process, replaced,
+    reply,
+};
 use serde_json::{Value, json};
 
 fn text<'a>(value: &'a Value, member: &str) -> &'a str {
     value[member].as_str().unwrap_or_default()
+}
+
+/// The connectors of a served home.
+fn listed(home: &Home) -> Vec<Value> {
+    let (_, lines) = home.ask("GET", "/v1/connectors", &Value::Null);
+    lines.as_array().cloned().unwrap_or_default()
+}
+
+fn is_ready(home: &Home, name: &str) -> bool {
+    listed(home).iter().any(|line| text(line, "name") == name && text(line, "state") == "ready")
+}
+
+/// Why files of a served home are not used.
+fn refused(home: &Home) -> Vec<String> {
+    let lines = listed(home);
+    let refused = lines.iter().filter(|line| text(line, "state") == "refused");
+    refused.map(|line| text(line, "reason").to_owned()).collect()
 }
 
 #[test]
@@ -122,7 +142,8 @@ fn an_author_elsewhere_writes_tests_builds_and_runs_a_connector() {
 
 #[test]
 fn fault_74_a_file_that_is_no_connector_of_ours_is_one_line_and_hinders_nobody() {
-    let home = Home::with(&["zoom"]);
+    let home = Home::with(&[]);
+    let beside = Beside::of(&home);
     let put = |name: &str, bytes: &[u8]| fs::write(home.plugins().join(name), bytes).unwrap();
     let good = frozen();
     let whole = fs::read(&good).unwrap();
@@ -149,6 +170,7 @@ fn fault_74_a_file_that_is_no_connector_of_ours_is_one_line_and_hinders_nobody()
     put("notes.txt", b"x");
     put(".zoom.so", b"half written");
 
+    eventually("all of them are refused", || refused(&home).len() == 14);
     let outcome = home.run(&["connector", "list"]);
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     let reasons: Vec<String> = outcome
@@ -183,7 +205,9 @@ fn fault_74_a_file_that_is_no_connector_of_ours_is_one_line_and_hinders_nobody()
     let provider = Provider::always(200, &[], "the answer");
     home.add(&good);
     home.endpoint("frozen", "api", &provider.url());
+    eventually("the good one is listed", || is_ready(&home, "frozen"));
     assert_eq!(home.invoke("frozen.ask", &[]).json(), json!({"status": 200, "body": "the answer"}));
+    beside.ends();
 }
 
 #[test]
@@ -192,14 +216,84 @@ fn fault_75_a_library_of_another_abi_names_its_and_ours() {
     let home = Home::with(&["zoom"]);
     home.endpoint("frozen", "api", &provider.url());
     let path = home.plugins().join("libfrozen.so");
-    fs::write(&path, patched(&frozen(), b"JACKFLD\0", 8, 2)).unwrap();
-    let error = home.invoke("frozen.ask", &[]).error(7);
-    assert!(text(&error, "message").ends_with("is built for ABI 2, this host speaks ABI 1"), "{error:#}");
-    assert!(text(&error, "hint").starts_with("rebuild it against connector-api"), "{error:#}");
-    assert_eq!(home.run(&["action", "list", "zoom", "-o", "name"]).stdout.lines().count(), 8);
+    let is_refused = || {
+        fs::write(&path, patched(&frozen(), b"JACKFLD\0", 8, 2)).unwrap();
+        if home.socket().exists() {
+            eventually("it is refused", || refused(&home).len() == 1);
+        }
+        let error = home.invoke("frozen.ask", &[]).error(7);
+        let message = text(&error, "message");
+        assert!(message.ends_with("is built for ABI 2, this host speaks ABI 1"), "{error:#}");
+        assert!(text(&error, "hint").starts_with("rebuild it against connector-api"), "{error:#}");
+        assert_eq!(home.run(&["action", "list", "zoom", "-o", "name"]).stdout.lines().count(), 8);
+    };
+    is_refused();
     // A good one in its place is taken at once.
     fs::copy(frozen(), &path).unwrap();
     assert_eq!(home.invoke("frozen.ask", &[]).json(), json!({"status": 200, "body": "the answer"}));
+    // The same where the home is served.
+    let beside = Beside::of(&home);
+    is_refused();
+    fs::copy(frozen(), &path).unwrap();
+    eventually("the good one is listed", || is_ready(&home, "frozen"));
+    assert_eq!(home.invoke("frozen.ask", &[]).json(), json!({"status": 200, "body": "the answer"}));
+    beside.ends();
+}
+
+#[test]
+fn fault_81_a_library_of_a_later_jackfield_works_or_is_refused_with_both_versions() {
+    let answer = json!({"status": 200, "body": "the answer"});
+    let provider = Provider::always(200, &[], "the answer");
+    let home = Home::with(&[]);
+    for name in ["frozen", "grown", "wider", "major", "second"] {
+        home.endpoint(name, "api", &provider.url());
+    }
+    let beside = Beside::of(&home);
+    home.add(&frozen());
+    for name in ["grown", "wider", "major", "second"] {
+        home.add(&newer(name));
+    }
+    // All that can be known by reading is that one of them is of another ABI.
+    eventually("all of them are listed", || {
+        listed(&home).len() == 6 && refused(&home) == ["is built for ABI 2, this host speaks ABI 1"]
+    });
+    let lines = listed(&home);
+    let ready: Vec<_> = lines
+        .iter()
+        .filter(|line| text(line, "state") == "ready" && text(line, "name") != "zoom")
+        .map(|line| (text(line, "name"), text(line, "abi")))
+        .collect();
+    assert_eq!(ready, [("frozen", "1.0.0"), ("grown", "1.1.0"), ("major", "2.0.0"), ("wider", "1.1.0")]);
+
+    let path = |name: &str| home.plugins().join(format!("lib{name}.so")).display().to_string();
+    let of = |theirs: &str| {
+        format!(
+            "the library's interface (connector-abi {theirs}) does not fit this host's (connector-abi 1.0.0)"
+        )
+    };
+    // Again and again: whatever one of them left behind would add up.
+    for _ in 0..5 {
+        for name in ["frozen", "grown"] {
+            assert_eq!(home.invoke(&format!("{name}.ask"), &[]).json(), answer);
+        }
+        for (name, why) in [
+            ("wider", of("1.1.0")),
+            ("major", of("2.0.0")),
+            ("second", "is built for ABI 2, this host speaks ABI 1".to_owned()),
+        ] {
+            // The file that says nothing of itself but its ABI is known by its name.
+            let error = home.invoke(&format!("{name}.ask"), &[]).error(7);
+            assert_eq!(
+                (text(&error, "kind"), text(&error, "message")),
+                ("plugin_refused", format!("{}: {why}", path(name)).as_str())
+            );
+            assert!(!why.contains('\n'));
+        }
+    }
+    // A worker that had to refuse its library is not kept.
+    assert_eq!(process::children(beside.server()).len(), 3, "zoom, frozen and grown");
+    assert_eq!(provider.requests().len(), 10);
+    beside.ends();
 }
 
 #[test]
@@ -208,7 +302,10 @@ fn fault_82_of_two_libraries_with_one_id_neither_is_used() {
     let home = Home::with(&["zoom"]);
     home.add(&frozen());
     home.endpoint("frozen", "api", &provider.url());
+    let right = json!({"status": 200, "body": "the answer"});
+    let beside = Beside::calling(&home, "frozen.ask", &json!({}), right);
     fs::copy(artifact("libzoom.so"), home.plugins().join("other.so")).unwrap();
+    eventually("both are refused", || refused(&home).len() == 2);
     let outcome = home.run(&["action", "invoke", "zoom.get_meetings"]);
     assert_eq!(outcome.code, 7);
     assert!(
@@ -218,6 +315,7 @@ fn fault_82_of_two_libraries_with_one_id_neither_is_used() {
         outcome.stderr
     );
     assert_eq!(home.invoke("frozen.ask", &[]).json(), json!({"status": 200, "body": "the answer"}));
+    beside.ends();
 }
 
 #[test]
@@ -241,13 +339,16 @@ fn a_file_that_cannot_be_used_does_not_stand_in_the_way_of_one_that_can() {
 #[test]
 fn fault_82_a_library_whose_code_says_something_else_than_its_manifest_is_refused_when_it_is_loaded() {
     let home = Home::with(&["faulty"]);
+    let beside = Beside::of(&home);
     // One of the two copies, that of the section or that of the code: they differ then.
     let bytes = patched(&frozen(), b"\"title\": \"Frozen\"", 10, b'P');
     fs::write(home.plugins().join("frozen.so"), bytes).unwrap();
+    eventually("it is listed", || is_ready(&home, "frozen"));
     let error = home.invoke("frozen.ask", &[]).error(7);
     assert_eq!(text(&error, "kind"), "plugin_refused");
     assert!(text(&error, "message").ends_with("its manifest is not what its code declares"), "{error:#}");
     assert_eq!(home.faulty("do", "say", &json!({}), &[]).json()["said"], "hello");
+    beside.ends();
 }
 
 #[test]
@@ -350,4 +451,15 @@ fn fault_79_overwriting_a_library_disturbs_nothing_that_runs() {
     assert_eq!(overwritten.json(), json!({"status": 200, "body": "fine"}));
     assert_eq!(text(&home.invoke("frozen.ask", &[]).error(7), "kind"), "plugin_refused");
     assert_eq!(home.faulty("do", "say", &json!({}), &[]).json()["said"], "hello");
+    // A server goes on with what it has, also for calls that come later.
+    fs::copy(frozen(), &path).unwrap();
+    let beside = Beside::of(&home);
+    let running = home.start_action("frozen.ask", &[]);
+    provider.is_asked(2);
+    fs::write(&path, vec![0; 1000]).unwrap();
+    assert_eq!(running.ends().json(), json!({"status": 200, "body": "fine"}));
+    let goes_on = "is not a library, or is cut short; 1.0.0, which was there before, goes on";
+    eventually(goes_on, || refused(&home) == [goes_on]);
+    assert_eq!(home.invoke("frozen.ask", &[]).json(), json!({"status": 200, "body": "fine"}));
+    beside.ends();
 }

@@ -220,13 +220,6 @@ fn a_build_output_is_picked_up_when_it_is_built_again() {
     }
 }
 
-/// How much memory a process has, in KiB.
-fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[test]
 fn no_memory_grows_over_two_hundred_reloads() {
     let home = Home::with(&["faulty"]);
@@ -241,10 +234,10 @@ fn no_memory_grows_over_two_hundred_reloads() {
         assert_eq!(status, 200, "{answer:#}");
     };
     (1..=20).for_each(&mut reload);
-    let before = resident(server.pid());
+    let before = process::resident(server.pid());
     let (files, _) = (fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count(), ());
     (21..=220).for_each(&mut reload);
-    let after = resident(server.pid());
+    let after = process::resident(server.pid());
     let files_after = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count();
     // One library is six megabytes, and one that is kept would show two hundred times.
     assert!(after < before + 12 * 1024, "{before} KiB before, {after} KiB after");

@@ -10,8 +10,14 @@ use std::{
     process::Command,
 };
 
-use jackfield_tests::{Home, Outcome, Provider, artifact, eventually, frozen, patched, replaced, skip};
+use jackfield_tests::{
+    Beside, Home, Outcome, Provider, artifact, eventually, frozen, patched, replaced, skip,
+};
 use serde_json::{Value, json};
+
+fn text<'a>(value: &'a Value, member: &str) -> &'a str {
+    value[member].as_str().unwrap_or_default()
+}
 
 /// A home with a good connector in it, and the provider that it asks.
 struct Place {
@@ -45,6 +51,30 @@ impl Place {
         assert_eq!(answer.json(), json!({"status": 200, "body": "the answer"}), "{}", answer.stderr);
     }
 
+    /// Serves the home, and has the good one called all the time.
+    #[must_use]
+    fn beside(&self) -> Beside {
+        let right = json!({"status": 200, "body": "the answer"});
+        Beside::calling(&self.home, "frozen.ask", &json!({}), right)
+    }
+
+    /// Waits until this is the state of a connector, for this reason: where the home is served, it takes a moment.
+    #[track_caller]
+    fn becomes(&self, name: &str, state: &str, reason: &str) {
+        if self.home.socket().exists() {
+            let home = self.home.path().display().to_string();
+            let is_so = |line: &Value| {
+                (line["name"] == name || text(line, "path").ends_with(name))
+                    && line["state"] == state
+                    && text(line, "reason").replace(&home, "HOME").starts_with(reason)
+            };
+            eventually(&format!("{name} is {state}: {reason}"), || {
+                let (_, lines) = self.home.ask("GET", "/v1/connectors", &Value::Null);
+                lines.as_array().is_some_and(|lines| lines.iter().any(is_so))
+            });
+        }
+    }
+
     /// The line of a connector, by its id or the name of its file.
     #[track_caller]
     fn line(&self, name: &str) -> Value {
@@ -58,6 +88,7 @@ impl Place {
     /// A file is refused with this reason and this hint, in which HOME stands for the home.
     #[track_caller]
     fn refuses(&self, name: &str, reason: &str, hint: &str) {
+        self.becomes(name, "refused", reason);
         let line = self.line(name);
         let home = self.home.path().display().to_string();
         let said = |member: &str| line[member].as_str().unwrap_or_default().replace(&home, "HOME");
@@ -69,6 +100,7 @@ impl Place {
 
     #[track_caller]
     fn is_ready(&self, name: &str, trust: &str) {
+        self.becomes(name, "ready", "");
         let line = self.line(name);
         assert_eq!((&line["state"], &line["trust"]), (&json!("ready"), &json!(trust)), "{line:#}");
     }
@@ -140,6 +172,7 @@ fn fault_76_what_is_not_pinned_is_refused_before_it_is_opened() {
     let _ = fs::remove_file(&canary);
 
     // One byte is another one, where nothing would notice.
+    let beside = place.beside();
     let mut changed = bytes.clone();
     let end = changed.len() - 1;
     changed[end] ^= 1;
@@ -148,6 +181,7 @@ fn fault_76_what_is_not_pinned_is_refused_before_it_is_opened() {
     let verified = place.home.run(&["connector", "verify", library.to_str().unwrap(), "-o", "json"]);
     let _ = fs::remove_file(&canary);
     let is = sum(&verified.json()["sha256"]);
+    place.becomes("constructor", "refused", "is not what is pinned");
     let error = place.home.invoke("constructor.tell", &[]).error(7);
     let message = error["message"].as_str().unwrap();
     let had = fs::read_to_string(&file).unwrap();
@@ -160,6 +194,7 @@ fn fault_76_what_is_not_pinned_is_refused_before_it_is_opened() {
     assert_eq!(error["hint"], "if you mean this file: jackfield connector lock constructor");
     assert!(!canary.exists(), "it was opened");
     place.answers();
+    beside.ends();
 
     // That one is meant: both sides are said.
     let locked = place.does(&["connector", "lock", "constructor"]);
@@ -260,12 +295,14 @@ fn fault_78_a_plain_copy_is_used_also_where_files_are_made_for_the_group_to_writ
     mode(&source, 0o775);
     mode(&place.home.path(), 0o775);
     mode(&place.home.plugins(), 0o775);
+    let beside = place.beside();
     let copy = format!("umask 002 && cp {} {}", source.display(), place.home.plugins().display());
     assert!(Command::new("sh").args(["-c", &copy]).status().unwrap().success());
     assert_eq!(mode_of(&place.plugin("libfaulty.so")), 0o775);
     place.is_ready("faulty", "unpinned");
     place.answers();
     assert_eq!(place.home.faulty("do", "say", &json!({}), &[]).json()["said"], "hello");
+    beside.ends();
 }
 
 #[test]
@@ -273,6 +310,7 @@ fn fault_78_a_file_that_somebody_else_could_write_is_refused() {
     let place = Place::new();
     place.home.add(&artifact("libfaulty.so"));
     let library = place.plugin("libfaulty.so");
+    let beside = place.beside();
     mode(&library, 0o666);
     place.refuses(
         "libfaulty.so",
@@ -285,6 +323,7 @@ fn fault_78_a_file_that_somebody_else_could_write_is_refused() {
     // It is the mode that counts now, whatever was read of the file before.
     mode(&library, 0o644);
     place.is_ready("faulty", "unpinned");
+    beside.ends();
     assert_eq!(place.home.faulty("do", "say", &json!({}), &[]).json()["said"], "hello");
     if !is_root() {
         return skip(
@@ -293,6 +332,7 @@ fn fault_78_a_file_that_somebody_else_could_write_is_refused() {
         );
     }
     // The group of somebody else.
+    let beside = place.beside();
     chown(&library, None, Some(12)).unwrap();
     mode(&library, 0o664);
     place.refuses(
@@ -309,6 +349,7 @@ fn fault_78_a_file_that_somebody_else_could_write_is_refused() {
         "make it yours: chown 0 HOME/plugins/libfaulty.so",
     );
     place.answers();
+    beside.ends();
 }
 
 #[test]
@@ -357,6 +398,7 @@ fn fault_78_a_link_is_followed_only_within_the_directory() {
     let outside = place.home.path().join("libfaulty.so");
     fs::copy(artifact("libfaulty.so"), &outside).unwrap();
     let link = place.plugin("libfaulty.so");
+    let beside = place.beside();
     symlink(&outside, &link).unwrap();
     place.refuses(
         "libfaulty.so",
@@ -377,6 +419,7 @@ fn fault_78_a_link_is_followed_only_within_the_directory() {
     fs::copy(artifact("libfaulty.so"), versions.join("libfaulty-1")).unwrap();
     symlink("versions/libfaulty-1", &link).unwrap();
     place.is_ready("faulty", "unpinned");
+    beside.ends();
     assert_eq!(place.home.faulty("do", "say", &json!({}), &[]).json()["said"], "hello");
     mode(&versions, 0o777);
     place.refuses(
@@ -543,7 +586,9 @@ fn a_server_notices_who_could_change_a_library_and_what_is_pinned() {
 fn fault_86_to_look_at_a_connector_runs_nothing_of_it() {
     let place = Place::new();
     let canary = place.home.path().join("canary");
+    let beside = place.beside();
     place.put("libconstructor.so", &constructor(&canary));
+    place.is_ready("constructor", "unpinned");
     for args in [
         &["connector", "list"][..],
         &["connector", "show", "constructor"],
@@ -560,6 +605,7 @@ fn fault_86_to_look_at_a_connector_runs_nothing_of_it() {
     place.answers();
     // It is no dud: whoever calls it has it run, in a worker.
     assert_eq!(place.home.invoke("constructor.tell", &[]).json(), json!({"ran": true}));
+    beside.ends();
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod demo;
 mod install;
 mod manifests;
 mod messages;
+mod newer;
 mod run;
 mod test;
 mod tidy;

@@ -1,11 +1,14 @@
 //! `cargo xtask test`: builds what the tests need, runs all of them, and says which could not run.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
 use crate::{
-    Result,
+    Result, newer,
     run::{cargo, root, run, target},
 };
 
@@ -24,6 +27,7 @@ impl Test {
     pub(crate) fn run(self) -> Result {
         run(cargo().args(["build", "--workspace"]))?;
         build_frozen()?;
+        newer::build()?;
         let skips = target().join("skipped-tests.txt");
         let _ = fs::remove_file(&skips);
         let mut command = cargo();
@@ -59,10 +63,14 @@ fn shared() -> PathBuf {
 
 /// Builds the connector that is kept beside the frozen ABI, with its own lock file.
 pub(crate) fn build_frozen() -> Result {
-    let manifest = root().join("tests/abi-v1/Cargo.toml");
+    build_at(&root().join("tests/abi-v1"))
+}
+
+/// With one target directory for all of them: what they depend on is compiled once.
+pub(crate) fn build_at(workspace: &Path) -> Result {
     run(cargo()
         .args(["build", "--locked", "--manifest-path"])
-        .arg(manifest)
+        .arg(workspace.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(target().join("abi-v1")))
 }
