@@ -3,6 +3,7 @@
 use std::{
     fmt,
     fs::{File, Metadata},
+    io::{self, Read},
     os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{
@@ -228,7 +229,7 @@ impl Library {
             actions: manifest.actions.len(),
             triggers: manifest.triggers.len(),
             digest: sha256(&bytes),
-            sha256: sha256(&std::fs::read(path).map_err(unreadable)?),
+            sha256: sha256_of(File::open(path).map_err(unreadable)?).map_err(unreadable)?,
             needed: Vec::new(),
             manifest: place,
             verified: false,
@@ -313,7 +314,23 @@ impl Library {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest::digest(&digest::SHA256, bytes))
+}
+
+fn hex(digest: digest::Digest) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The same of a file, which need not fit into memory.
+fn sha256_of(mut file: File) -> io::Result<String> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hex(context.finish())),
+            len => context.update(&buffer[..len]),
+        }
+    }
 }
 
 /// The architecture that this host was built for: the only one whose code it can run.
