@@ -688,12 +688,13 @@ fn how_ended(status: ExitStatus) -> String {
 }
 
 /// Puts what a worker writes to its standard error into the log, up to a limit; the rest is read and dropped, so that it
-/// never blocks. Once it has been called there is no knowing what it writes, so only how much is said. Ends with the stream,
-/// and says how many bytes of memory could not be had, if those were its last words.
+/// never blocks. Once it has been called there is no knowing what it writes, so only that it does is said, and at the end how
+/// much. Ends with the stream, and says how many bytes of memory could not be had, if those were its last words.
 async fn log_stderr(stderr: Option<OwnedFd>, connector: String, called: Arc<AtomicBool>) -> Option<u64> {
     let mut pipe = pipe::Receiver::from_owned_fd(stderr?).ok()?;
     let mut buffer = vec![0; 4096];
     let mut left = MAX_STDERR;
+    let mut unsaid = 0;
     let mut end = String::new();
     while let Ok(len) = pipe.read(&mut buffer).await {
         if len == 0 {
@@ -704,11 +705,13 @@ async fn log_stderr(stderr: Option<OwnedFd>, connector: String, called: Arc<Atom
         end.push_str(&text);
         end.drain(..end.ceil_char_boundary(end.len().saturating_sub(LAST)));
         if called.load(Ordering::Relaxed) {
-            tracing::debug!(
-                connector,
-                bytes = len,
-                "the worker wrote to its standard error; `ctx.log` is what is kept"
-            );
+            if unsaid == 0 {
+                tracing::debug!(
+                    connector,
+                    "the worker writes to its standard error; `ctx.log` is what is kept"
+                );
+            }
+            unsaid += len;
             continue;
         }
         let shown = text.floor_char_boundary(text.len().min(left));
@@ -716,6 +719,9 @@ async fn log_stderr(stderr: Option<OwnedFd>, connector: String, called: Arc<Atom
         for line in text[..shown].lines() {
             tracing::debug!(connector, "worker: {}", line.escape_debug());
         }
+    }
+    if unsaid > 0 {
+        tracing::debug!(connector, bytes = unsaid, "the worker wrote to its standard error");
     }
     // What Rust says before it gives up; a number and nothing else is taken from it.
     end.rsplit_once("memory allocation of ")?.1.split_once(" bytes failed")?.0.parse().ok()
