@@ -30,7 +30,7 @@ use super::{
     jail::Walls,
     link::{self, Gone, Incoming, Sender},
     mark::Mark,
-    spawn::{Started, Starting, kill},
+    spawn::{Started, Starting, has_ended, kill},
     supervisor::Supervisor,
     workers::{GIVE_WAY, Running, Services, Terms},
 };
@@ -255,10 +255,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         state.killed_for.get_or_insert(NOT_NEEDED);
-        if state.child.try_wait().is_ok_and(|status| status.is_none()) {
-            kill(&mut state.child);
-            let _ = state.child.wait();
-        }
+        kill(&mut state.child);
+        let _ = state.child.wait();
     }
 }
 
@@ -658,11 +656,12 @@ fn read_failure(bytes: &[u8]) -> Error {
 /// Waits for a process whose socket has closed. It should be gone; if it is not, it is killed.
 async fn wait_for_end(state: &Mutex<State>) -> Option<ExitStatus> {
     for _ in 0..100 {
-        if let Ok(Some(status)) = lock(state).child.try_wait() {
-            return Some(status);
+        if has_ended(&lock(state).child) != Some(false) {
+            break;
         }
         sleep(Duration::from_millis(2)).await;
     }
+    // Whatever it has started goes with it.
     let mut state = lock(state);
     kill(&mut state.child);
     state.child.wait().ok()
