@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use super::{
+    MAX_LINES,
     frame::Kind,
     image::Image,
     jail::Walls,
@@ -94,6 +95,8 @@ struct InFlight {
     /// What it has asked of the host. Ends with the call.
     asks: HashMap<u64, tokio::task::AbortHandle>,
     tasks: JoinSet<()>,
+    /// How many lines of log it has written.
+    lines: usize,
 }
 
 /// What became of a call.
@@ -231,6 +234,7 @@ impl Process {
                 sender: self.sender.clone(),
                 asks: HashMap::new(),
                 tasks: JoinSet::new(),
+                lines: 0,
             };
             let idle = state.calls.is_empty();
             state.clock.allow(idle);
@@ -601,7 +605,17 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
             }
         }
         Kind::Log => {
-            let services = lock(state).calls.get(&id).map(|call| call.services.clone());
+            let services = match lock(state).calls.get_mut(&id) {
+                // Our own side of the worker does not send so many.
+                Some(call) if call.lines > MAX_LINES => {
+                    return Err("more lines of log than a call may have");
+                }
+                Some(call) => {
+                    call.lines += 1;
+                    Some(call.services.clone())
+                }
+                None => None,
+            };
             if let (Some(services), Some((level, line))) = (services, bytes.split_first()) {
                 services.log(*level, &String::from_utf8_lossy(line));
             }
