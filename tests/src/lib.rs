@@ -4,6 +4,7 @@
 //! It links nothing of the host: what a test sees is what a user sees.
 
 mod home;
+pub mod library;
 mod picture;
 pub mod process;
 mod provider;
