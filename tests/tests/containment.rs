@@ -340,7 +340,7 @@ fn fault_73_five_inputs_that_it_dies_of_within_a_minute_are_the_connectors_fault
     // Others are not told so, and a server that comes next remembers, as does a command without one.
     scene.server.signal(Signal::TERM);
     eventually("the end of the server", || scene.server.has_ended());
-    let alone = scene.home.faulty("do", "say", &json!({}), &[]).error(1);
+    let alone = scene.home.faulty("do", "say", &json!({}), &[]).error(7);
     assert_eq!(text(&alone, "kind"), "connector_quarantined", "{alone:#}");
     scene.server = scene.home.serve();
     failed(scene.faulty("say", &json!({})), "connector_quarantined", "by signal 6 (abort)");
