@@ -34,6 +34,9 @@ pub const MANIFEST_VERSION: u32 = 1;
 /// How large a manifest may be, in bytes.
 pub const MAX_LEN: usize = 4 * 1024 * 1024;
 
+/// How many problems are told of a manifest that is refused; its author's tests tell all of them.
+const MAX_TOLD: usize = 20;
+
 /// A JSON Schema (draft 2020-12), whose local references point into the `$defs` of the manifest it stands in.
 pub type Schema = Map<String, Value>;
 
@@ -159,7 +162,11 @@ impl Manifest {
         if problems.is_empty() {
             return Ok(manifest);
         }
-        let list: Vec<String> = problems.iter().map(|p| format!("{} {}", p.path, p.message)).collect();
+        let mut list: Vec<String> =
+            problems.iter().take(MAX_TOLD).map(|p| format!("{} {}", p.path, p.message)).collect();
+        if problems.len() > MAX_TOLD {
+            list.push(format!("and {} more", problems.len() - MAX_TOLD));
+        }
         Err(unreadable(id, format!("the manifest contradicts itself: {}", list.join("; "))))
     }
 
