@@ -9,7 +9,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use connector_abi::message::MAX_LEN;
@@ -35,6 +38,10 @@ const MAX_KEPT: usize = 256 * 1024 * 1024;
 
 /// How many messages may be on their way at once.
 const MAX_PARTIAL: usize = 1024;
+
+/// How many orders the other side may cause that are not carried out, because it reads nothing. One that reads has a few
+/// for each message that is on its way.
+const MAX_CAUSED: usize = 64 * MAX_PARTIAL;
 
 /// A message that has arrived whole.
 #[derive(Debug)]
@@ -70,6 +77,8 @@ struct Exit {
     socket: OwnedWriteHalf,
     /// How many orders the transmitting task has not carried out yet. While there are any, everything goes through it.
     orders: Mutex<usize>,
+    /// How many of those in the queue come from what the other side has sent.
+    caused: AtomicUsize,
 }
 
 impl Exit {
@@ -125,7 +134,7 @@ impl Sender {
 pub(crate) fn link(socket: UnixStream) -> (Sender, Receiver, impl Future<Output = io::Result<()>>) {
     let (read, write) = socket.into_split();
     let (orders, queue) = mpsc::unbounded_channel();
-    let exit = Arc::new(Exit { socket: write, orders: Mutex::new(0) });
+    let exit = Arc::new(Exit { socket: write, orders: Mutex::new(0), caused: AtomicUsize::new(0) });
     let sender = Sender { orders, exit: exit.clone() };
     let receiver = Receiver {
         socket: read,
@@ -179,6 +188,7 @@ async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) ->
                     waiting.push_back(Outgoing { kind, id, bytes, sent: 0, room: WINDOW })
                 }
                 Order::Room(kind, id, room) => {
+                    exit.caused.fetch_sub(1, Ordering::Relaxed);
                     if let Some(message) =
                         waiting.iter_mut().find(|message| message.kind == kind && message.id == id)
                     {
@@ -186,6 +196,7 @@ async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) ->
                     }
                 }
                 Order::Taken(kind, id, len) => {
+                    exit.caused.fetch_sub(1, Ordering::Relaxed);
                     let len = u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes();
                     frame::write(
                         &mut out,
@@ -279,10 +290,8 @@ impl Receiver {
                                 self.kept -= message.as_ref().map_or(0, Vec::len);
                                 message
                             } else {
-                                if let Some(sender) = self.sender() {
-                                    let taken = Order::Taken(key.0, key.1, frame.payload.len());
-                                    sender.order(&mut sender.exit.orders(), taken);
-                                }
+                                let taken = Order::Taken(key.0, key.1, frame.payload.len());
+                                self.caused(taken)?;
                                 None
                             }
                         }
@@ -320,9 +329,16 @@ impl Receiver {
         .ok_or(Gone::Violation("a credit for nothing"))?;
         let room = u32::from_le_bytes([a, b, c, d]) as usize;
         // Never more than was sent, or a lying side could make us send everything at once; which only costs itself.
-        if let Some(sender) = self.sender() {
-            sender.order(&mut sender.exit.orders(), Order::Room(kind, id, room.min(WINDOW)));
+        self.caused(Order::Room(kind, id, room.min(WINDOW)))
+    }
+
+    /// Gives an order that what the other side has sent has caused.
+    fn caused(&self, order: Order) -> Result<(), Gone> {
+        let Some(sender) = self.sender() else { return Ok(()) };
+        if sender.exit.caused.fetch_add(1, Ordering::Relaxed) >= MAX_CAUSED {
+            return Err(Gone::Violation("more than it takes answers to"));
         }
+        sender.order(&mut sender.exit.orders(), order);
         Ok(())
     }
 
@@ -429,6 +445,27 @@ mod tests {
             }
         });
         assert!(matches!(receiver.next().await, Err(Gone::Violation("too many messages at once"))));
+    }
+
+    #[tokio::test]
+    async fn one_that_sends_and_never_reads_is_refused() {
+        let asks = [(Kind::Ask, Then::More, &[0][..]), (Kind::Ask, Then::GivenUp, &[])];
+        let credit = (Kind::Credit, Then::Whole, &[Kind::Call as u8, 1, 0, 0, 0][..]);
+        for frames in [asks.to_vec(), [&asks[..], &[credit; 8]].concat()] {
+            let (a, b) = UnixStream::pair().unwrap();
+            let (_sender, mut receiver, transmit) = link(a);
+            tokio::spawn(transmit);
+            let (_read, mut write) = b.into_split();
+            tokio::spawn(async move {
+                let mut bytes = Vec::new();
+                for (kind, then, payload) in frames.iter().cycle().take(1000) {
+                    frame::write(&mut bytes, *kind, *then, 1, payload);
+                }
+                while write.write_all(&bytes).await.is_ok() {}
+            });
+            let next = tokio::time::timeout(Duration::from_secs(20), receiver.next()).await.unwrap();
+            assert!(matches!(next, Err(Gone::Violation("more than it takes answers to"))), "{next:?}");
+        }
     }
 
     #[tokio::test]
