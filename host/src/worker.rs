@@ -7,6 +7,8 @@
 //! Neither side knows what a call is about: the messages are bytes to them.
 
 pub mod child;
+#[doc(hidden)]
+pub mod decoding;
 mod frame;
 mod image;
 mod jail;

@@ -17,7 +17,7 @@ use std::{
 
 use connector_abi::message::MAX_LEN;
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncRead, AsyncReadExt},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -31,13 +31,13 @@ use super::frame::{self, Kind, MAX_PAYLOAD, Then};
 const WINDOW: usize = 4 * MAX_PAYLOAD;
 
 /// A preamble that a call or a request carries in front of its message counts too.
-const MAX_MESSAGE: usize = MAX_LEN + 1024;
+pub(super) const MAX_MESSAGE: usize = MAX_LEN + 1024;
 
 /// How many bytes of messages that have not arrived whole are kept at most.
-const MAX_KEPT: usize = 256 * 1024 * 1024;
+pub(super) const MAX_KEPT: usize = 256 * 1024 * 1024;
 
 /// How many messages may be on their way at once.
-const MAX_PARTIAL: usize = 1024;
+pub(super) const MAX_PARTIAL: usize = 1024;
 
 /// How many orders the other side may cause that are not carried out, because it reads nothing. One that reads has a few
 /// for each message that is on its way.
@@ -235,9 +235,9 @@ async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) ->
     }
 }
 
-/// The receiving side.
-pub(crate) struct Receiver {
-    socket: OwnedReadHalf,
+/// The receiving side. Only a test reads anything but a socket.
+pub(crate) struct Receiver<R = OwnedReadHalf> {
+    socket: R,
     buffer: Vec<u8>,
     /// How much of the buffer has been taken.
     used: usize,
@@ -258,7 +258,28 @@ pub(crate) enum Gone {
     Violation(&'static str),
 }
 
-impl Receiver {
+impl<R: AsyncRead + Unpin> Receiver<R> {
+    /// One that gives no credit for what it reads.
+    pub(super) fn alone(socket: R) -> Self {
+        let (orders, _) = mpsc::unbounded_channel();
+        let orders = orders.downgrade();
+        Self {
+            socket,
+            buffer: Vec::new(),
+            used: 0,
+            partial: HashMap::new(),
+            kept: 0,
+            orders,
+            exit: Weak::new(),
+        }
+    }
+
+    /// What it holds of messages that have not arrived whole - how many there are, and how many bytes of them - and how
+    /// much room it has for frames.
+    pub(super) fn held(&self) -> (usize, usize, usize) {
+        (self.partial.len(), self.partial.values().map(Vec::len).sum(), self.buffer.capacity())
+    }
+
     /// The next message.
     pub(crate) async fn next(&mut self) -> Result<Incoming, Gone> {
         loop {
