@@ -12,6 +12,8 @@ pub mod api;
 pub mod config;
 pub mod egress;
 pub mod forms;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod home;
 pub mod host;
 pub mod id;

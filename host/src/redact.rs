@@ -3,7 +3,7 @@
 //!
 //! It does not know where secrets are kept, nor who reads what is left.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use connector_protocol::{Error, schema::escape};
 use serde_json::Value;
@@ -233,65 +233,55 @@ pub fn mask_marked(schema: &Value, value: &mut Value) -> usize {
 }
 
 /// The pointers to what stands at fields marked `x-secret`, if it is anything.
-fn marked(schema: &Value, value: &Value) -> BTreeSet<String> {
+fn marked(root: &Value, value: &Value) -> BTreeSet<String> {
     let mut paths = BTreeSet::new();
-    collect_marked(schema, schema, value, "", 0, &mut paths);
-    paths
-}
-
-fn collect_marked(
-    root: &Value,
-    schema: &Value,
-    value: &Value,
-    at: &str,
-    depth: usize,
-    paths: &mut BTreeSet<String>,
-) {
-    if depth > 32 {
-        return;
-    }
     let empty = serde_json::Map::new();
     let defs = root.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
-    // A mark may stand beside a reference or behind it.
-    let target = connector_protocol::schema::resolve(schema, defs);
-    let is_marked = [schema, target].iter().any(|schema| is_secret(schema));
-    if is_marked {
-        // Whatever it is made of is the secret's.
-        if !value.is_null() {
-            paths.insert(at.to_owned());
+    let mut waiting = vec![(root, value, String::new())];
+    // A schema may refer to itself, and in many places: each is held against each value once.
+    let mut seen = HashSet::new();
+    while let Some((schema, value, at)) = waiting.pop() {
+        if !seen.insert((std::ptr::from_ref(schema), std::ptr::from_ref(value))) {
+            continue;
         }
-        return;
-    }
-    match value {
-        Value::Object(members) => {
-            for (name, member) in members {
-                let at = format!("{at}/{}", escape(name));
-                for schema in of_member(target, name) {
-                    collect_marked(root, schema, member, &at, depth + 1, paths);
+        // A mark may stand beside a reference or behind it.
+        let target = connector_protocol::schema::resolve(schema, defs);
+        if [schema, target].iter().any(|schema| is_secret(schema)) {
+            // Whatever it is made of is the secret's.
+            if !value.is_null() {
+                paths.insert(at);
+            }
+            continue;
+        }
+        for keyword in ["if", "then", "else"] {
+            waiting.extend(target.get(keyword).map(|branch| (branch, value, at.clone())));
+        }
+        for keyword in ["allOf", "anyOf", "oneOf"] {
+            let branches = target.get(keyword).and_then(Value::as_array).into_iter().flatten();
+            waiting.extend(branches.map(|branch| (branch, value, at.clone())));
+        }
+        match value {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let at = format!("{at}/{}", escape(name));
+                    waiting.extend(
+                        of_member(target, name).into_iter().map(|schema| (schema, member, at.clone())),
+                    );
                 }
             }
-        }
-        Value::Array(items) => {
-            let first = target.get("prefixItems").and_then(Value::as_array);
-            for (index, item) in items.iter().enumerate() {
-                let own = first.and_then(|first| first.get(index));
-                if let Some(schema) = own.or_else(|| target.get("items")) {
-                    collect_marked(root, schema, item, &format!("{at}/{index}"), depth + 1, paths);
+            Value::Array(items) => {
+                let first = target.get("prefixItems").and_then(Value::as_array);
+                for (index, item) in items.iter().enumerate() {
+                    let own = first.and_then(|first| first.get(index));
+                    if let Some(schema) = own.or_else(|| target.get("items")) {
+                        waiting.push((schema, item, format!("{at}/{index}")));
+                    }
                 }
             }
-        }
-        _ => {}
-    }
-    for keyword in ["if", "then", "else"] {
-        if let Some(branch) = target.get(keyword) {
-            collect_marked(root, branch, value, at, depth + 1, paths);
+            _ => {}
         }
     }
-    for keyword in ["allOf", "anyOf", "oneOf"] {
-        for branch in target.get(keyword).and_then(Value::as_array).into_iter().flatten() {
-            collect_marked(root, branch, value, at, depth + 1, paths);
-        }
-    }
+    paths
 }
 
 /// The schemas that describe a member: its own, those of names like its, or that of all others. Where a pattern is not
@@ -329,6 +319,24 @@ mod tests {
                 "nested": [{"h323_password": "***", "token": {"kind": "h"}}], "recovery_secrets": ["***", ["***"]],
             })
         );
+    }
+
+    #[test]
+    fn fault_83_marks_are_found_in_a_schema_that_refers_to_itself_twice() {
+        let twice = json!([{"$ref": "#/$defs/A"}, {"$ref": "#/$defs/A"}]);
+        let schema = json!({
+            "allOf": twice,
+            "$defs": {"A": {
+                "properties": {"pin": {"x-secret": true}, "next": {"anyOf": twice}},
+                "allOf": twice,
+            }},
+        });
+        let mut value = json!({"pin": "innermost"});
+        for _ in 0..40 {
+            value = json!({"next": value, "pin": 1, "name": "n"});
+        }
+        assert_eq!(mask_marked(&schema, &mut value), 41);
+        assert_eq!(value.pointer(&("/next".repeat(40) + "/pin")), Some(&json!("***")));
     }
 
     #[test]

@@ -10,6 +10,8 @@
 pub(crate) const MAX_LINES: usize = 200;
 
 pub mod child;
+#[doc(hidden)]
+pub mod decoding;
 mod frame;
 mod image;
 mod jail;

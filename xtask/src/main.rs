@@ -6,6 +6,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod install;
 mod manifests;
 mod messages;
@@ -35,6 +36,8 @@ enum Command {
     Demo,
     /// Measure what Jackfield costs, beside baselines and targets
     Bench,
+    /// Look for bytes that make a reader fall: libraries, manifests, what workers send
+    Fuzz(fuzz::Fuzz),
     /// Build jackfield, the Zoom simulator and the connectors, and install them
     Install(install::Install),
     /// Build what the tests need and run all of them
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Bench => bench::bench(),
         Command::Demo => demo::demo(),
+        Command::Fuzz(fuzz) => fuzz.run(),
         Command::Install(install) => install.run(),
         Command::Test(test) => test.run(),
         Command::Pictures => test::pictures(),

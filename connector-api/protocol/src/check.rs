@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use crate::{
     Manifest, Problem,
     answers::AnswerClass,
+    effort::Efforts,
     keywords::Keywords,
     manifest::{
         AuthKind, Client, Endpoint, MANIFEST_VERSION, PagingStyle, Placement, Schema, Scopes, Source,
@@ -25,6 +26,11 @@ use crate::{
 const MAX_DEPTH: usize = 24;
 const MAX_SCHEMAS: usize = 4000;
 
+/// How many things a list of the manifest or of a schema may hold, and how long a name in a schema may be, in bytes. What is
+/// looked up in a list, or stands on the way to many things, would otherwise take a time that is the square of the size.
+const MAX_LIST: usize = 2000;
+const MAX_NAME: usize = 256;
+
 pub(crate) fn check(manifest: &Manifest) -> Vec<Problem> {
     run(manifest, false)
 }
@@ -35,7 +41,11 @@ pub(crate) fn lint(manifest: &Manifest) -> Vec<Problem> {
 }
 
 fn run(manifest: &Manifest, strict: bool) -> Vec<Problem> {
-    let mut checker = Checker { manifest, strict, problems: Vec::new() };
+    let mut checker = Checker { manifest, strict, problems: Vec::new(), described: HashSet::new() };
+    checker.sizes();
+    if !checker.problems.is_empty() {
+        return checker.problems;
+    }
     checker.identity();
     checker.places();
     checker.auth();
@@ -50,11 +60,70 @@ struct Checker<'a> {
     manifest: &'a Manifest,
     strict: bool,
     problems: Vec<Problem>,
+    /// The definitions of which it is known whether their fields are described.
+    described: HashSet<&'a str>,
 }
 
 impl<'a> Checker<'a> {
     fn problem(&mut self, path: impl Into<String>, message: impl Into<String>) {
         self.problems.push(Problem::new(path, message));
+    }
+
+    /// No list too long, and no name: before anything is looked up in one.
+    fn sizes(&mut self) {
+        let manifest = self.manifest;
+        let urls = manifest.bases.iter().map(|base| base.urls.len()).sum();
+        let rules = manifest.answers.rules.len();
+        for (path, len) in [
+            ("/hosts", manifest.hosts.len()),
+            ("/bases", manifest.bases.len()),
+            ("/bases/*/urls", urls),
+            ("/auth", manifest.auth.len()),
+            ("/scope_families", manifest.scope_families.len()),
+            ("/rates", manifest.rates.len()),
+            ("/answers/rules", rules),
+            ("/webhooks", manifest.webhooks.len()),
+            ("/actions", manifest.actions.len()),
+            ("/triggers", manifest.triggers.len()),
+            ("/lookups", manifest.lookups.len()),
+        ] {
+            if len > MAX_LIST {
+                self.problem(path, format!("holds {len} things; the limit is {MAX_LIST}"));
+            }
+        }
+        let mut schemas: Vec<(String, &Schema)> = Vec::new();
+        for (index, auth) in manifest.auth.iter().enumerate() {
+            schemas.push((format!("/auth/{index}/parameters"), &auth.parameters));
+        }
+        for (index, action) in manifest.actions.iter().enumerate() {
+            schemas.push((format!("/actions/{index}/input"), &action.input));
+            schemas.push((format!("/actions/{index}/output"), &action.output));
+        }
+        for (index, trigger) in manifest.triggers.iter().enumerate() {
+            schemas.push((format!("/triggers/{index}/parameters"), &trigger.parameters));
+            schemas.push((format!("/triggers/{index}/event"), &trigger.event));
+        }
+        for (index, lookup) in manifest.lookups.iter().enumerate() {
+            schemas.push((format!("/lookups/{index}/parameters"), &lookup.parameters));
+        }
+        if manifest.defs.len() > MAX_LIST {
+            let text = format!("holds {} things; the limit is {MAX_LIST}", manifest.defs.len());
+            return self.problem("/$defs", text);
+        }
+        if let Some(problem) = manifest.defs.keys().find_map(|name| name_too_long(name)) {
+            return self.problem("/$defs", problem);
+        }
+        for (name, definition) in &manifest.defs {
+            if let Value::Object(definition) = definition {
+                schemas.push((format!("/$defs/{}", escape(name)), definition));
+            }
+        }
+        let efforts = Efforts::of(&manifest.defs);
+        for (path, schema) in schemas {
+            if let Some(problem) = members_too_large(schema).or_else(|| efforts.too_much(schema)) {
+                self.problem(path, problem);
+            }
+        }
     }
 
     /// A class that is read as none is for answers of a later host; in a manifest it is a mistake.
@@ -344,15 +413,26 @@ impl<'a> Checker<'a> {
         if schema.get("type").and_then(Value::as_str) != Some("object") {
             self.problem(path, "must be an object (`type: object`)");
         }
-        let mut seen = HashSet::new();
-        self.fields_described(path, schema, &mut seen);
+        let mut waiting = vec![(path.to_owned(), schema)];
+        while let Some((path, schema)) = waiting.pop() {
+            for name in self.fields_described(&path, schema) {
+                if self.described.insert(name)
+                    && let Some(Value::Object(definition)) = self.manifest.defs.get(name)
+                {
+                    waiting.push((format!("/$defs/{}", escape(name)), definition));
+                }
+            }
+        }
     }
 
-    fn fields_described(&mut self, path: &str, schema: &'a Map<String, Value>, seen: &mut HashSet<String>) {
+    /// The fields of one schema, and the definitions that it refers to.
+    fn fields_described(&mut self, path: &str, schema: &'a Map<String, Value>) -> Vec<&'a str> {
         let manifest = self.manifest;
         let mut missing = Vec::new();
         let mut onward = Vec::new();
+        let mut count = 0;
         let mut visitor = |members: &'a Map<String, Value>, at: &str| {
+            count += 1;
             // What stands behind a condition repeats fields that are described elsewhere.
             let conditional = ["/if", "/then", "/else", "/not"].iter().any(|word| at.contains(word));
             if let (false, Some(properties)) =
@@ -373,20 +453,16 @@ impl<'a> Checker<'a> {
                 }
             }
             if let Some(name) = members.get("$ref").and_then(Value::as_str).and_then(local_name) {
-                onward.push(name.to_owned());
+                onward.push(name);
             }
+            // What is larger is refused for that.
+            count < MAX_SCHEMAS && depth(path, at) <= 2 * MAX_DEPTH
         };
         schema::visit(schema, path, &mut visitor);
         for path in missing {
             self.problem(path, "has no description: write a doc comment");
         }
-        for name in onward {
-            if seen.insert(name.clone())
-                && let Some(Value::Object(definition)) = manifest.defs.get(&name)
-            {
-                self.fields_described(&format!("/$defs/{}", escape(&name)), definition, seen);
-            }
-        }
+        onward
     }
 
     /// What a keyword of ours refers to and is not there: a lookup, or the field of a time zone.
@@ -414,8 +490,12 @@ impl<'a> Checker<'a> {
         let mut count = 0;
         schema::visit(schema, path, &mut |members, at| {
             count += 1;
-            if at.matches('/').count() - path.matches('/').count() > 2 * MAX_DEPTH {
+            if count > MAX_SCHEMAS {
+                return false;
+            }
+            if depth(path, at) > 2 * MAX_DEPTH {
                 found.push((at.to_owned(), format!("is nested deeper than {MAX_DEPTH} levels")));
+                return false;
             }
             if strict {
                 found.extend(Keywords::lint(members).into_iter().map(|problem| (at.to_owned(), problem)));
@@ -435,15 +515,41 @@ impl<'a> Checker<'a> {
                     _ => {}
                 }
             }
+            true
         });
         if count > MAX_SCHEMAS {
-            found.push((path.to_owned(), format!("holds {count} schemas; the limit is {MAX_SCHEMAS}")));
+            found.push((path.to_owned(), format!("holds more than {MAX_SCHEMAS} schemas")));
         }
         found.truncate(20);
         for (path, message) in found {
             self.problem(path, message);
         }
     }
+}
+
+/// How many steps it is from one place to a place within.
+fn depth(path: &str, within: &str) -> usize {
+    within.matches('/').count() - path.matches('/').count()
+}
+
+/// What is too large in a schema, if anything is.
+fn members_too_large(members: &Map<String, Value>) -> Option<String> {
+    members.iter().find_map(|(name, value)| name_too_long(name).or_else(|| too_large(value)))
+}
+
+fn too_large(value: &Value) -> Option<String> {
+    match value {
+        Value::Object(members) => members_too_large(members),
+        Value::Array(items) if items.len() > MAX_LIST => {
+            Some(format!("holds a list of {} things; the limit is {MAX_LIST}", items.len()))
+        }
+        Value::Array(items) => items.iter().find_map(too_large),
+        _ => None,
+    }
+}
+
+fn name_too_long(name: &str) -> Option<String> {
+    (name.len() > MAX_NAME).then(|| format!("holds a name of {} bytes; the limit is {MAX_NAME}", name.len()))
 }
 
 #[cfg(test)]
@@ -622,10 +728,60 @@ mod tests {
         assert!(
             problems("/actions/0/output", json!({"properties": wide}))
                 .iter()
-                .any(|problem| problem.contains("10001 schemas"))
+                .any(|problem| problem.contains("more than 4000 schemas"))
         );
         // One that refers to itself is only as large as it is written.
         let recursive = json!({"type": "object", "description": "A node", "properties": {"child": {"$ref": "#/$defs/Size"}}});
         assert_eq!(problems("/$defs/Size", recursive), Vec::<String>::new());
+    }
+
+    #[test]
+    fn fault_83_a_manifest_that_is_small_to_read_and_endless_to_check_is_refused_quickly() {
+        let begun = std::time::Instant::now();
+        // Definitions in a row, each leading to the next.
+        for (count, expected) in
+            [(50_000, "/$defs holds 50001 things"), (1500, "/$defs/D0 holds 1500 schemas behind")]
+        {
+            let definition = |i: usize| json!({"$ref": format!("#/$defs/D{i}"), "description": "It"});
+            let mut defs: Map<String, Value> =
+                (1..count).map(|i| (format!("D{}", i - 1), definition(i))).collect();
+            defs.insert(format!("D{}", count - 1), json!({"type": "string"}));
+            let mut manifest = sound();
+            manifest["$defs"].as_object_mut().unwrap().extend(defs);
+            manifest["actions"][0]["input"]["properties"]["next"] = json!({"$ref": "#/$defs/D0"});
+            let manifest: Manifest = serde_json::from_value(manifest).unwrap();
+            let found: Vec<String> = manifest
+                .check()
+                .iter()
+                .map(|problem| format!("{} {}", problem.path, problem.message))
+                .collect();
+            assert!(found.iter().any(|problem| problem.starts_with(expected)), "{found:?}");
+        }
+        // Many schemas behind a long name, and lists in which everything is looked up.
+        let name = "n".repeat(100_000);
+        let schema = json!({"properties": {name: {"allOf": vec![json!({}); 1000]}}});
+        assert!(problems("/actions/0/output", schema)[0].contains("holds a name of 100000 bytes"));
+        let hosts = vec![json!({"host": "api.example.com", "credential": true}); 50_000];
+        assert_eq!(problems("/hosts", json!(hosts)), ["/hosts holds 50000 things; the limit is 2000"]);
+        let choices: Vec<usize> = (0..50_000).collect();
+        assert!(
+            problems("/actions/0/output", json!({"enum": choices}))[0].contains("a list of 50000 things")
+        );
+        // Operations that share what they refer to: it is looked at once.
+        let mut manifest = sound();
+        let fields: Map<String, Value> =
+            (0..2000).map(|i| (format!("p{i}"), json!({"description": "It"}))).collect();
+        manifest["$defs"]["Large"] = json!({"type": "object", "properties": fields});
+        let action = manifest["actions"][0].clone();
+        let actions = (0..1000).map(|i| {
+            let mut action = action.clone();
+            action["name"] = json!(format!("make_{i}"));
+            action["input"]["properties"] = json!({"a": {"$ref": "#/$defs/Large", "description": "It"}});
+            action
+        });
+        manifest["actions"] = actions.collect();
+        let manifest: Manifest = serde_json::from_value(manifest).unwrap();
+        assert_eq!(manifest.check(), []);
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 }

@@ -12,6 +12,7 @@
 pub mod answers;
 mod check;
 pub mod compat;
+mod effort;
 mod error;
 pub mod json;
 pub mod keywords;

@@ -64,13 +64,16 @@ pub fn resolve<'a>(schema: &'a Value, defs: &'a Map<String, Value>) -> &'a Value
     at
 }
 
-/// Visits a schema and every schema within it, each with its JSON pointer. The definitions are not followed.
+/// Visits a schema and every schema within it, each with its JSON pointer; the visitor says whether to go into it. The
+/// definitions are not followed.
 pub fn visit<'a>(
     schema: &'a Map<String, Value>,
     pointer: &str,
-    visitor: &mut dyn FnMut(&'a Map<String, Value>, &str),
+    visitor: &mut dyn FnMut(&'a Map<String, Value>, &str) -> bool,
 ) {
-    visitor(schema, pointer);
+    if !visitor(schema, pointer) {
+        return;
+    }
     for (keyword, value) in schema {
         let mut inner = |value: &'a Value, step: &str| {
             if let Value::Object(schema) = value {

@@ -4,15 +4,27 @@
 //! Formats are checked, patterns run in linear time, and nothing is ever fetched. No message repeats the value it is
 //! about, since that may be a secret.
 
+use std::collections::HashSet;
+
 use jsonschema::{
     Draft, JsonType, PatternOptions, ValidationError, error::TypeKind, error::ValidationErrorKind,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     Problem, did_you_mean,
-    schema::{escape, resolve},
+    schema::{escape, local_name, resolve},
 };
+
+/// How many problems are told of one value.
+const MAX_PROBLEMS: usize = 1000;
+
+/// How many times a schema may be held against a part of a value for all problems to be told: a large value may have one in
+/// each part of it, and a schema that goes round may find the same one over and over.
+const MAX_WORK: usize = 200_000;
+
+/// How large the program of a pattern may be, in bytes. What people write takes a few thousand.
+const MAX_PATTERN: usize = 256 * 1024;
 
 /// A schema made ready to check many values.
 #[derive(Debug)]
@@ -31,7 +43,7 @@ impl Validator {
         let compiled = jsonschema::options()
             .with_draft(Draft::Draft202012)
             .should_validate_formats(true)
-            .with_pattern_options(PatternOptions::regex())
+            .with_pattern_options(PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN))
             .offline()
             .build(&schema)
             .map_err(|error| error.to_string())?;
@@ -41,18 +53,77 @@ impl Validator {
     /// Everything that is wrong with a value; empty if nothing is.
     #[must_use]
     pub fn check(&self, value: &Value) -> Vec<Problem> {
+        // Whether there is a problem takes a bounded time; what all of them are does not.
+        if self.compiled.is_valid(value) {
+            return Vec::new();
+        }
+        if self.takes_too_long(value) {
+            return vec![Problem::new("", "does not fit, in more places than can be told")];
+        }
         let mut problems: Vec<Problem> = Vec::new();
+        let mut known = HashSet::new();
         for error in self.compiled.iter_errors(value) {
             for problem in self.explain(&error, value) {
-                if !problems
-                    .iter()
-                    .any(|known| known.path == problem.path && known.message == problem.message)
-                {
+                if known.insert((problem.path.clone(), problem.message.clone())) {
                     problems.push(problem);
                 }
             }
+            if problems.len() >= MAX_PROBLEMS {
+                break;
+            }
         }
         problems
+    }
+
+    /// Whether schemas are held against parts of the value more often than [`MAX_WORK`], each counted as often as it is reached.
+    fn takes_too_long(&self, value: &Value) -> bool {
+        let empty = Map::new();
+        let defs = self.schema.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
+        let mut waiting = vec![(&self.schema, value)];
+        let mut work = 0;
+        while let Some((schema, value)) = waiting.pop() {
+            work += 1;
+            for (keyword, inner) in schema.as_object().into_iter().flatten() {
+                match (keyword.as_str(), value) {
+                    ("$ref", _) => {
+                        let target = inner.as_str().and_then(local_name).and_then(|name| defs.get(name));
+                        waiting.extend(target.map(|schema| (schema, value)));
+                    }
+                    ("allOf" | "anyOf" | "oneOf", _) => {
+                        waiting.extend(inner.as_array().into_iter().flatten().map(|schema| (schema, value)));
+                    }
+                    ("dependentSchemas", _) => {
+                        let schemas = inner.as_object().into_iter().flat_map(Map::values);
+                        waiting.extend(schemas.map(|schema| (schema, value)));
+                    }
+                    ("not" | "if" | "then" | "else", _) => waiting.push((inner, value)),
+                    ("properties", Value::Object(members)) => {
+                        let own =
+                            members.iter().filter_map(|(name, member)| Some((inner.get(name)?, member)));
+                        waiting.extend(own);
+                    }
+                    ("patternProperties", Value::Object(members)) => {
+                        for schema in inner.as_object().into_iter().flat_map(Map::values) {
+                            waiting.extend(members.values().map(|member| (schema, member)));
+                        }
+                    }
+                    ("additionalProperties" | "unevaluatedProperties", Value::Object(members)) => {
+                        waiting.extend(members.values().map(|member| (inner, member)));
+                    }
+                    ("items" | "contains" | "unevaluatedItems", Value::Array(items)) => {
+                        waiting.extend(items.iter().map(|item| (inner, item)));
+                    }
+                    ("prefixItems", Value::Array(items)) => {
+                        waiting.extend(inner.as_array().into_iter().flatten().zip(items));
+                    }
+                    _ => {}
+                }
+                if work + waiting.len() > MAX_WORK {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     fn explain(&self, error: &ValidationError<'_>, value: &Value) -> Vec<Problem> {
@@ -403,5 +474,27 @@ mod tests {
         for reference in ["http://127.0.0.1:9/x", "file:///etc/passwd", "other.json"] {
             assert!(Validator::new(json!({"$ref": reference})).is_err(), "{reference}");
         }
+    }
+
+    #[test]
+    fn fault_83_a_value_with_problems_without_number_gets_an_answer_quickly() {
+        let begun = std::time::Instant::now();
+        let to_itself = json!({"$ref": "#/$defs/A"});
+        let schema = json!({
+            "$ref": "#/$defs/A",
+            "$defs": {"A": {"type": "object", "properties": {"x": {"allOf": [to_itself, to_itself]}}}},
+        });
+        let mut value = json!("innermost");
+        for _ in 0..60 {
+            value = json!({"x": value});
+        }
+        let validator = Validator::new(schema).unwrap();
+        assert_eq!(validator.check(&value)[0].message, "does not fit, in more places than can be told");
+        assert_eq!(validator.check(&json!({"x": {"x": 1}})).len(), 1);
+        let texts = Validator::new(json!({"items": {"type": "string"}})).unwrap();
+        assert_eq!(texts.check(&json!(vec![0; 1_000_000])).len(), 1);
+        assert_eq!(texts.check(&json!(vec![0; 100_000])).len(), MAX_PROBLEMS);
+        assert!(Validator::new(json!({"pattern": "^(\\w{200}){200}$"})).is_err());
+        assert!(begun.elapsed() < std::time::Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 }

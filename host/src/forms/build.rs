@@ -8,6 +8,8 @@
 mod merge;
 mod object;
 
+use std::cell::Cell;
+
 use connector_protocol::schema::resolve;
 use serde_json::{Map, Value};
 
@@ -21,13 +23,21 @@ const MAX_DEPTH: usize = 8;
 /// How many fields a form has at most; what is beyond is asked for as JSON.
 const MAX_FIELDS: usize = 2000;
 
+/// How much of schemas may be gone through to make a form, in values. A schema that refers to itself in many places is small
+/// to write and has no end to read; the largest forms that there are take a small part of this.
+const MAX_WORK: usize = 200_000;
+
 /// Makes the form of a [standalone](connector_protocol::Manifest::standalone) schema of an object.
 #[must_use]
 pub fn build(title: &str, description: &str, schema: &Value) -> Form {
     let empty = Map::new();
     let defs = schema.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
-    let builder = Builder { defs, fields: std::cell::Cell::new(0) };
-    let object = schema.as_object().map(|schema| builder.object(vec![Part::certain(schema.clone())], 0));
+    let builder = Builder { defs, fields: Cell::new(0), work: Cell::new(0) };
+    let object = schema.as_object().map(|schema| {
+        let mut schema = schema.clone();
+        schema.shift_remove("$defs");
+        builder.object(vec![Part::certain(schema)], 0)
+    });
     Form {
         form_version: VERSION,
         title: title.to_owned(),
@@ -51,10 +61,26 @@ impl Part {
 
 struct Builder<'a> {
     defs: &'a Map<String, Value>,
-    fields: std::cell::Cell<usize>,
+    fields: Cell<usize>,
+    work: Cell<usize>,
 }
 
 impl Builder<'_> {
+    /// Whether there may be so much more work; it counts as done.
+    fn affords(&self, work: usize) -> bool {
+        self.work.set(self.work.get().saturating_add(work));
+        self.work.get() <= MAX_WORK
+    }
+
+    /// A copy of a schema; of what is too much there is none, and whatever it was is asked for as JSON.
+    fn copy(&self, schema: &Map<String, Value>) -> Map<String, Value> {
+        let is_spent = !self.affords(0);
+        if is_spent || !self.affords(1 + schema.values().map(size).sum::<usize>()) {
+            return Map::new();
+        }
+        schema.clone()
+    }
+
     /// A field of this name, from all that is said of it. What counts only under a condition narrows it.
     fn field(&self, name: &str, parts: Vec<Part>, depth: usize) -> Field {
         self.fields.set(self.fields.get() + 1);
@@ -94,11 +120,10 @@ impl Builder<'_> {
 
     /// A schema with what it refers to, and what stands beside the reference before that.
     fn followed(&self, mut schema: Map<String, Value>) -> Map<String, Value> {
-        let target = resolve(&Value::Object(schema.clone()), self.defs).clone();
-        if schema.shift_remove("$ref").is_some()
-            && let Value::Object(target) = target
-        {
-            for (keyword, value) in target {
+        let Some(reference) = schema.shift_remove_entry("$ref") else { return schema };
+        let reference = Value::Object(Map::from_iter([reference]));
+        if let Value::Object(target) = resolve(&reference, self.defs) {
+            for (keyword, value) in self.copy(target) {
                 schema.entry(keyword).or_insert(value);
             }
         }
@@ -153,7 +178,7 @@ impl Builder<'_> {
             return Kind::Choice { choices, open: widget == Some("radio") };
         }
         let too_much = depth >= MAX_DEPTH || self.fields.get() >= MAX_FIELDS;
-        if let (Some(options), false) = (self.either(schema, depth), too_much) {
+        if !too_much && let Some(options) = self.either(schema, depth) {
             return Kind::Either { options };
         }
         let kind = type_of(schema).or_else(|| self.is_all_objects(schema).then_some("object"));
@@ -189,7 +214,7 @@ impl Builder<'_> {
             (Some("boolean"), ..) => Kind::Toggle,
             (Some("array"), ..) if !too_much => self.list(schema, conditional, depth),
             (Some("object"), ..) if !too_much => {
-                let mut parts = vec![Part::certain(schema.clone())];
+                let mut parts = vec![Part::certain(self.copy(schema))];
                 parts.extend(
                     conditional
                         .into_iter()
@@ -213,13 +238,13 @@ impl Builder<'_> {
             return Kind::Json;
         };
         if schema.get("uniqueItems") == Some(&Value::Bool(true))
-            && let Some(choices) = choices(&self.followed(items.clone()))
+            && let Some(choices) = choices(&self.followed(self.copy(items)))
         {
             return Kind::Choices { choices, min_items, max_items };
         }
-        let mut parts = vec![Part::certain(items.clone())];
+        let mut parts = vec![Part::certain(self.copy(items))];
         parts.extend(conditional.into_iter().filter_map(|part| {
-            let items = part.schema.get("items")?.as_object()?.clone();
+            let items = self.copy(part.schema.get("items")?.as_object()?);
             Some(Part { when: part.when.seen_from_below(), schema: items })
         }));
         let mut item = self.field("", parts, depth + 1);
@@ -231,7 +256,7 @@ impl Builder<'_> {
     fn branches(&self, schema: &Map<String, Value>) -> Vec<Map<String, Value>> {
         let branches = ["oneOf", "anyOf"].iter().find_map(|keyword| schema.get(*keyword)?.as_array());
         let branches = branches.into_iter().flatten().filter_map(Value::as_object);
-        branches.map(|branch| self.followed(branch.clone())).collect()
+        branches.map(|branch| self.followed(self.copy(branch))).collect()
     }
 
     fn is_all_objects(&self, schema: &Map<String, Value>) -> bool {
@@ -246,13 +271,13 @@ impl Builder<'_> {
         if is_object || branches.is_empty() || self.is_all_objects(schema) {
             return None;
         }
+        let mut whole = self.copy(schema);
+        ["oneOf", "anyOf", "title", "description", "default", "examples"].iter().for_each(|keyword| {
+            whole.shift_remove(*keyword);
+        });
         let option = |branch: Map<String, Value>| {
             let title = branch.get("title").and_then(Value::as_str).map(str::to_owned);
-            let mut whole = schema.clone();
-            ["oneOf", "anyOf", "title", "description", "default", "examples"].iter().for_each(|keyword| {
-                whole.shift_remove(*keyword);
-            });
-            let mut field = self.field("", vec![Part::certain(merged(branch, whole))], depth + 1);
+            let mut field = self.field("", vec![Part::certain(merged(branch, self.copy(&whole)))], depth + 1);
             field.required = true;
             field.label = title.unwrap_or_else(|| kind_word(&field.kind).to_owned());
             field
@@ -262,6 +287,15 @@ impl Builder<'_> {
 
     fn object(&self, parts: Vec<Part>, depth: usize) -> Object {
         object::build(self, parts, depth)
+    }
+}
+
+/// How many values there are in a value, with itself.
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Object(members) => members.values().map(size).sum(),
+        Value::Array(items) => items.iter().map(size).sum(),
+        _ => 0,
     }
 }
 
@@ -368,4 +402,48 @@ fn humanise(name: &str) -> String {
     characters
         .next()
         .map_or_else(String::new, |first| first.to_uppercase().collect::<String>() + characters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fault_83_a_schema_that_is_small_to_write_and_has_no_end_gives_a_form() {
+        let to_itself = json!({"$ref": "#/$defs/A"});
+        let fields: Map<String, Value> = (0..900).map(|i| (format!("f{i}"), to_itself.clone())).collect();
+        let choices: Vec<usize> = (0..900).collect();
+        let test = json!({"properties": {"kind": {"enum": choices}}, "required": ["kind"]});
+        for a in [
+            json!({"oneOf": [to_itself, {"type": "string"}]}),
+            json!({"type": "object", "oneOf": vec![to_itself.clone(); 16]}),
+            json!({"type": "object", "properties": fields}),
+            json!({"type": "object", "if": test, "then": {"properties": fields}}),
+            json!({"type": "array", "items": {"anyOf": vec![to_itself.clone(); 16]}}),
+        ] {
+            let begun = std::time::Instant::now();
+            let schema = json!({"type": "object", "properties": {"a": to_itself}, "$defs": {"A": a}});
+            let form = build("", "", &schema);
+            assert_eq!(form.object.fields.len(), 1);
+            let size = serde_json::to_vec(&form).unwrap().len();
+            assert!(size < 100_000_000, "{size}");
+            assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+        }
+    }
+
+    #[test]
+    fn what_people_have_to_fill_in_is_far_from_the_limits() {
+        let text = include_str!("../../../manifests/zoom.json");
+        let manifest: connector_protocol::Manifest = serde_json::from_str(text).unwrap();
+        for action in &manifest.actions {
+            let schema = manifest.standalone(&action.input);
+            let defs = schema["$defs"].as_object().cloned().unwrap_or_default();
+            let builder = Builder { defs: &defs, fields: Cell::new(0), work: Cell::new(0) };
+            let _ = builder.object(vec![Part::certain(action.input.clone())], 0);
+            let (fields, work) = (builder.fields.get(), builder.work.get());
+            assert!(fields < MAX_FIELDS / 10 && work < MAX_WORK / 20, "{}: {fields}, {work}", action.name);
+        }
+    }
 }

@@ -87,6 +87,16 @@ impl Condition {
         matches!(self, Self::Any { of } if of.is_empty())
     }
 
+    /// How much it is to copy: its parts, and the values that they name.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Is { values, .. } => 1 + values.len(),
+            Self::Given { .. } => 1,
+            Self::All { of } | Self::Any { of } => of.iter().map(|part| 1 + part.size()).sum(),
+            Self::Not { of } => 1 + of.size(),
+        }
+    }
+
     pub(super) fn given(name: &str) -> Self {
         Self::Given { field: Reference { up: 0, path: vec![name.to_owned()] } }
     }

@@ -203,7 +203,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Head, Unfit> {
 }
 
 /// What a library declares. Its digest is left out: it takes all of the bytes, and is not worth it for what is refused.
-fn declared<'data>(data: impl ReadRef<'data>) -> Result<(Head, Manifest), Unfit> {
+pub(crate) fn declared<'data>(data: impl ReadRef<'data>) -> Result<(Head, Manifest), Unfit> {
     let elf = Elf::parse(data)?;
     let rebuild = || format!("rebuild it against connector-api {}", env!("CARGO_PKG_VERSION"));
     let not_ours = || {

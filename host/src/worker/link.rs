@@ -17,7 +17,7 @@ use std::{
 
 use connector_abi::message::MAX_LEN;
 use tokio::{
-    io::AsyncReadExt,
+    io::{AsyncRead, AsyncReadExt},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
@@ -31,16 +31,16 @@ use super::frame::{self, Kind, MAX_PAYLOAD, Then};
 const WINDOW: usize = 4 * MAX_PAYLOAD;
 
 /// A preamble that a call or a request carries in front of its message counts too.
-const MAX_MESSAGE: usize = MAX_LEN + 1024;
+pub(super) const MAX_MESSAGE: usize = MAX_LEN + 1024;
 
 /// How many messages of several frames are sent at once. More of them wait with whoever sends them.
-const MAX_PARTIAL: usize = 32;
+pub(super) const MAX_PARTIAL: usize = 32;
 
 /// How many bytes of messages that have not arrived whole are kept before room is made for one of them alone.
 const ENOUGH: usize = 32 * 1024 * 1024;
 
 /// How many are kept at most: beyond what is enough there is one whole message, and a window of each other.
-const MAX_KEPT: usize = ENOUGH + MAX_MESSAGE + MAX_PARTIAL * WINDOW;
+pub(super) const MAX_KEPT: usize = ENOUGH + MAX_MESSAGE + MAX_PARTIAL * WINDOW;
 
 /// How many orders may wait to be carried out, and how many bytes in them. The other side takes nothing then.
 const MAX_ORDERS: usize = 64 * 1024;
@@ -261,9 +261,9 @@ async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) ->
     }
 }
 
-/// The receiving side.
-pub(crate) struct Receiver {
-    socket: OwnedReadHalf,
+/// The receiving side. Only a test reads anything but a socket.
+pub(crate) struct Receiver<R = OwnedReadHalf> {
+    socket: R,
     buffer: Vec<u8>,
     /// How much of the buffer has been taken.
     used: usize,
@@ -288,7 +288,29 @@ pub(crate) enum Gone {
     Violation(&'static str),
 }
 
-impl Receiver {
+impl<R: AsyncRead + Unpin> Receiver<R> {
+    /// One that gives no credit for what it reads.
+    pub(super) fn alone(socket: R) -> Self {
+        let (orders, _) = mpsc::unbounded_channel();
+        Self {
+            socket,
+            buffer: Vec::new(),
+            used: 0,
+            partial: HashMap::new(),
+            kept: 0,
+            preferred: None,
+            withheld: Vec::new(),
+            orders: orders.downgrade(),
+            exit: Weak::new(),
+        }
+    }
+
+    /// What it holds of messages that have not arrived whole - how many there are, and how many bytes of them - and how
+    /// much room it has for frames.
+    pub(super) fn held(&self) -> (usize, usize, usize) {
+        (self.partial.len(), self.partial.values().map(Vec::len).sum(), self.buffer.capacity())
+    }
+
     /// The next message.
     pub(crate) async fn next(&mut self) -> Result<Incoming, Gone> {
         loop {
@@ -525,6 +547,27 @@ mod tests {
             }
         });
         assert!(matches!(receiver.next().await, Err(Gone::Violation("too many messages at once"))));
+    }
+
+    #[tokio::test]
+    async fn one_that_sends_and_never_reads_is_refused() {
+        let asks = [(Kind::Ask, Then::More, &[0][..]), (Kind::Ask, Then::GivenUp, &[])];
+        let credit = (Kind::Credit, Then::Whole, &[Kind::Call as u8, 1, 0, 0, 0][..]);
+        for frames in [asks.to_vec(), [&asks[..], &[credit; 8]].concat()] {
+            let (a, b) = UnixStream::pair().unwrap();
+            let (_sender, mut receiver, transmit) = link(a);
+            tokio::spawn(transmit);
+            let (_read, mut write) = b.into_split();
+            tokio::spawn(async move {
+                let mut bytes = Vec::new();
+                for (kind, then, payload) in frames.iter().cycle().take(1000) {
+                    frame::write(&mut bytes, *kind, *then, 1, payload);
+                }
+                while write.write_all(&bytes).await.is_ok() {}
+            });
+            let next = tokio::time::timeout(Duration::from_secs(20), receiver.next()).await.unwrap();
+            assert!(matches!(next, Err(Gone::Violation("it takes nothing of what it is sent"))), "{next:?}");
+        }
     }
 
     #[tokio::test]

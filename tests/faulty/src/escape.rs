@@ -86,13 +86,8 @@ pub fn after_loading(aims: &Aims) -> Vec<Attempt> {
         let mut note = |what: &str, answer| tried.push((format!("{what} {path}"), answer));
         note("stat", ask(libc::SYS_newfstatat, with([HERE, at(&name), room, 0])));
         note("statx", ask(libc::SYS_statx, with([HERE, at(&name), 0, 0x7ff, room])));
-        note("readlinkat", ask(libc::SYS_readlinkat, with([HERE, at(&name), room, 4096])));
-        let only_the_path = (libc::O_PATH | libc::O_CLOEXEC) as usize;
-        note("open the path of", ask(libc::SYS_openat, with([HERE, at(&name), only_the_path])));
     }
-    let link = text("/proc/self/exe");
     let mut note = |what: &str, answer| tried.push((what.to_owned(), answer));
-    note("readlinkat /proc/self/exe", ask(libc::SYS_readlinkat, with([HERE, at(&link), room, 4096])));
     note("fstat", ask(libc::SYS_fstat, with([2, room])));
     let private = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
     let code = (libc::PROT_READ | libc::PROT_EXEC) as usize;
@@ -118,6 +113,21 @@ fn files(aims: &Aims, tried: &mut Vec<Attempt>) {
         let how = with([HERE, at(&name), how.as_ptr() as usize, size_of_val(&how)]);
         tried.push((format!("openat2 {path}"), ask(libc::SYS_openat2, how)));
         tried.push((format!("faccessat {path}"), ask(libc::SYS_faccessat, with([HERE, at(&name), 4]))));
+        let mut space = [0_u8; 4096];
+        let room = space.as_mut_ptr() as usize;
+        tried.push((
+            format!("readlinkat {path}"),
+            ask(libc::SYS_readlinkat, with([HERE, at(&name), room, 4096])),
+        ));
+        for (what, flag) in
+            [("the path of", libc::O_PATH), ("and cut", libc::O_TRUNC), ("or make", libc::O_CREAT)]
+        {
+            let flags = read | flag as usize;
+            tried.push((
+                format!("open {what} {path}"),
+                ask(libc::SYS_openat, with([HERE, at(&name), flags, 0o600])),
+            ));
+        }
     }
     let list = (libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) as usize;
     for path in ["/", "/proc/self/fd", "/tmp"] {
@@ -313,6 +323,11 @@ fn others(aims: &Aims, tried: &mut Vec<Attempt>) {
     let limit = limit.as_ptr() as usize;
     let files = libc::RLIMIT_NOFILE as usize;
     note("prlimit64 of the host", ask(libc::SYS_prlimit64, with([parent, files, limit, 0])));
+    note("limits of the host", ask(libc::SYS_prlimit64, with([parent, files, 0, limit])));
+    note("affinity of the host", ask(libc::SYS_sched_getaffinity, with([parent, 8, limit])));
+    // The number that the kernel gives to the clock of another process.
+    let clock = (!parent << 3) | 2;
+    note("the clock of the host", ask(libc::SYS_clock_gettime, with([clock, limit])));
     note("setpriority of the host", ask(libc::SYS_setpriority, with([0, parent, 0])));
     note("sched_setaffinity of the host", ask(libc::SYS_sched_setaffinity, with([parent, 8, about])));
     note("ioprio_set", ask(libc::SYS_ioprio_set, with([1, parent, 0])));
@@ -394,6 +409,8 @@ fn limits(tried: &mut Vec<Attempt>) {
     let signal = libc::SIGXCPU as usize;
     note("rt_sigaction of SIGXCPU", ask(libc::SYS_rt_sigaction, with([signal, ignore, 0, 8])));
     let set = [1_u64 << (signal - 1)];
+    // Where it is let through, it takes whatever stands on the stack, masks included.
+    note("rt_sigreturn", ask(libc::SYS_rt_sigreturn, with([])));
     note("rt_sigprocmask of SIGXCPU", ask(libc::SYS_rt_sigprocmask, with([0, set.as_ptr() as usize, 0, 8])));
     note("setuid", ask(libc::SYS_setuid, with([0])));
     note("setgid", ask(libc::SYS_setgid, with([0])));

@@ -1,9 +1,11 @@
 //! From the schema of an object to its fields: what all its parts say of one field is gathered there.
 
+use std::collections::HashMap;
+
 use connector_protocol::schema::escape;
 use serde_json::{Map, Value};
 
-use super::{Builder, MAX_DEPTH, Part, humanise, plain, type_of};
+use super::{Builder, MAX_DEPTH, Part, humanise, plain, size, type_of};
 use crate::forms::{
     Condition,
     model::{Count, Field, Kind, More, Object, Rule, Variant, Variants},
@@ -11,6 +13,9 @@ use crate::forms::{
 
 /// How many schemas may be merged into one object, so that a circle of references ends.
 const MAX_PARTS: usize = 500;
+
+/// How many of them may stand behind each other, so that it ends before the stack does.
+const MAX_NESTED: usize = 64;
 
 /// What is said of one field by all parts of its object's schema.
 struct Said {
@@ -39,20 +44,27 @@ impl Said {
 #[derive(Default)]
 struct Gathered {
     fields: Vec<Said>,
+    /// Where each name is among the fields.
+    places: HashMap<String, usize>,
     rules: Vec<Rule>,
     variants: Option<Vec<Map<String, Value>>>,
     more: Option<More>,
     /// The only names that there may be under a condition.
     only: Vec<(Condition, Vec<String>)>,
     parts: usize,
+    nested: usize,
 }
 
 impl Gathered {
     fn field(&mut self, name: &str) -> &mut Said {
-        let at = self.fields.iter().position(|field| field.name == name).unwrap_or_else(|| {
-            self.fields.push(Said::new(name));
-            self.fields.len() - 1
-        });
+        let at = match self.places.get(name) {
+            Some(at) => *at,
+            None => {
+                self.places.insert(name.to_owned(), self.fields.len());
+                self.fields.push(Said::new(name));
+                self.fields.len() - 1
+            }
+        };
         &mut self.fields[at]
     }
 
@@ -72,7 +84,10 @@ pub(super) fn build(builder: &Builder<'_>, parts: Vec<Part>, depth: usize) -> Ob
     for part in parts {
         gather(builder, &mut gathered, part, depth);
     }
-    for (when, names) in std::mem::take(&mut gathered.only) {
+    for (index, (when, names)) in std::mem::take(&mut gathered.only).into_iter().enumerate() {
+        if !builder.affords(gathered.fields.len() * (names.len() + index + when.size())) {
+            break;
+        }
         let others: Vec<String> = gathered
             .fields
             .iter()
@@ -93,14 +108,16 @@ pub(super) fn build(builder: &Builder<'_>, parts: Vec<Part>, depth: usize) -> Ob
 
 /// Puts the field of a time zone right behind the time that it completes.
 fn zones_beside_times(fields: &mut Vec<Field>) {
-    let zone_of = |field: &Field| match &field.kind {
-        Kind::DateTime { timezone_field } => timezone_field.clone(),
-        _ => None,
-    };
-    let zones: Vec<String> = fields.iter().filter_map(zone_of).collect();
+    fn zone_of(field: &Field) -> Option<&str> {
+        match &field.kind {
+            Kind::DateTime { timezone_field } => timezone_field.as_deref(),
+            _ => None,
+        }
+    }
+    let zones: Vec<String> = fields.iter().filter_map(zone_of).map(str::to_owned).collect();
     for zone in zones {
         // Of several times with one zone, it is the first one that it stands beside.
-        let time = fields.iter().position(|field| zone_of(field).as_ref() == Some(&zone));
+        let time = fields.iter().position(|field| zone_of(field) == Some(zone.as_str()));
         let at = fields.iter().position(|field| field.name == zone);
         if let (Some(time), Some(at)) = (time, at)
             && at != time
@@ -149,11 +166,16 @@ fn gather(builder: &Builder<'_>, gathered: &mut Gathered, part: Part, depth: usi
     }
     let Part { when, schema } = part;
     let schema = builder.followed(schema);
+    // Each thing that is said under a condition carries it.
+    let weight = 1 + when.size();
     for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        if !builder.affords(weight) {
+            return;
+        }
         match property {
             Value::Bool(false) => gathered.forbid(name, &when),
             Value::Object(property) => {
-                let whole = builder.followed(property.clone());
+                let whole = builder.followed(builder.copy(property));
                 let order = whole.get("x-ui").and_then(|ui| ui.get("order")?.as_i64());
                 let hidden = whole.get("readOnly") == Some(&Value::Bool(true))
                     || whole
@@ -169,17 +191,28 @@ fn gather(builder: &Builder<'_>, gathered: &mut Gathered, part: Part, depth: usi
         }
     }
     for name in strings(schema.get("required")) {
+        if !builder.affords(weight) {
+            return;
+        }
         gathered.require(&name, &when);
     }
     for (name, others) in schema.get("dependentRequired").and_then(Value::as_object).into_iter().flatten() {
         for other in strings(Some(others)) {
+            if !builder.affords(weight) {
+                return;
+            }
             gathered.require(&other, &when.clone().and(Condition::given(name)));
         }
     }
     let mut onward = |condition: Condition, schema: Option<&Value>| {
-        if let Some(Value::Object(schema)) = schema {
-            let part = Part { when: when.clone().and(condition), schema: schema.clone() };
+        if let Some(Value::Object(schema)) = schema
+            && gathered.nested < MAX_NESTED
+            && builder.affords(weight)
+        {
+            let part = Part { when: when.clone().and(condition), schema: builder.copy(schema) };
+            gathered.nested += 1;
             gather(builder, gathered, part, depth);
+            gathered.nested -= 1;
         }
     };
     for (name, schema) in schema.get("dependentSchemas").and_then(Value::as_object).into_iter().flatten() {
@@ -189,6 +222,8 @@ fn gather(builder: &Builder<'_>, gathered: &mut Gathered, part: Part, depth: usi
         onward(Condition::always(), Some(schema));
     }
     if let Some(test) = schema.get("if").and_then(Value::as_object)
+        // Each part of a test is compared with the others.
+        && builder.affords(test.values().map(size).sum::<usize>().saturating_pow(2))
         && let Some(condition) = Condition::of_schema(test, &[])
     {
         onward(condition.clone(), schema.get("then"));
@@ -226,7 +261,7 @@ fn branches(builder: &Builder<'_>, gathered: &mut Gathered, schema: &Map<String,
         let branches: Vec<Map<String, Value>> = branches
             .iter()
             .filter_map(Value::as_object)
-            .map(|branch| builder.followed(branch.clone()))
+            .map(|branch| builder.followed(builder.copy(branch)))
             .collect();
         let needs_one =
             |branch: &Map<String, Value>| match (branch.len(), strings(branch.get("required")).as_slice()) {
@@ -254,7 +289,7 @@ fn variants(
     }
     let constant = |branch: &Map<String, Value>, name: &str| {
         let property = branch.get("properties")?.get(name)?;
-        let property = builder.followed(property.as_object()?.clone());
+        let property = builder.followed(builder.copy(property.as_object()?));
         let only = property.get("enum").and_then(Value::as_array).filter(|values| values.len() == 1);
         property.get("const").or_else(|| only?.first()).cloned()
     };
@@ -310,7 +345,7 @@ fn more(builder: &Builder<'_>, gathered: &mut Gathered, schema: &Map<String, Val
         _ => return,
     };
     let Value::Object(value) = value else { return };
-    let mut value = builder.field("", vec![Part::certain(value.clone())], depth + 1);
+    let mut value = builder.field("", vec![Part::certain(builder.copy(value))], depth + 1);
     value.required = true;
     gathered.more = Some(More { name_pattern, value });
 }
