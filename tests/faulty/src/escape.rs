@@ -66,6 +66,9 @@ const HERE: usize = libc::AT_FDCWD as usize;
 
 /// What is refused from the moment a library is opened.
 pub fn always(aims: &Aims) -> Vec<Attempt> {
+    if !is_held() {
+        return vec![nothing_holds_it()];
+    }
     let mut tried = Vec::new();
     files(aims, &mut tried);
     sockets(aims, &mut tried);
@@ -76,8 +79,22 @@ pub fn always(aims: &Aims) -> Vec<Attempt> {
     tried
 }
 
+/// Whether a filter holds this process, which refuses even this. What is tried below would otherwise be done, to whoever loads
+/// the library without a worker.
+fn is_held() -> bool {
+    let asked = ask(libc::SYS_prctl, with([libc::PR_GET_NO_NEW_PRIVS as usize]));
+    asked.is_err_and(|error| error == libc::EPERM)
+}
+
+fn nothing_holds_it() -> Attempt {
+    ("nothing was tried: nothing holds this process".to_owned(), Ok(0))
+}
+
 /// What is refused once it is loaded: loading itself needs some of it.
 pub fn after_loading(aims: &Aims) -> Vec<Attempt> {
+    if !is_held() {
+        return vec![nothing_holds_it()];
+    }
     let mut tried = Vec::new();
     let mut space = [0_u8; 4096];
     let room = space.as_mut_ptr() as usize;
@@ -119,15 +136,11 @@ fn files(aims: &Aims, tried: &mut Vec<Attempt>) {
             format!("readlinkat {path}"),
             ask(libc::SYS_readlinkat, with([HERE, at(&name), room, 4096])),
         ));
-        for (what, flag) in
-            [("the path of", libc::O_PATH), ("and cut", libc::O_TRUNC), ("or make", libc::O_CREAT)]
-        {
-            let flags = read | flag as usize;
-            tried.push((
-                format!("open {what} {path}"),
-                ask(libc::SYS_openat, with([HERE, at(&name), flags, 0o600])),
-            ));
-        }
+        let only_the_path = read | libc::O_PATH as usize;
+        tried.push((
+            format!("open the path of {path}"),
+            ask(libc::SYS_openat, with([HERE, at(&name), only_the_path])),
+        ));
     }
     let list = (libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC) as usize;
     for path in ["/", "/proc/self/fd", "/tmp"] {
@@ -153,7 +166,10 @@ fn files(aims: &Aims, tried: &mut Vec<Attempt>) {
             format!("make a file without a name in {path}"),
             ask(libc::SYS_openat, with([HERE, at(&directory), unnamed, 0o600])),
         ));
-        tried.push((format!("chmod {path}"), ask(libc::SYS_fchmodat, with([HERE, at(&directory), 0o700]))));
+        // Of files that are not there, so that nothing is lost where it is let through.
+        tried.push((format!("chmod in {path}"), ask(libc::SYS_fchmodat, with([HERE, at(&name), 0o700]))));
+        let cut = read | libc::O_TRUNC as usize;
+        tried.push((format!("open and cut in {path}"), ask(libc::SYS_openat, with([HERE, at(&name), cut]))));
         tried.push((format!("chdir {path}"), ask(libc::SYS_chdir, with([at(&directory)]))));
         tried.push((format!("unlink in {path}"), ask(libc::SYS_unlinkat, with([HERE, at(&name), 0]))));
     }
