@@ -39,6 +39,8 @@ pub struct Host {
     pub workers: Workers,
     settings: RwLock<Settings>,
     registry: RwLock<Arc<Registry>>,
+    /// Held by whoever looks at the plugins again.
+    looking: tokio::sync::Mutex<()>,
     known: Mutex<HashMap<(String, String), Arc<Known>>>,
 }
 
@@ -172,6 +174,7 @@ impl Host {
                 file,
             }),
             registry: RwLock::new(Arc::new(registry)),
+            looking: tokio::sync::Mutex::default(),
             known: Mutex::default(),
         })
     }
@@ -216,6 +219,7 @@ impl Host {
     ///
     /// If the plugins directory cannot be read any more.
     pub(crate) async fn reload(&self) -> Result<()> {
+        let _looking = self.looking.lock().await;
         let before = self.registry();
         let Some(mut now) = before.again()? else { return Ok(()) };
         for old in before.libraries().filter(|old| self.workers.has_loaded(old)) {

@@ -6,6 +6,9 @@
 //!
 //! Neither side knows what a call is about: the messages are bytes to them.
 
+/// How many lines of log one call may write. What is written beyond goes no further than its worker.
+pub(crate) const MAX_LINES: usize = 200;
+
 pub mod child;
 mod frame;
 mod image;

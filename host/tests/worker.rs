@@ -145,6 +145,7 @@ async fn calls_share_a_worker_and_wait_side_by_side() {
 #[tokio::test]
 async fn dropping_a_call_stops_it_in_the_worker_and_at_the_host() {
     let (workers, faulty) = (workers(), library("libfaulty.so"));
+    said(workers.call(&faulty, call("say", slow(0), LONG)).await);
     let services = slow(500);
     let dropped = tokio::time::timeout(
         Duration::from_millis(100),

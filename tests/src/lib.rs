@@ -6,6 +6,7 @@
 mod beside;
 mod bytes;
 mod home;
+pub mod library;
 mod picture;
 pub mod process;
 mod provider;

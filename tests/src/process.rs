@@ -58,6 +58,27 @@ pub fn children(process: u32) -> Vec<u32> {
     numbers.filter(|child| parent(*child) == Some(process)).collect()
 }
 
+/// The processes of a group that are there.
+#[must_use]
+pub fn group(leader: u32) -> Vec<u32> {
+    let of = |process: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(2)?.parse::<u32>().ok()
+    };
+    let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|process| of(process) == Some(leader) && is_there(*process)).collect()
+}
+
+/// How much memory a process has, in bytes.
+#[must_use]
+pub fn memory(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kilobytes.unwrap_or_default() * 1024
+}
+
 /// Whether a process has counted for half a second, more than it takes to get ready for anything.
 #[must_use]
 pub fn is_busy(process: u32) -> bool {

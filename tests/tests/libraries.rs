@@ -263,7 +263,7 @@ fn fault_81_a_library_of_a_later_jackfield_works_or_is_refused_with_both_version
         .filter(|line| text(line, "state") == "ready" && text(line, "name") != "zoom")
         .map(|line| (text(line, "name"), text(line, "abi")))
         .collect();
-    assert_eq!(ready, [("frozen", "1.0.0"), ("grown", "1.1.0"), ("major", "2.0.0"), ("wider", "1.1.0")]);
+    assert_eq!(ready, [("frozen", "1.0.0"), ("grown", "1.1.0"), ("major", "2.0.0"), ("wider", "1.2.0")]);
 
     let path = |name: &str| home.plugins().join(format!("lib{name}.so")).display().to_string();
     let of = |theirs: &str| {
@@ -277,7 +277,7 @@ fn fault_81_a_library_of_a_later_jackfield_works_or_is_refused_with_both_version
             assert_eq!(home.invoke(&format!("{name}.ask"), &[]).json(), answer);
         }
         for (name, why) in [
-            ("wider", of("1.1.0")),
+            ("wider", of("1.2.0")),
             ("major", of("2.0.0")),
             ("second", "is built for ABI 2, this host speaks ABI 1".to_owned()),
         ] {

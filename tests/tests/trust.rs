@@ -573,6 +573,7 @@ fn a_server_notices_who_could_change_a_library_and_what_is_pinned() {
     mode(&place.home.path(), 0o777);
     eventually("the home is open", || state() == "refused");
     mode(&place.home.path(), 0o700);
+    eventually("the home is closed", || state() == "ready");
     place.does(&["connector", "lock", "frozen"]);
     eventually("the other is not pinned", || state() == "refused");
     place.answers();

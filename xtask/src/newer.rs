@@ -12,14 +12,19 @@ use crate::{
 /// A text of a file of `tests/abi-v1`, which stands there once, and what a later Jackfield could have in its place.
 type Change = (&'static str, &'static str, &'static str);
 
-/// What a later Jackfield could have made of the frozen ABI. Each has the name of its library, and of its connector.
+/// What a later Jackfield could have made of the frozen ABI. Each has the name of its library, and of its connector; and a version
+/// of its own, by which cargo tells them apart where it builds them.
 const NEWER: &[(&str, &[Change])] = &[
     // It has grown only at the ends, which is what a newer library may do. It uses all of it.
     (
         "grown",
         &[
-            VERSION_1_1,
-            LOCKED_1_1,
+            ("abi/Cargo.toml", "version = \"1.0.0\"", "version = \"1.1.0\""),
+            (
+                "Cargo.lock",
+                "name = \"connector-abi\"\nversion = \"1.0.0\"",
+                "name = \"connector-abi\"\nversion = \"1.1.0\"",
+            ),
             (
                 "abi/src/lib.rs",
                 "    fn trigger(&self, op: RString, message: RVec<u8>, host: HostBox) -> CallFuture;",
@@ -60,8 +65,12 @@ const NEWER: &[(&str, &[Change])] = &[
     (
         "wider",
         &[
-            VERSION_1_1,
-            LOCKED_1_1,
+            ("abi/Cargo.toml", "version = \"1.0.0\"", "version = \"1.2.0\""),
+            (
+                "Cargo.lock",
+                "name = \"connector-abi\"\nversion = \"1.0.0\"",
+                "name = \"connector-abi\"\nversion = \"1.2.0\"",
+            ),
             (
                 "abi/src/lib.rs",
                 "    fn log(&self, level: u8, line: RString);",
@@ -85,19 +94,18 @@ const NEWER: &[(&str, &[Change])] = &[
     (
         "second",
         &[
+            ("abi/Cargo.toml", "version = \"1.0.0\"", "version = \"1.3.0\""),
+            (
+                "Cargo.lock",
+                "name = \"connector-abi\"\nversion = \"1.0.0\"",
+                "name = \"connector-abi\"\nversion = \"1.3.0\"",
+            ),
             ("abi/src/lib.rs", "pub const ABI_VERSION: u32 = 1;", "pub const ABI_VERSION: u32 = 2;"),
             ("abi/src/lib.rs", "\"jackfield_connector_v1\";", "\"jackfield_connector_v2\";"),
             ("connector/src/lib.rs", "\"jackfield_connector_v1\"", "\"jackfield_connector_v2\""),
         ],
     ),
 ];
-
-const VERSION_1_1: Change = ("abi/Cargo.toml", "version = \"1.0.0\"", "version = \"1.1.0\"");
-const LOCKED_1_1: Change = (
-    "Cargo.lock",
-    "name = \"connector-abi\"\nversion = \"1.0.0\"",
-    "name = \"connector-abi\"\nversion = \"1.1.0\"",
-);
 
 /// Builds libraries as a later Jackfield could have them. Their sources are made here, out of the frozen ones.
 pub(crate) fn build() -> Result {

@@ -34,6 +34,10 @@ pub const MANIFEST_VERSION: u32 = 1;
 /// How large a manifest may be, in bytes.
 pub const MAX_LEN: usize = 4 * 1024 * 1024;
 
+/// How many of a manifest's problems are told where it is refused, and how much of each: it may have any number.
+const TOLD: usize = 8;
+const TOLD_CHARS: usize = 300;
+
 /// A JSON Schema (draft 2020-12), whose local references point into the `$defs` of the manifest it stands in.
 pub type Schema = Map<String, Value>;
 
@@ -159,7 +163,11 @@ impl Manifest {
         if problems.is_empty() {
             return Ok(manifest);
         }
-        let list: Vec<String> = problems.iter().map(|p| format!("{} {}", p.path, p.message)).collect();
+        let told = |p: &Problem| format!("{} {}", p.path, p.message).chars().take(TOLD_CHARS).collect();
+        let mut list: Vec<String> = problems.iter().take(TOLD).map(told).collect();
+        if problems.len() > TOLD {
+            list.push(format!("and {} more", problems.len() - TOLD));
+        }
         Err(unreadable(id, format!("the manifest contradicts itself: {}", list.join("; "))))
     }
 

@@ -112,6 +112,8 @@ mod tests {
                 "1 connector_panicked",
                 "1 connector_crashed",
                 "1 connector_timeout",
+                "7 connector_quarantined",
+                "1 input_quarantined",
                 "1 connector_fault",
                 "1 unsupported",
                 "1 call_ended",

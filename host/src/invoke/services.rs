@@ -23,11 +23,8 @@ use super::{Happening, Run, Watch};
 use crate::{
     egress::{Egress, Flight, Target},
     redact::Redactor,
-    worker::{Doing, Services},
+    worker::{Doing, MAX_LINES, Services},
 };
-
-/// How many lines of log one call may write.
-const MAX_LINES: usize = 200;
 
 /// How much time a connector has at the end of a call to make something of an answer, at most.
 const ANSWER: Duration = Duration::from_millis(250);

@@ -156,13 +156,17 @@ async fn workers(Shared(state): At) -> Json<Vec<worker::Running>> {
 }
 
 async fn connectors(Shared(state): At) -> Result<Json<Vec<ConnectorLine>>, Problem> {
+    // Whoever asks may have put one there a moment ago.
+    state.host.reload().await?;
     Ok(Json(api::connectors(&state.host.registry(), state.host.workers.supervisor())?))
 }
 
 async fn connector(Shared(state): At, named: Named) -> Result<Json<ConnectorShown>, Problem> {
     let Path(id) = named?;
-    let registry = state.host.registry();
-    Ok(Json(api::connector(registry.find(&id)?)?))
+    if state.host.registry().find(&id).is_err() {
+        state.host.reload().await?;
+    }
+    Ok(Json(api::connector(state.host.registry().find(&id)?)?))
 }
 
 async fn invocations(

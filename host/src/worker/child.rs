@@ -18,7 +18,7 @@ use std::{
     process::ExitCode,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
 };
@@ -39,6 +39,7 @@ use serde::{Deserialize, Serialize};
 use tokio::{net::UnixStream, sync::oneshot};
 
 use super::{
+    MAX_LINES,
     frame::Kind,
     jail::{self, Isolation, Walls},
     link::{self, Incoming, Sender},
@@ -248,6 +249,7 @@ async fn serve_calls(
                     sender: sender.clone(),
                     waiting: waiting.clone(),
                     next: next_ask.clone(),
+                    lines: AtomicUsize::new(0),
                 };
                 let (cancel, cancelled) = oneshot::channel();
                 calls.insert(id, cancel);
@@ -366,6 +368,8 @@ struct CallHost {
     sender: Sender,
     waiting: Waiting,
     next: Arc<AtomicU64>,
+    /// How many lines it has written.
+    lines: AtomicUsize,
 }
 
 impl HostServices for CallHost {
@@ -394,6 +398,10 @@ impl HostServices for CallHost {
     }
 
     fn log(&self, level: u8, line: RString) {
+        // With one more than it may have, the host knows that there were more.
+        if self.lines.fetch_add(1, Ordering::Relaxed) > MAX_LINES {
+            return;
+        }
         let mut bytes = vec![level];
         let end = line.floor_char_boundary(MAX_LINE.min(line.len()));
         bytes.extend_from_slice(&line.as_bytes()[..end]);

@@ -19,7 +19,7 @@ use landlock::{
     RulesetStatus, Scope,
 };
 use rustix::{
-    process::{Resource, Rlimit, setrlimit},
+    process::{Resource, Rlimit, getrlimit, setrlimit},
     thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs},
 };
 use seccompiler::{
@@ -79,7 +79,9 @@ pub(super) fn limit(memory_bytes: u64) -> io::Result<()> {
         (Resource::Memlock, 0),
         (Resource::Nofile, DESCRIPTORS),
     ] {
-        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?;
+        // Somebody may have set a lower one, which stays.
+        let most = Some(getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most)));
+        setrlimit(resource, Rlimit { current: most, maximum: most })?;
     }
     // Only root has any.
     let none = CapabilitySet::empty();

@@ -24,11 +24,11 @@ const LEN: usize = size_of::<AtomicU64>();
 #[derive(Debug)]
 pub(super) struct Mark(NonNull<AtomicU64>);
 
+#[allow(unsafe_code, reason = "a pointer says nothing of threads by itself")]
 // SAFETY: it is a pointer to an atomic in a mapping that lives as long as the value does.
-#[allow(unsafe_code, reason = "a pointer says nothing of threads by itself")]
 unsafe impl Send for Mark {}
-// SAFETY: as above; every access is atomic.
 #[allow(unsafe_code, reason = "a pointer says nothing of threads by itself")]
+// SAFETY: as above; every access is atomic.
 unsafe impl Sync for Mark {}
 
 /// Memory for a mark, as a file that can be passed on.

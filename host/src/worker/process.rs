@@ -25,12 +25,13 @@ use tokio::{
 };
 
 use super::{
+    MAX_LINES,
     frame::Kind,
     image::Image,
     jail::Walls,
     link::{self, Gone, Incoming, Sender},
     mark::Mark,
-    spawn::{Started, Starting, kill},
+    spawn::{Started, Starting, has_ended, kill},
     supervisor::Supervisor,
     workers::{GIVE_WAY, Running, Services, Terms},
 };
@@ -94,6 +95,8 @@ struct InFlight {
     /// What it has asked of the host. Ends with the call.
     asks: HashMap<u64, tokio::task::AbortHandle>,
     tasks: JoinSet<()>,
+    /// How many lines of log it has written.
+    lines: usize,
 }
 
 /// What became of a call.
@@ -231,6 +234,7 @@ impl Process {
                 sender: self.sender.clone(),
                 asks: HashMap::new(),
                 tasks: JoinSet::new(),
+                lines: 0,
             };
             let idle = state.calls.is_empty();
             state.clock.allow(idle);
@@ -255,10 +259,8 @@ impl Drop for Process {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         state.killed_for.get_or_insert(NOT_NEEDED);
-        if state.child.try_wait().is_ok_and(|status| status.is_none()) {
-            kill(&mut state.child);
-            let _ = state.child.wait();
-        }
+        kill(&mut state.child);
+        let _ = state.child.wait();
     }
 }
 
@@ -618,7 +620,17 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
             }
         }
         Kind::Log => {
-            let services = lock(state).calls.get(&id).map(|call| call.services.clone());
+            let services = match lock(state).calls.get_mut(&id) {
+                // Our own side of the worker does not send so many.
+                Some(call) if call.lines > MAX_LINES => {
+                    return Err("more lines of log than a call may have");
+                }
+                Some(call) => {
+                    call.lines += 1;
+                    Some(call.services.clone())
+                }
+                None => None,
+            };
             if let (Some(services), Some((level, line))) = (services, bytes.split_first()) {
                 services.log(*level, &String::from_utf8_lossy(line));
             }
@@ -673,11 +685,12 @@ fn read_failure(bytes: &[u8]) -> Error {
 /// Waits for a process whose socket has closed. It should be gone; if it is not, it is killed.
 async fn wait_for_end(state: &Mutex<State>) -> Option<ExitStatus> {
     for _ in 0..100 {
-        if let Ok(Some(status)) = lock(state).child.try_wait() {
-            return Some(status);
+        if has_ended(&lock(state).child) != Some(false) {
+            break;
         }
         sleep(Duration::from_millis(2)).await;
     }
+    // Whatever it has started goes with it.
     let mut state = lock(state);
     kill(&mut state.child);
     state.child.wait().ok()
@@ -703,12 +716,13 @@ fn how_ended(status: ExitStatus) -> String {
 }
 
 /// Puts what a worker writes to its standard error into the log, up to a limit; the rest is read and dropped, so that it
-/// never blocks. Once it has been called there is no knowing what it writes, so only how much is said. Ends with the stream,
-/// and says how many bytes of memory could not be had, if those were its last words.
+/// never blocks. Once it has been called there is no knowing what it writes, so only that it does is said, and at the end how
+/// much. Ends with the stream, and says how many bytes of memory could not be had, if those were its last words.
 async fn log_stderr(stderr: Option<OwnedFd>, connector: String, called: Arc<AtomicBool>) -> Option<u64> {
     let mut pipe = pipe::Receiver::from_owned_fd(stderr?).ok()?;
     let mut buffer = vec![0; 4096];
     let mut left = MAX_STDERR;
+    let mut unsaid = 0;
     let mut end = String::new();
     while let Ok(len) = pipe.read(&mut buffer).await {
         if len == 0 {
@@ -719,11 +733,13 @@ async fn log_stderr(stderr: Option<OwnedFd>, connector: String, called: Arc<Atom
         end.push_str(&text);
         end.drain(..end.ceil_char_boundary(end.len().saturating_sub(LAST)));
         if called.load(Ordering::Relaxed) {
-            tracing::debug!(
-                connector,
-                bytes = len,
-                "the worker wrote to its standard error; `ctx.log` is what is kept"
-            );
+            if unsaid == 0 {
+                tracing::debug!(
+                    connector,
+                    "the worker writes to its standard error; `ctx.log` is what is kept"
+                );
+            }
+            unsaid += len;
             continue;
         }
         let shown = text.floor_char_boundary(text.len().min(left));
@@ -731,6 +747,9 @@ async fn log_stderr(stderr: Option<OwnedFd>, connector: String, called: Arc<Atom
         for line in text[..shown].lines() {
             tracing::debug!(connector, "worker: {}", line.escape_debug());
         }
+    }
+    if unsaid > 0 {
+        tracing::debug!(connector, bytes = unsaid, "the worker wrote to its standard error");
     }
     // What Rust says before it gives up; a number and nothing else is taken from it.
     end.rsplit_once("memory allocation of ")?.1.split_once(" bytes failed")?.0.parse().ok()

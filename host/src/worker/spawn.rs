@@ -20,7 +20,9 @@ use std::{
 };
 
 use connector_protocol::{Error, ErrorKind, Result};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
 use tokio::sync::oneshot;
 
 use super::{
@@ -117,8 +119,19 @@ fn spawn(job: Job) -> Result<Started> {
     Ok(Started { child, pidfd, socket: ours, mark, image, terms })
 }
 
-/// Kills a worker that has not been waited for, and whatever it may have started, which is in its group.
+/// Whether a process has ended; nothing, if it has been waited for.
+pub(super) fn has_ended(child: &Child) -> Option<bool> {
+    let pid = Pid::from_raw(i32::try_from(child.id()).ok()?)?;
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    Some(waitid(WaitId::Pid(pid), look).ok()?.is_some())
+}
+
+/// Kills a worker, and whatever it may have started, which is in its group: that is there when the worker itself has ended.
+/// One that has been waited for is left alone, since its number may be another's.
 pub(super) fn kill(child: &mut Child) {
+    if has_ended(child).is_none() {
+        return;
+    }
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, Signal::KILL);
     }

@@ -162,17 +162,20 @@ impl Supervisor {
             reason: reason.to_owned(),
             doing,
         };
-        let noted = self.change(|memory| {
+        let (until, noted) = self.change(|memory| {
             if let Some(quarantine) = memory.add(death.clone()) {
                 tracing::error!(connector = quarantine.connector, "in quarantine: {}", quarantine.reason);
             }
             let doing = death.doing.as_ref()?;
             memory.refused(&death.sha256, doing, death.at).map(|(_, until)| until)
         });
-        noted.unwrap_or_else(|error| {
-            tracing::error!(connector = library.id(), "a death could not be noted: {error}");
-            None
-        })
+        if let Err(error) = noted {
+            tracing::error!(
+                connector = library.id(),
+                "a death is not remembered beyond this process: {error}"
+            );
+        }
+        until
     }
 
     /// Forgets what is held against a connector: its quarantine, and the inputs it died of. Says what that was.
@@ -181,14 +184,15 @@ impl Supervisor {
     ///
     /// If it cannot be written down.
     pub fn lift(&self, connector: &str) -> Result<(Vec<Quarantine>, usize)> {
-        self.change(|memory| {
+        let (lifted, noted) = self.change(|memory| {
             let (lifted, kept): (Vec<_>, Vec<_>) =
                 memory.quarantines.drain(..).partition(|quarantine| quarantine.connector == connector);
             memory.quarantines = kept;
             let deaths = memory.deaths.len();
             memory.deaths.retain(|death| death.connector != connector);
             (lifted, deaths - memory.deaths.len())
-        })
+        });
+        noted.map(|()| lifted)
     }
 
     /// The deaths of a connector that are remembered, the oldest first.
@@ -223,19 +227,28 @@ impl Supervisor {
         Ok(memory)
     }
 
-    /// Changes what is remembered, while nobody else does.
-    fn change<T>(&self, change: impl FnOnce(&mut Memory) -> T) -> Result<T> {
-        let Some(path) = &self.path else { return Ok(change(&mut *self.memory()?)) };
-        let failed = system::cannot("write", path);
-        let directory = path.parent().unwrap_or(Path::new("/"));
-        let lock = fs::File::open(directory).map_err(failed)?;
-        flock(&lock, FlockOperation::LockExclusive).map_err(|error| failed(error.into()))?;
+    /// Changes what is remembered, while nobody else does. In this process it counts also where it cannot be written down.
+    fn change<T>(&self, change: impl FnOnce(&mut Memory) -> T) -> (T, Result<()>) {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        *memory = read(path)?;
+        let Some(path) = &self.path else { return (change(&mut memory), Ok(())) };
+        let failed = system::cannot("write", path);
+        let lock = fs::File::open(path.parent().unwrap_or(Path::new("/")))
+            .and_then(|directory| {
+                flock(&directory, FlockOperation::LockExclusive).map(|()| directory).map_err(Into::into)
+            })
+            .map_err(failed);
+        let before = lock.and_then(|lock| Ok((lock, read(path)?)));
+        let (_lock, before) = match before {
+            Ok((lock, before)) => (lock, before),
+            Err(error) => return (change(&mut memory), Err(error)),
+        };
+        *memory = before;
         let changed = change(&mut memory);
-        write(path, &memory).map_err(failed)?;
-        memory.file = fs::metadata(path).ok().map(|metadata| Identity::of(&metadata));
-        Ok(changed)
+        let written = write(path, &memory).map_err(failed);
+        if written.is_ok() {
+            memory.file = fs::metadata(path).ok().map(|metadata| Identity::of(&metadata));
+        }
+        (changed, written)
     }
 }
 
@@ -399,9 +412,9 @@ mod tests {
         let path = directory.path().join("deaths.json");
         let (one, other) = (Supervisor::new(path.clone()), Supervisor::new(path.clone()));
         assert_eq!(other.deaths("acme").unwrap(), []);
-        one.change(|memory| memory.add(death(0, None))).unwrap();
+        one.change(|memory| memory.add(death(0, None))).1.unwrap();
         assert_eq!(other.deaths("acme").unwrap().len(), 1);
-        other.change(|memory| memory.add(death(1, None))).unwrap();
+        other.change(|memory| memory.add(death(1, None))).1.unwrap();
         assert_eq!(one.deaths("acme").unwrap().len(), 2);
         assert_eq!(one.lift("acme").unwrap().1, 2);
         assert_eq!(other.deaths("acme").unwrap(), []);
@@ -410,5 +423,11 @@ mod tests {
         let error = other.deaths("acme").unwrap_err();
         assert!(error.hint.unwrap().ends_with(&format!("rm {}", path.display())));
         assert!(other.lift("acme").is_err());
+        // Where nothing can be written, it counts in this process.
+        let nowhere = Supervisor::new(directory.path().join("nowhere/deaths.json"));
+        for second in 0..5 {
+            assert!(nowhere.change(|memory| memory.add(death(second, None))).1.is_err());
+        }
+        assert_eq!(nowhere.memory().unwrap().quarantines.len(), 1);
     }
 }

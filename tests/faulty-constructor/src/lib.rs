@@ -1,18 +1,11 @@
-//! A connector that does something as soon as it is opened, before anybody has asked it to: it makes a file, if it can, and
-//! tries whatever else a hostile one would. Where, a test writes into the library's bytes. To look at a connector must not be
-//! enough to run it.
-
-#[path = "../../faulty/src/escape.rs"]
-mod escape;
+//! A connector that does something as soon as it is opened, before anybody has asked it to: it makes a file, if it can. Where,
+//! a test writes into the library's bytes. To look at a connector must not be enough to run it.
 
 use std::{
     fs::File,
     hint::black_box,
     path::Path,
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use connector_abi::{
@@ -45,9 +38,6 @@ static CANARY: [u8; ROOM] = {
 
 static HAS_RUN: AtomicBool = AtomicBool::new(false);
 
-/// What came of each attempt to get out.
-static ATTEMPTS: Mutex<String> = Mutex::new(String::new());
-
 /// Runs while the library is being opened.
 extern "C" fn construct() {
     HAS_RUN.store(true, Ordering::Relaxed);
@@ -58,17 +48,6 @@ extern "C" fn construct() {
     {
         // Whether it may is what tests are about.
         let _ = File::create(Path::new(path));
-        // Nobody has told it who has started it: the first of all processes will do.
-        let aim = escape::Aim { path, port: 9, parent: 1 };
-        let mut attempts = escape::ATTEMPTS
-            .iter()
-            .map(|name| format!("{name}: {}", escape::attempt(name, &aim)))
-            .collect::<Vec<_>>();
-        attempts.push(format!("descriptors: {:?}", escape::descriptors()));
-        attempts.push(format!("environment: {}", std::env::vars_os().count()));
-        if let Ok(mut said) = ATTEMPTS.lock() {
-            *said = attempts.join("\\n");
-        }
     }
 }
 
@@ -87,13 +66,9 @@ impl Connector for Constructor {
         unsupported()
     }
 
-    fn action(&self, _: RString, message: RVec<u8>, _: HostBox) -> CallFuture {
-        async move {
-            let ran = HAS_RUN.load(Ordering::Relaxed);
-            let wants_all = message.windows(8).any(|window| window == b"attempts");
-            let said = ATTEMPTS.lock().map(|said| said.clone()).unwrap_or_default();
-            let more = if wants_all { format!(r#","attempts":"{said}""#) } else { String::new() };
-            let head = format!(r#"{{"output":{{"ran":{ran}{more}}}}}"#);
+    fn action(&self, _: RString, _: RVec<u8>, _: HostBox) -> CallFuture {
+        async {
+            let head = format!(r#"{{"output":{{"ran":{}}}}}"#, HAS_RUN.load(Ordering::Relaxed));
             RResult::ROk(message::encode(head.as_bytes(), &[]).into())
         }
         .into_ffi()

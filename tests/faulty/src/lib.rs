@@ -6,10 +6,11 @@ mod escape;
 
 use std::{
     future::Future,
+    io::Write,
     pin::Pin,
     sync::Mutex,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use connector_abi::{
@@ -27,6 +28,12 @@ use serde_json::{Value, json};
 const MANIFEST: &[u8] = include_bytes!("../manifest.json");
 
 static KEPT: Mutex<Option<HostBox>> = Mutex::new(None);
+
+/// What is never given back.
+static LEAKED: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// How much is written, of whatever there is too much of.
+const FLOOD: usize = 1 << 30;
 
 struct Faulty;
 
@@ -96,6 +103,94 @@ async fn act(input: &Value, host: HostBox) -> CallResult {
             }
             said("logged")
         }
+        "log-flood" => {
+            let secret = input["secret"].as_str().unwrap_or_default();
+            let line = format!("one\r\ntwo \u{1b}[31mred {secret} {}\n", "x".repeat(16 * 1024));
+            for _ in 0..FLOOD / line.len() {
+                host.log(2, line.as_str().into());
+            }
+            said("flooded")
+        }
+        "stderr-flood" => {
+            let secret = input["secret"].as_str().unwrap_or_default();
+            let line = format!("one\r\ntwo \u{1b}[31mred {secret} {}\n", "x".repeat(16 * 1024));
+            let mut stderr = std::io::stderr();
+            for _ in 0..FLOOD / line.len() {
+                let _ = stderr.write_all(line.as_bytes());
+            }
+            said("flooded")
+        }
+        // Lines of a log past the host's side of the worker, straight to its socket.
+        "frame-flood" => {
+            for number in 3..16 {
+                flood(number, input["head"]["call"].as_u64().unwrap_or_default());
+            }
+            said("flooded")
+        }
+        "leak" => {
+            if let Ok(mut leaked) = LEAKED.lock() {
+                leaked.push(vec![1; 8 << 20]);
+            }
+            said("hello")
+        }
+        "bomb" => loop {
+            if let Ok(mut leaked) = LEAKED.lock() {
+                leaked.push(vec![1; 8 << 20]);
+            }
+        },
+        "spin-then-answer" => {
+            let time = Duration::from_millis(input["head"]["ms"].as_u64().unwrap_or_default());
+            let begun = Instant::now();
+            while begun.elapsed() < time {
+                std::hint::spin_loop();
+            }
+            said("hello")
+        }
+        "thread-that-crashes" => {
+            let thread = std::thread::Builder::new().spawn(|| {
+                std::thread::sleep(Duration::from_millis(50));
+                std::process::abort()
+            });
+            said(&thread.map_or_else(|error| format!("refused: {error}"), |_| "started".to_owned()))
+        }
+        // Leaves a child behind that has all that this process had, and ends.
+        "fork" => {
+            // SAFETY: the child calls nothing that another thread could have been in the middle of.
+            match unsafe { libc::fork() } {
+                0 => {
+                    std::thread::sleep(Duration::from_secs(3600));
+                    // SAFETY: it ends the child, and runs nothing before.
+                    unsafe { libc::_exit(0) }
+                }
+                1.. => std::process::abort(),
+                _ => said(&format!("refused: {}", std::io::Error::last_os_error())),
+            }
+        }
+        "escape" => {
+            let aims = aims(&input["head"]);
+            let mut tried = escape::always(&aims);
+            tried.extend(escape::after_loading(&aims));
+            said(&escape::told(&tried))
+        }
+        // One of them alone, which does no harm where it can be done.
+        "open" => {
+            let path = input["head"]["path"].as_str().unwrap_or_default();
+            said(&std::fs::read(path).map_or_else(
+                |error| format!("refused: {error}"),
+                |bytes| format!("succeeded: {} bytes", bytes.len()),
+            ))
+        }
+        #[cfg(target_arch = "x86_64")]
+        "other-table" => {
+            let answer: u64;
+            // SAFETY: it is the kernel's way in for programs of 32 bits, and asks for the number of this process.
+            unsafe {
+                std::arch::asm!("int 0x80", inout("rax") 20_u64 => answer, out("r8") _, out("r9") _, out("r10") _, out("r11") _)
+            };
+            said(&format!("answered {answer}"))
+        }
+        "descriptors" => said(&escape::descriptors().join("\n")),
+        "environment" => said(&format!("{:?}", std::env::vars_os().collect::<Vec<_>>())),
         // Passes on whatever head it is given.
         "ask" => {
             let op = input["op"].as_str().unwrap_or("http");
@@ -148,79 +243,6 @@ async fn act(input: &Value, host: HostBox) -> CallResult {
             }
             said(&format!("refused {refused}"))
         }
-        // One attempt to get out, or all.
-        "escape" => {
-            let head = &input["head"];
-            let number = |name: &str| head[name].as_i64().unwrap_or_default();
-            let aim = escape::Aim {
-                path: head["path"].as_str().unwrap_or_default(),
-                port: u16::try_from(number("port")).unwrap_or_default(),
-                parent: i32::try_from(number("parent")).unwrap_or_default(),
-            };
-            let names: Vec<&str> = match input["op"].as_str() {
-                Some(one) => vec![one],
-                None => escape::ATTEMPTS.to_vec(),
-            };
-            let lines: Vec<String> =
-                names.iter().map(|name| format!("{name}: {}", escape::attempt(name, &aim))).collect();
-            said(&lines.join("\n"))
-        }
-        "descriptors" => said(&format!("{:?}", escape::descriptors())),
-        "environment" => said(&format!("{}", std::env::vars_os().count())),
-        // A little more each time, and never given back.
-        "leak" => {
-            std::mem::forget(vec![1_u8; 8 * 1024 * 1024]);
-            said("leaked")
-        }
-        // As much as there is.
-        "bomb" => {
-            let mut kept = Vec::new();
-            loop {
-                kept.push(vec![1_u8; 1 << 20]);
-            }
-        }
-        "spin" => {
-            let begun = std::time::Instant::now();
-            while begun.elapsed() < Duration::from_millis(200) {
-                std::hint::spin_loop();
-            }
-            said("spun")
-        }
-        // A thread that ends the process when the answer has been given.
-        "thread-that-crashes" => {
-            let thread = std::thread::Builder::new().spawn(|| {
-                std::thread::sleep(Duration::from_millis(50));
-                std::process::abort()
-            });
-            said(if thread.is_ok() { "started" } else { "refused" })
-        }
-        // A child that holds the socket when this process is gone.
-        "fork-and-crash" => {
-            // SAFETY: the child does nothing but wait.
-            let child = unsafe { libc::fork() };
-            if child == 0 {
-                loop {
-                    std::thread::sleep(Duration::from_secs(60));
-                }
-            }
-            if child < 0 { said("refused") } else { std::process::abort() }
-        }
-        "log-flood" => {
-            let secret = input["secret"].as_str().unwrap_or_default();
-            let line = format!("flood\r\n\u{1b}[31m{secret} {}", "x".repeat(8000));
-            for _ in 0..(1 << 30) / line.len() {
-                host.log(2, line.as_str().into());
-            }
-            said("logged")
-        }
-        "stderr-flood" => {
-            let secret = input["secret"].as_str().unwrap_or_default();
-            let line = format!("stderr \u{1b}[31m{secret} {}\n", "x".repeat(8000));
-            for _ in 0..(64 << 20) / line.len() {
-                let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
-            }
-            said("written")
-        }
         other => fail("invalid_input", &format!("cannot do `{other}`")),
     }
 }
@@ -229,6 +251,46 @@ async fn act(input: &Value, host: HostBox) -> CallResult {
 fn deeper(depth: u64) -> u64 {
     let room = std::hint::black_box([depth; 512]);
     deeper(room[511] + 1) + room[0]
+}
+
+/// What an attempt to get out is to be made at.
+fn aims(head: &Value) -> escape::Aims {
+    let texts = |name: &str| -> Vec<String> {
+        let texts = head[name].as_array().into_iter().flatten().filter_map(Value::as_str);
+        texts.map(str::to_owned).collect()
+    };
+    escape::Aims {
+        read: texts("read"),
+        write: texts("write"),
+        parent: head["parent"].as_i64().unwrap_or_default(),
+        port: head["port"].as_u64().and_then(|port| port.try_into().ok()).unwrap_or_default(),
+        socket: head["socket"].as_str().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Writes frames, each a line of a call's log, to a descriptor, if that is a socket.
+fn flood(descriptor: i32, call: u64) {
+    // The kind of a line, whole; its length; its call; the line.
+    let mut frame = vec![10, 1, 0, 0];
+    frame.extend_from_slice(&5_u32.to_le_bytes());
+    frame.extend_from_slice(&call.to_le_bytes());
+    frame.extend_from_slice(b"\x02line");
+    let frames = frame.repeat(1000);
+    for _ in 0..FLOOD / frames.len() {
+        let mut rest = frames.as_slice();
+        while !rest.is_empty() {
+            // SAFETY: the bytes are there, and as many as is said.
+            let sent =
+                unsafe { libc::send(descriptor, rest.as_ptr().cast(), rest.len(), libc::MSG_NOSIGNAL) };
+            match usize::try_from(sent) {
+                Ok(sent) => rest = &rest[sent..],
+                Err(_) if std::io::Error::last_os_error().kind() == std::io::ErrorKind::WouldBlock => {
+                    std::thread::yield_now();
+                }
+                Err(_) => return,
+            }
+        }
+    }
 }
 
 /// Waits, and never says that it could go on.

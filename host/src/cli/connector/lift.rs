@@ -35,7 +35,7 @@ impl Lift {
                     "{deaths} of its workers are forgotten; the next five within a minute count again"
                 ));
             }
-            None => say(&format!("{deaths} of its workers are forgotten, and the inputs they died of")),
+            None => say(&format!("forgotten: {deaths} of its workers, and the inputs they died of")),
         }
         Ok(())
     }
