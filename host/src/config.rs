@@ -23,6 +23,7 @@ use url::Url;
 
 use crate::{
     home::Home,
+    plugins::must_be_ours,
     system,
     worker::{Isolation, Terms},
 };
@@ -198,6 +199,10 @@ impl Config {
     pub fn load(home: &Home) -> Result<Self> {
         refuse_addresses_by_environment(home)?;
         refuse_isolation_by_environment(home)?;
+        // It says what may run and how, and where credentials go. One that is not there is said to be so below.
+        if home.config().exists() {
+            must_be_ours(&home.config())?;
+        }
         let figment = Figment::from(Serialized::defaults(Self::default()))
             .merge(Toml::file_exact(home.config()))
             .merge(Env::prefixed(PREFIX).filter(|key| key.as_str().contains(SEPARATOR)).split(SEPARATOR));

@@ -6,7 +6,7 @@
 use std::{
     fs,
     io::ErrorKind as IoErrorKind,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -87,7 +87,7 @@ impl Home {
             make(&path).map_err(|error| failed(&path, error))?;
         }
         let config = self.config();
-        match fs::OpenOptions::new().write(true).create_new(true).open(&config) {
+        match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&config) {
             Ok(mut file) => {
                 std::io::Write::write_all(&mut file, NEW_CONFIG.as_bytes())
                     .map_err(|error| failed(&config, error))?;

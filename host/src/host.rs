@@ -40,9 +40,12 @@ pub struct Host {
     settings: RwLock<Settings>,
     registry: RwLock<Arc<Registry>>,
     /// Held by whoever looks at the plugins again.
-    looking: tokio::sync::Mutex<()>,
+    looking: tokio::sync::Mutex<Unproved>,
     known: Mutex<HashMap<(String, String), Arc<Known>>>,
 }
+
+/// Files that could not prove themselves, and why: they are not asked again.
+type Unproved = HashMap<Identity, Error>;
 
 /// What the operator has decided, and what follows from it.
 #[derive(Clone)]
@@ -219,7 +222,19 @@ impl Host {
     ///
     /// If the plugins directory cannot be read any more.
     pub(crate) async fn reload(&self) -> Result<()> {
-        let _looking = self.looking.lock().await;
+        let unproved = self.looking.lock().await;
+        self.reload_with(unproved).await
+    }
+
+    /// The same, unless somebody is at it already.
+    pub(crate) async fn reload_unless_busy(&self) -> Result<()> {
+        match self.looking.try_lock() {
+            Ok(unproved) => self.reload_with(unproved).await,
+            Err(_) => Ok(()),
+        }
+    }
+
+    async fn reload_with(&self, mut unproved: tokio::sync::MutexGuard<'_, Unproved>) -> Result<()> {
         let before = self.registry();
         let Some(mut now) = before.again()? else { return Ok(()) };
         for old in before.libraries().filter(|old| self.workers.has_loaded(old)) {
@@ -228,11 +243,13 @@ impl Host {
                 Some(new) if Arc::ptr_eq(&new, old) => {}
                 Some(new) => {
                     // Both are kept in memory from here on: the file may be another one a moment later.
-                    let proved = match new.manifest() {
-                        Ok(_) => self.workers.prove(&new).await,
-                        Err(error) => Err(error),
+                    let proved = match (unproved.get(&new.identity), new.manifest()) {
+                        (Some(error), _) => Err(error.clone()),
+                        (None, Err(error)) => Err(error),
+                        (None, Ok(_)) => self.workers.prove(&new).await,
                     };
                     if let Err(error) = proved {
+                        unproved.insert(new.identity.clone(), error.clone());
                         now.keep_instead(old, &new, error);
                     }
                 }
@@ -245,6 +262,7 @@ impl Host {
         if let Err(error) = fits(&config, &self.home, &now) {
             tracing::warn!("{error}");
         }
+        unproved.retain(|file, _| now.has_file_of(file));
         let now = Arc::new(now);
         *self.registry.write().unwrap_or_else(PoisonError::into_inner) = now.clone();
         let is_there = |file: &Identity| now.libraries().any(|library| library.identity == *file);

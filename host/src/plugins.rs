@@ -14,6 +14,7 @@ pub mod pins;
 mod registry;
 mod trust;
 
+pub(crate) use self::trust::must_be_ours;
 pub use self::{
     elf::SYSTEM_LIBRARIES,
     library::{Head, Identity, Library, Refusal, Trust, Unfit, inspect},

@@ -30,3 +30,21 @@ pub fn with_manifest(library: &[u8], manifest: &[u8]) -> Vec<u8> {
     made.extend_from_slice(manifest);
     made
 }
+
+/// A library in which each of these bytes is the others, which are as many.
+///
+/// # Panics
+///
+/// If they are not, or if there are none.
+#[must_use]
+pub fn replaced(library: &[u8], these: &[u8], others: &[u8]) -> Vec<u8> {
+    assert_eq!(these.len(), others.len());
+    let mut made = library.to_vec();
+    let found: Vec<usize> =
+        (0..=made.len() - these.len()).filter(|at| made[*at..].starts_with(these)).collect();
+    assert!(!found.is_empty(), "there is nothing to replace");
+    for at in found {
+        made[at..at + others.len()].copy_from_slice(others);
+    }
+    made
+}

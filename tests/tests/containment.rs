@@ -6,6 +6,8 @@
 use std::{
     fs,
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::Path,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
@@ -228,7 +230,7 @@ fn fault_70_a_thread_that_crashes_after_the_answer_ends_what_is_in_flight_at_onc
     let waited = Instant::now();
     scene.during(|| {
         std::thread::scope(|scope| {
-            let waits = scope.spawn(|| scene.call("do", &json!({"what": "wait"}), 600));
+            let waits = scope.spawn(|| scene.call("do", &json!({"what": "wait"}), 120));
             assert_eq!(scene.faulty("thread-that-crashes", &json!({})).as_deref(), Ok("started"));
             failed(waits.join().unwrap(), "connector_crashed", "by signal 6");
         });
@@ -244,7 +246,7 @@ fn fault_70_a_child_that_holds_the_socket_hides_no_death_and_goes_with_its_paren
     let worker = scene.worker();
     let waited = Instant::now();
     scene.during(|| {
-        failed(scene.call("do", &json!({"what": "fork"}), 600), "connector_crashed", "by signal 6");
+        failed(scene.call("do", &json!({"what": "fork"}), 120), "connector_crashed", "by signal 6");
     });
     assert!(waited.elapsed() < Duration::from_secs(60), "long before its deadline");
     eventually("the end of the child", || process::group(worker).is_empty());
@@ -348,10 +350,7 @@ fn fault_73_five_inputs_that_it_dies_of_within_a_minute_are_the_connectors_fault
     // Another file under the same id begins anew.
     let mut bytes = fs::read(artifact("libfaulty.so")).unwrap();
     bytes.push(0);
-    let fresh = scene.home.path().join("fresh.so");
-    fs::write(&fresh, &bytes).unwrap();
-    fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    fs::rename(&fresh, scene.home.plugins().join("libfaulty.so")).unwrap();
+    put_as(&scene.home.plugins().join("libfaulty.so"), &bytes);
     eventually("the other file", || scene.faulty("say", &json!({})).as_deref() == Ok("hello"));
 }
 
@@ -375,49 +374,65 @@ fn fault_73_one_input_that_it_dies_of_is_refused_and_nothing_else_is() {
     assert_eq!(text(&alone.error(1), "kind"), "input_quarantined");
 }
 
+/// Puts a library in the place of another one, as a whole.
+fn put_as(path: &Path, bytes: &[u8]) {
+    let fresh = path.with_file_name(".fresh");
+    fs::write(&fresh, bytes).unwrap();
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(&fresh, path).unwrap();
+}
+
 #[test]
 fn fault_77_what_was_looked_at_is_what_is_loaded_or_nothing_is() {
     let scene = Scene::new("");
     let plugin = scene.home.plugins().join("libfaulty.so");
     let one = fs::read(artifact("libfaulty.so")).unwrap();
-    // Another one, and one that is none.
-    let other = [one.as_slice(), b"\0"].concat();
+    // Another version, which says something else; and one that is no library.
+    let other = library::replaced(&one, b"\"version\": \"0.1.0\"", b"\"version\": \"0.2.0\"");
+    let other = library::replaced(&other, b"hello", b"jello");
     let broken = &one[..one.len() / 2];
     let over = AtomicBool::new(false);
-    let (mut well, mut refused) = (0, 0);
-    scene.during(|| {
+    let said: Vec<(String, String)> = scene.during(|| {
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                for bytes in [other.as_slice(), broken, &one].into_iter().cycle() {
+                for (nth, bytes) in [other.as_slice(), broken, &one].into_iter().cycle().enumerate() {
                     if over.load(Ordering::SeqCst) {
                         return;
                     }
-                    let fresh = scene.home.path().join("fresh.so");
-                    fs::write(&fresh, bytes).unwrap();
-                    fs::set_permissions(&fresh, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-                    fs::rename(&fresh, &plugin).unwrap();
-                    std::thread::sleep(Duration::from_millis(7));
+                    put_as(&plugin, bytes);
+                    std::thread::sleep(Duration::from_millis(nth as u64 % 20));
                 }
             });
             let begun = Instant::now();
-            while begun.elapsed() < Duration::from_secs(4) {
-                match scene.faulty("say", &json!({})) {
-                    Ok(said) => {
-                        assert_eq!(said, "hello");
-                        well += 1;
-                    }
-                    Err(error) => {
-                        assert!(["plugin_refused", "unknown"].contains(&text(&error, "kind")), "{error:#}");
-                        refused += 1;
-                    }
+            let mut said = Vec::new();
+            while begun.elapsed() < Duration::from_secs(5) {
+                let request = json!({"action": "faulty.do", "input": {"what": "say"}, "token": "t"});
+                let (status, answer) = scene.home.ask("POST", "/v1/invocations", &request);
+                if status == 200 {
+                    said.push((text(&answer, "id").to_owned(), text(&answer["output"], "said").to_owned()));
+                } else {
+                    assert!(["plugin_refused", "unknown"].contains(&text(&answer, "kind")), "{answer:#}");
                 }
             }
             over.store(true, Ordering::SeqCst);
-        });
+            said
+        })
     });
-    assert!(well > 0, "{well} and {refused}");
-    fs::copy(artifact("libfaulty.so"), scene.home.path().join("fresh.so")).unwrap();
-    fs::rename(scene.home.path().join("fresh.so"), &plugin).unwrap();
+    assert!(!said.is_empty());
+    // Of each, the version that was looked at is the one that has answered.
+    for (id, said) in said.iter().rev().take(500) {
+        let version = || {
+            text(&scene.home.ask("GET", &format!("/v1/invocations/{id}"), &Value::Null).1, "version")
+                .to_owned()
+        };
+        eventually("the record", || !version().is_empty());
+        assert!(
+            [("0.1.0", "hello"), ("0.2.0", "jello")].contains(&(&*version(), said.as_str())),
+            "{}: {said}",
+            version()
+        );
+    }
+    put_as(&plugin, &one);
     eventually("the good one", || scene.faulty("say", &json!({})).as_deref() == Ok("hello"));
 }
 
@@ -480,8 +495,7 @@ fn fault_83_a_hostile_schema_is_refused_when_it_is_read_and_fetches_nothing() {
     ];
     let put = |name: &str, manifest: &str| {
         let path = scene.home.plugins().join(format!("lib{name}.so"));
-        fs::write(&path, library::with_manifest(&library, manifest.as_bytes())).unwrap();
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        put_as(&path, &library::with_manifest(&library, manifest.as_bytes()));
     };
     // That it is the manifest that is refused, and not how it came there.
     put("harmless", &with_input(&json!({"type": "string", "description": "x"})).to_string());

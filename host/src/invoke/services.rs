@@ -26,6 +26,12 @@ use crate::{
     worker::{Doing, MAX_LINES, Services},
 };
 
+/// How often one call may say how far it is.
+const MAX_REPORTS: usize = 1000;
+
+/// How much of a line of a connector's is looked at, in bytes.
+const MAX_LINE: usize = 8 * 1024;
+
 /// How much time a connector has at the end of a call to make something of an answer, at most.
 const ANSWER: Duration = Duration::from_millis(250);
 
@@ -46,6 +52,7 @@ pub(super) struct CallServices {
     redactor: Redactor,
     watch: Watch,
     lines: AtomicUsize,
+    reports: AtomicUsize,
     span: tracing::Span,
     action: String,
     input: Box<RawValue>,
@@ -64,6 +71,7 @@ impl CallServices {
             redactor: run.redactor.clone(),
             watch: run.watch.clone(),
             lines: AtomicUsize::new(0),
+            reports: AtomicUsize::new(0),
             span: tracing::Span::current(),
             action: run.known.action().name.clone(),
             input,
@@ -85,6 +93,10 @@ impl CallServices {
             "http" => self.http(read(head)?, body.to_vec()).await,
             "progress" => {
                 let progress: Progress = read(head)?;
+                // Whoever reports more often than this reports nothing.
+                if self.reports.fetch_add(1, Ordering::Relaxed) >= MAX_REPORTS {
+                    return Ok(nothing());
+                }
                 let message = self.clean(&progress.message);
                 tracing::info!(parent: &self.span, done = progress.done, total = progress.total, "{message}");
                 (self.watch)(Happening::Says { message, done: progress.done, total: progress.total });
@@ -122,6 +134,7 @@ impl CallServices {
 
     /// A connector's words as they may stand in a log: one line, escaped, without secrets.
     fn clean(&self, text: &str) -> String {
+        let text = &text[..text.floor_char_boundary(MAX_LINE)];
         self.redactor.text(text).chars().take(4000).flat_map(char::escape_debug).collect()
     }
 }

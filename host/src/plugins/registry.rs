@@ -223,6 +223,12 @@ impl Registry {
         }
     }
 
+    /// Whether this very file lies in the directory.
+    pub(crate) fn has_file_of(&self, identity: &Identity) -> bool {
+        let mut found = self.seen.files.iter().filter_map(|(_, candidate)| candidate.as_ref().ok());
+        found.any(|candidate| candidate.identity == *identity)
+    }
+
     /// Notes that a worker has found a library's manifest to be what its code declares, so that no worker has to again.
     pub fn verified(&self, library: &Library) {
         let name = library.entry.file_name().unwrap_or_default().to_string_lossy();

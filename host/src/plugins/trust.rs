@@ -12,7 +12,7 @@ use std::{
     sync::OnceLock,
 };
 
-use connector_protocol::Error;
+use connector_protocol::{Error, ErrorKind};
 use rustix::{
     fs::{Mode, OFlags},
     io::Errno,
@@ -60,6 +60,21 @@ struct Judged<'a> {
     path: &'a Path,
     /// How a sentence about a file goes on, or where something lies: `is`, `lies in HOME, which is`.
     subject: &'a str,
+}
+
+/// Whether a text that decides what runs, such as the configuration, is ours or root's, and nobody else's to write.
+///
+/// # Errors
+///
+/// Whose it is, or who can write it.
+pub(crate) fn must_be_ours(path: &Path) -> Result<(), Error> {
+    let judged = || -> Result<(), Unfit> {
+        // It may be a link: to where is its owner's to say.
+        let file = path.canonicalize().map_err(|error| unreadable(&error))?;
+        let (opened, metadata) = open(&file)?;
+        Judge::default().owned(Judged { path: &file, subject: "" }, &opened, &metadata)
+    };
+    judged().map_err(|unfit| Error { kind: ErrorKind::Config, ..unfit.at(path).into() })
 }
 
 /// Who asks, and who else is on this machine.
@@ -209,8 +224,9 @@ impl Judge {
 pub fn close(home: &Home) -> Result<bool, Error> {
     let path = home.plugins();
     let failed = system::cannot("close", &path);
-    let metadata = fs::metadata(&path).map_err(failed)?;
-    let is_ours = metadata.uid() == geteuid().as_raw();
+    let metadata = fs::symlink_metadata(&path).map_err(failed)?;
+    // Where a link leads, others may need to get in.
+    let is_ours = metadata.is_dir() && metadata.uid() == geteuid().as_raw();
     let is_closed = path.canonicalize().is_ok_and(|path| Judge::default().directory(&path).is_ok());
     if !is_ours || is_closed {
         return Ok(false);

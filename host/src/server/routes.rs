@@ -157,7 +157,7 @@ async fn workers(Shared(state): At) -> Json<Vec<worker::Running>> {
 
 async fn connectors(Shared(state): At) -> Result<Json<Vec<ConnectorLine>>, Problem> {
     // Whoever asks may have put one there a moment ago.
-    state.host.reload().await?;
+    state.host.reload_unless_busy().await?;
     Ok(Json(api::connectors(&state.host.registry(), state.host.workers.supervisor())?))
 }
 

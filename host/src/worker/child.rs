@@ -41,7 +41,7 @@ use tokio::{net::UnixStream, sync::oneshot};
 use super::{
     MAX_LINES,
     frame::Kind,
-    jail::{self, Isolation, Walls},
+    jail::{self, Isolation},
     link::{self, Incoming, Sender},
     mark::Mark,
     send_fd,
@@ -75,6 +75,8 @@ pub(super) struct Orders {
     pub(super) isolation: Isolation,
     /// How much memory it may take beside its program.
     pub(super) memory_bytes: u64,
+    /// How much processor time until its first call.
+    pub(super) cpu_seconds: u64,
     /// Which libraries of the system the connector needs.
     pub(super) needed: Vec<String>,
     /// Whether the library is a file on a disk, and not in memory.
@@ -102,12 +104,11 @@ fn serve() -> io::Result<()> {
         socket.set_nonblocking(true)?;
         let (sender, receiver, transmit) = link::link(UnixStream::from_std(socket)?);
         let transmit = tokio::spawn(transmit);
-        match locked_in(library, &orders) {
-            Ok((connector, walls)) => {
+        match locked_in(library, &orders, &sender) {
+            Ok(connector) => {
                 // What the code declares is derived from its types, which takes a while: once for a file is enough.
                 let manifest = if orders.prove { connector.manifest().into_vec() } else { Vec::new() };
-                let ready = message::encode(&serde_json::to_vec(&walls)?, &manifest);
-                sender.send(Kind::Ready, 0, ready);
+                sender.send(Kind::Ready, 0, manifest);
                 give_back();
                 serve_calls(Arc::new(connector), &sender, receiver, mark.map(Arc::new)).await;
             }
@@ -123,18 +124,20 @@ fn serve() -> io::Result<()> {
 }
 
 /// Locks the process in and loads the library, in this order.
-fn locked_in(library: OwnedFd, orders: &Orders) -> Result<(ConnectorBox, Walls), Error> {
+fn locked_in(library: OwnedFd, orders: &Orders, sender: &Sender) -> Result<ConnectorBox, Error> {
     let failed = |error: io::Error| {
         Error::new(ErrorKind::Internal, format!("a worker cannot be limited: {}", system::words(&error)))
     };
     for name in &orders.needed {
         preload(name)?;
     }
-    jail::limit(orders.memory_bytes).map_err(failed)?;
+    jail::limit(orders.memory_bytes, orders.cpu_seconds).map_err(failed)?;
     let walls = jail::enter(orders.isolation, orders.on_disk.then(|| library.as_fd()))?;
+    // This is in the socket before any code of the connector runs.
+    sender.send(Kind::Locked, 0, serde_json::to_vec(&walls).unwrap_or_default());
     let connector = load(&library)?;
     jail::narrow(&walls)?;
-    Ok((connector, walls))
+    Ok(connector)
 }
 
 /// The socket is standard input, so that no other descriptor has to survive the start.

@@ -37,6 +37,9 @@ pub(crate) enum Kind {
     Ready = 11,
     /// Worker to host: the library was not accepted; the bytes say why.
     Refused = 12,
+    /// Worker to host: it has locked itself in, and opens the library now; the bytes say how. Whatever comes after this may be
+    /// the connector's own.
+    Locked = 14,
     /// Either way: so many bytes of a message have been taken, so many more may come.
     Credit = 13,
 }
@@ -44,8 +47,8 @@ pub(crate) enum Kind {
 impl Kind {
     fn from_byte(byte: u8) -> Option<Self> {
         use Kind::{
-            Answer, Ask, Call, Cancel, Credit, Ended, Failure, Log, Ready, Refused, Reply, ReplyFailure,
-            Withdraw,
+            Answer, Ask, Call, Cancel, Credit, Ended, Failure, Locked, Log, Ready, Refused, Reply,
+            ReplyFailure, Withdraw,
         };
         [
             Call,
@@ -61,6 +64,7 @@ impl Kind {
             Ready,
             Refused,
             Credit,
+            Locked,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
@@ -158,7 +162,7 @@ mod tests {
         };
         for bytes in [
             frame(0, 0, 0),
-            frame(14, 0, 0),
+            frame(15, 0, 0),
             frame(255, 0, 0),
             frame(1, 3, 0),
             frame(1, 0, 65 * 1024),

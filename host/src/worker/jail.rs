@@ -67,7 +67,7 @@ pub(super) fn close_inherited() -> io::Result<()> {
 /// What holds whatever the isolation: how much memory there is, no file of any length, no dump, no rights of root's. Death
 /// by a bad pointer is left to the kernel, which says by what signal.
 #[allow(unsafe_code, reason = "signal handlers are set through libc")]
-pub(super) fn limit(memory_bytes: u64) -> io::Result<()> {
+pub(super) fn limit(memory_bytes: u64, cpu_seconds: u64) -> io::Result<()> {
     // What the program itself takes is not the connector's.
     let own = std::fs::read_to_string("/proc/self/statm")?;
     let pages: u64 = own.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or_default();
@@ -83,6 +83,11 @@ pub(super) fn limit(memory_bytes: u64) -> io::Result<()> {
         let most = Some(getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most)));
         setrlimit(resource, Rlimit { current: most, maximum: most })?;
     }
+    // Constructors have as much as a call; from the first one on the host moves it ahead.
+    let maximum = getrlimit(Resource::Cpu).maximum;
+    let most = cpu_seconds.saturating_add(2);
+    let current = Some(maximum.map_or(most, |maximum| most.min(maximum)));
+    setrlimit(Resource::Cpu, Rlimit { current, maximum })?;
     // Only root has any.
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
@@ -198,7 +203,6 @@ fn serving() -> Result<Allowed, String> {
         libc::SYS_ppoll,
         libc::SYS_futex,
         libc::SYS_nanosleep,
-        libc::SYS_clock_nanosleep,
         libc::SYS_sched_yield,
         libc::SYS_restart_syscall,
         // Memory.
@@ -207,23 +211,19 @@ fn serving() -> Result<Allowed, String> {
         libc::SYS_mremap,
         libc::SYS_madvise,
         // What it may know: time, chance, itself.
-        libc::SYS_clock_gettime,
-        libc::SYS_clock_getres,
         libc::SYS_gettimeofday,
         libc::SYS_getrandom,
         libc::SYS_getpid,
         libc::SYS_gettid,
         libc::SYS_getrusage,
-        libc::SYS_sched_getaffinity,
         libc::SYS_getcpu,
         libc::SYS_uname,
         libc::SYS_sysinfo,
-        // What the C library does for a thread, and for a handler of its own.
+        // What the C library does for a thread.
         libc::SYS_rseq,
         libc::SYS_set_robust_list,
         libc::SYS_membarrier,
         libc::SYS_sigaltstack,
-        libc::SYS_rt_sigreturn,
         // To end.
         libc::SYS_exit,
         libc::SYS_exit_group,
@@ -243,8 +243,13 @@ fn serving() -> Result<Allowed, String> {
     }
     // Signals to itself alone: `abort` is one.
     allowed.insert(libc::SYS_tgkill, only(0, SeccompCmpOp::Eq, u64::from(std::process::id()))?);
-    // Reading limits, setting none: the third argument is what to set.
-    allowed.insert(libc::SYS_prlimit64, only(2, SeccompCmpOp::Eq, 0)?);
+    // Its own limits, and setting none: the third argument is what to set.
+    allowed.insert(libc::SYS_prlimit64, both((0, SeccompCmpOp::Eq, 0), (2, SeccompCmpOp::Eq, 0))?);
+    allowed.insert(libc::SYS_sched_getaffinity, only(0, SeccompCmpOp::Eq, 0)?);
+    // The machine's clocks. A process has some as well, with numbers that are far above or below.
+    for call in [libc::SYS_clock_gettime, libc::SYS_clock_getres, libc::SYS_clock_nanosleep] {
+        allowed.insert(call, only(0, SeccompCmpOp::Le, u64::from(libc::CLOCK_TAI.unsigned_abs()))?);
+    }
     Ok(allowed)
 }
 
@@ -253,32 +258,45 @@ fn serving() -> Result<Allowed, String> {
 fn loading() -> Result<Allowed, String> {
     let mut allowed = serving()?;
     for call in [
-        libc::SYS_openat,
         libc::SYS_pread64,
         libc::SYS_lseek,
         libc::SYS_fstat,
         libc::SYS_newfstatat,
         libc::SYS_statx,
-        libc::SYS_readlinkat,
         libc::SYS_mmap,
         libc::SYS_mprotect,
         libc::SYS_seccomp,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_open,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_readlink,
     ] {
         allowed.insert(call, Vec::new());
     }
+    // To read and nothing else: neither to make or cut a file, nor to hold a place of the file system.
+    let more = libc::O_ACCMODE | libc::O_CREAT | libc::O_TRUNC | libc::O_PATH | libc::O_DIRECTORY;
+    let to_read = |argument| only(argument, SeccompCmpOp::MaskedEq(u64::from(more.unsigned_abs())), 0);
+    allowed.insert(libc::SYS_openat, to_read(2)?);
+    #[cfg(target_arch = "x86_64")]
+    allowed.insert(libc::SYS_open, to_read(1)?);
     let no_new_privs = u64::from(libc::PR_SET_NO_NEW_PRIVS.unsigned_abs());
     allowed.insert(libc::SYS_prctl, only(0, SeccompCmpOp::Eq, no_new_privs)?);
     Ok(allowed)
 }
 
+/// An argument of a system call, and what it is held to.
+type Held = (u8, SeccompCmpOp, u64);
+
 /// A system call with one argument held to something.
 fn only(argument: u8, how: SeccompCmpOp, value: u64) -> Result<Vec<SeccompRule>, String> {
-    let rule = SeccompCondition::new(argument, SeccompCmpArgLen::Qword, how, value)
-        .and_then(|condition| SeccompRule::new(vec![condition]))
-        .map_err(|error| error.to_string())?;
-    Ok(vec![rule])
+    rule(&[(argument, how, value)])
+}
+
+/// A system call with two arguments, each held to something.
+fn both(one: Held, other: Held) -> Result<Vec<SeccompRule>, String> {
+    rule(&[one, other])
+}
+
+fn rule(held: &[Held]) -> Result<Vec<SeccompRule>, String> {
+    let conditions = held.iter().map(|(argument, how, value)| {
+        SeccompCondition::new(*argument, SeccompCmpArgLen::Qword, how.clone(), *value)
+    });
+    let rule = conditions.collect::<Result<Vec<_>, _>>().and_then(SeccompRule::new);
+    Ok(vec![rule.map_err(|error| error.to_string())?])
 }

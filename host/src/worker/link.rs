@@ -9,7 +9,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use connector_abi::message::MAX_LEN;
@@ -38,6 +41,10 @@ const ENOUGH: usize = 32 * 1024 * 1024;
 
 /// How many are kept at most: beyond what is enough there is one whole message, and a window of each other.
 const MAX_KEPT: usize = ENOUGH + MAX_MESSAGE + MAX_PARTIAL * WINDOW;
+
+/// How many orders may wait to be carried out, and how many bytes in them. The other side takes nothing then.
+const MAX_ORDERS: usize = 64 * 1024;
+const MAX_WAITING: usize = 256 * 1024 * 1024;
 
 /// A message that has arrived whole.
 #[derive(Debug)]
@@ -73,11 +80,18 @@ struct Exit {
     socket: OwnedWriteHalf,
     /// How many orders the transmitting task has not carried out yet. While there are any, everything goes through it.
     orders: Mutex<usize>,
+    /// How many bytes wait to be sent.
+    waiting: AtomicUsize,
 }
 
 impl Exit {
     fn orders(&self) -> MutexGuard<'_, usize> {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether more waits than whoever listens at the other end would let.
+    fn is_stuck(&self) -> bool {
+        *self.orders() > MAX_ORDERS || self.waiting.load(Ordering::Relaxed) > MAX_WAITING
     }
 
     async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
@@ -117,6 +131,9 @@ impl Sender {
     }
 
     fn order(&self, orders: &mut usize, order: Order) {
+        if let Order::Send(_, _, bytes) = &order {
+            self.exit.waiting.fetch_add(bytes.len(), Ordering::Relaxed);
+        }
         if self.orders.send(order).is_ok() {
             *orders += 1;
         }
@@ -128,7 +145,7 @@ impl Sender {
 pub(crate) fn link(socket: UnixStream) -> (Sender, Receiver, impl Future<Output = io::Result<()>>) {
     let (read, write) = socket.into_split();
     let (orders, queue) = mpsc::unbounded_channel();
-    let exit = Arc::new(Exit { socket: write, orders: Mutex::new(0) });
+    let exit = Arc::new(Exit { socket: write, orders: Mutex::new(0), waiting: AtomicUsize::new(0) });
     let sender = Sender { orders, exit: exit.clone() };
     let receiver = Receiver {
         socket: read,
@@ -185,6 +202,7 @@ async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) ->
                 Order::Rest(bytes) => out.extend_from_slice(&bytes),
                 // It fits into one frame.
                 Order::Send(kind, id, bytes) if bytes.len() <= MAX_PAYLOAD => {
+                    exit.waiting.fetch_sub(bytes.len(), Ordering::Relaxed);
                     frame::write(&mut out, kind, Then::Whole, id, &bytes)
                 }
                 Order::Send(kind, id, bytes) => {
@@ -208,12 +226,16 @@ async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) ->
                     );
                 }
                 Order::Drop(kind, id) => {
-                    later.retain(|message| (message.kind, message.id) != (kind, id));
-                    if let Some(at) =
-                        waiting.iter().position(|message| message.kind == kind && message.id == id)
-                        && waiting.remove(at).is_some_and(|message| message.sent > 0)
-                    {
-                        frame::write(&mut out, kind, Then::GivenUp, id, &[]);
+                    let is_it = |message: &Outgoing| message.kind == kind && message.id == id;
+                    let at = waiting.iter().position(is_it);
+                    let begun = at.and_then(|at| waiting.remove(at));
+                    let at = later.iter().position(is_it);
+                    let dropped = begun.or_else(|| at.and_then(|at| later.remove(at)));
+                    if let Some(message) = dropped {
+                        exit.waiting.fetch_sub(message.bytes.len(), Ordering::Relaxed);
+                        if message.sent > 0 {
+                            frame::write(&mut out, kind, Then::GivenUp, id, &[]);
+                        }
                     }
                 }
             }
@@ -228,7 +250,9 @@ async fn transmit(exit: Arc<Exit>, mut queue: mpsc::UnboundedReceiver<Order>) ->
             frame::write(&mut out, message.kind, then, message.id, &message.bytes[chunk]);
             message.sent += len;
             message.room -= len;
-            if !last {
+            if last {
+                exit.waiting.fetch_sub(message.bytes.len(), Ordering::Relaxed);
+            } else {
                 waiting.push_back(message);
             }
         }
@@ -268,6 +292,9 @@ impl Receiver {
     /// The next message.
     pub(crate) async fn next(&mut self) -> Result<Incoming, Gone> {
         loop {
+            if self.exit.upgrade().is_some_and(|exit| exit.is_stuck()) {
+                return Err(Gone::Violation("it takes nothing of what it is sent"));
+            }
             match frame::read(&self.buffer[self.used..]) {
                 Err(frame::BadFrame) => return Err(Gone::Violation("bytes that are no frame")),
                 Ok(Some((frame, len))) => {

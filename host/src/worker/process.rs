@@ -21,7 +21,7 @@ use tokio::{
     runtime::Handle,
     sync::oneshot,
     task::{JoinHandle, JoinSet},
-    time::{sleep, timeout},
+    time::{sleep, timeout, timeout_at},
 };
 
 use super::{
@@ -36,6 +36,9 @@ use super::{
     workers::{GIVE_WAY, Running, Services, Terms},
 };
 use crate::{plugins::Library, system};
+
+/// How long a reason of a library's may be, in characters.
+const MAX_REASON: usize = 500;
 
 /// How long a worker may take to load its library.
 const START: Duration = Duration::from_secs(10);
@@ -62,6 +65,7 @@ pub(super) struct Process {
     library: Arc<Library>,
     walls: Walls,
     image: Arc<Image>,
+    terms: Arc<Terms>,
     /// Whether it has been given anything that might be secret.
     called: Arc<AtomicBool>,
     next: AtomicU64,
@@ -82,6 +86,8 @@ struct State {
     stopping: HashMap<u64, Arc<dyn Services>>,
     /// Why it is no longer running.
     dead: Option<Error>,
+    /// Whether it has been waited for: its number may be another's.
+    reaped: bool,
     /// Why we killed it, if we did.
     killed_for: Option<&'static str>,
 }
@@ -140,13 +146,20 @@ impl Process {
             supervisor.died(library, how, None);
             refused(how)
         };
-        let walls;
-        match timeout(START, heard(&mut receiver, pidfd.as_ref())).await {
+        let until = Instant::now() + START;
+        let mut walls = None;
+        let first = loop {
+            match timeout_at(until.into(), heard(&mut receiver, pidfd.as_ref())).await {
+                // What comes before the library is opened is our own side's; what comes after it may be the library's.
+                Ok(Ok(Incoming { kind: Kind::Locked, bytes, .. })) if walls.is_none() => {
+                    walls = Some(serde_json::from_slice::<Walls>(&bytes).unwrap_or_default());
+                }
+                other => break other,
+            }
+        };
+        match first {
             Err(_) => return Err(broke(&format!("did not load within {} s", START.as_secs()))),
-            Ok(Ok(Incoming { kind: Kind::Ready, bytes, .. })) => {
-                let (head, manifest) =
-                    message::decode(&bytes).map_err(|_| refused("its worker does not speak our protocol"))?;
-                walls = serde_json::from_slice::<Walls>(head).unwrap_or_default();
+            Ok(Ok(Incoming { kind: Kind::Ready, bytes: manifest, .. })) if walls.is_some() => {
                 let proved =
                     manifest.is_empty() && library.is_verified() || manifest == library.manifest_bytes()?;
                 if !proved {
@@ -157,10 +170,14 @@ impl Process {
                 library.set_verified();
             }
             Ok(Ok(Incoming { kind: Kind::Refused, bytes, .. })) => {
-                let mut error: Error = serde_json::from_slice(&bytes)
+                let said: Error = serde_json::from_slice(&bytes)
                     .unwrap_or_else(|_| refused("was refused without a reason"));
-                error.message = format!("{}: {}", library.path.display(), error.message);
-                return Err(error);
+                if walls.is_none() {
+                    let message = format!("{}: {}", library.path.display(), said.message);
+                    return Err(Error { message, ..said });
+                }
+                // A library has no say in what kind of error it is, nor in what to do next.
+                return Err(refused(&said.message.chars().take(MAX_REASON).collect::<String>()));
             }
             Ok(Ok(_)) => return Err(refused("its worker does not speak our protocol")),
             Ok(Err(_)) => {
@@ -180,15 +197,23 @@ impl Process {
             asks: HashMap::new(),
             stopping: HashMap::new(),
             dead: None,
+            reaped: false,
             killed_for: None,
         }));
-        tokio::spawn(read(receiver, pidfd, stderr, sender.clone(), state.clone(), terms));
+        tokio::spawn(read(receiver, pidfd, stderr, sender.clone(), state.clone(), terms.clone()));
         let next = AtomicU64::new(1);
-        Ok(Arc::new(Self { sender, state, library: library.clone(), walls, image, called, next }))
+        let walls = walls.unwrap_or_default();
+        Ok(Arc::new(Self { sender, state, library: library.clone(), walls, image, terms, called, next }))
     }
 
     pub(super) fn is_dead(&self) -> bool {
-        lock(&self.state).dead.is_some()
+        let state = lock(&self.state);
+        state.reaped || state.dead.is_some()
+    }
+
+    /// Whether it was started on these terms.
+    pub(super) fn is_on(&self, terms: &Arc<Terms>) -> bool {
+        Arc::ptr_eq(&self.terms, terms)
     }
 
     /// What it has loaded.
@@ -227,6 +252,9 @@ impl Process {
             let mut state = lock(&self.state);
             if let Some(error) = &state.dead {
                 return Err(error.clone());
+            }
+            if state.reaped {
+                return Err(crashed("it has just ended"));
             }
             let in_flight = InFlight {
                 answer,
@@ -556,7 +584,7 @@ fn take(incoming: Incoming, sender: &Sender, state: &Arc<Mutex<State>>) -> Resul
             let mut guard = lock(state);
             guard.stopping.remove(&id);
             let ended = guard.end(id);
-            if ended.is_some() {
+            if ended.is_some() && !guard.reaped {
                 guard.clock.answered = true;
                 guard.clock.allow(false);
             }
@@ -693,6 +721,7 @@ async fn wait_for_end(state: &Mutex<State>) -> Option<ExitStatus> {
     // Whatever it has started goes with it.
     let mut state = lock(state);
     kill(&mut state.child);
+    state.reaped = true;
     state.child.wait().ok()
 }
 

@@ -49,6 +49,7 @@ pub(super) struct Started {
 }
 
 /// What is to be started.
+#[derive(Clone)]
 pub(super) struct Job {
     pub(super) program: PathBuf,
     pub(super) library: Arc<Library>,
@@ -108,6 +109,7 @@ fn spawn(job: Job) -> Result<Started> {
         prove: !library.is_verified(),
         isolation: terms.isolation,
         memory_bytes: terms.memory_bytes,
+        cpu_seconds: terms.cpu_seconds,
         needed: library.head.needed.clone(),
         on_disk: image.is_on_disk(),
     };

@@ -15,7 +15,10 @@ use std::{
 
 use connector_protocol::{Error, ErrorKind, Result};
 use jiff::{SignedDuration, Timestamp};
-use rustix::fs::{FlockOperation, flock};
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -233,9 +236,7 @@ impl Supervisor {
         let Some(path) = &self.path else { return (change(&mut memory), Ok(())) };
         let failed = system::cannot("write", path);
         let lock = fs::File::open(path.parent().unwrap_or(Path::new("/")))
-            .and_then(|directory| {
-                flock(&directory, FlockOperation::LockExclusive).map(|()| directory).map_err(Into::into)
-            })
+            .and_then(|directory| locked(&directory).map(|()| directory))
             .map_err(failed);
         let before = lock.and_then(|lock| Ok((lock, read(path)?)));
         let (_lock, before) = match before {
@@ -339,12 +340,24 @@ fn read(path: &Path) -> Result<Memory> {
     Ok(memory)
 }
 
+/// Takes the lock, if nobody holds it for long: who waits here keeps others waiting.
+fn locked(directory: &fs::File) -> io::Result<()> {
+    for _ in 0..20 {
+        match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::AGAIN) => std::thread::sleep(Duration::from_millis(5)),
+            done => return done.map_err(Into::into),
+        }
+    }
+    Err(io::Error::other("somebody else holds it"))
+}
+
 fn write(path: &Path, memory: &Memory) -> io::Result<()> {
     let fresh = path.with_extension(format!("json.{}", std::process::id()));
     let written = (|| {
         let mut file =
             fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         io::Write::write_all(&mut file, &serde_json::to_vec_pretty(memory)?)?;
+        file.sync_all()?;
         fs::rename(&fresh, path)
     })();
     if written.is_err() {

@@ -13,7 +13,8 @@ use connector_protocol::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::{
-    sync::{Mutex, oneshot::error::RecvError},
+    runtime::Handle,
+    sync::{Mutex, OwnedMutexGuard, oneshot::error::RecvError},
     time::{sleep, sleep_until, timeout, timeout_at},
 };
 
@@ -202,8 +203,11 @@ impl Workers {
         let mut known = self.terms.write().unwrap_or_else(PoisonError::into_inner);
         if **known != terms {
             *known = Arc::new(terms);
-            self.slots.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
+    }
+
+    fn terms(&self) -> Arc<Terms> {
+        self.terms.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Who remembers which of them died.
@@ -245,14 +249,22 @@ impl Workers {
     ///
     /// How it failed: the connector said so, it was stopped, or it broke.
     pub async fn call(&self, library: &Arc<Library>, call: Call) -> Result<Vec<u8>, Failed> {
-        // Loading is part of what the call may take.
-        let process = match timeout_at(call.deadline.into(), self.process(library)).await {
-            Ok(process) => process.map_err(Failed::Broke)?,
-            Err(_) => return Err(Failed::Stopped),
-        };
-        crate::timings::stage("worker");
         let bytes = join_call(call.family, call.op, &call.message);
-        let (guard, mut answer) = process.begin(bytes, call.services).map_err(Failed::Broke)?;
+        let mut again = true;
+        let (guard, mut answer) = loop {
+            // Loading is part of what the call may take.
+            let process = match timeout_at(call.deadline.into(), self.process(library)).await {
+                Ok(process) => process.map_err(Failed::Broke)?,
+                Err(_) => return Err(Failed::Stopped),
+            };
+            crate::timings::stage("worker");
+            match process.begin(bytes.clone(), call.services.clone()) {
+                Ok(begun) => break begun,
+                // It has ended in this very moment, and was given nothing.
+                Err(_) if again => again = false,
+                Err(error) => return Err(Failed::Broke(error)),
+            }
+        };
         tokio::select! {
             biased;
             answer = &mut answer => return read(answer),
@@ -286,22 +298,31 @@ impl Workers {
     pub fn expect(&self, library: &Arc<Library>) {
         let slot = self.slot(library);
         // Where somebody has it, it is being started.
-        if let Ok(mut place) = slot.try_lock()
+        if let Ok(mut place) = slot.try_lock_owned()
             && place.starting.is_none()
-            && place.running.as_ref().is_none_or(|process| process.is_dead())
+            && place.usable(&self.terms()).is_none()
             && self.supervisor.may_start(library, Timestamp::now()).is_ok_and(|wait| wait.is_zero())
         {
-            place.starting = Some(self.start(library));
+            let job = self.job(library);
+            let starting = start(job.clone());
+            match Handle::try_current() {
+                // Whoever comes waits for it, and if nobody does, it is seen whether it gets there all the same.
+                Ok(runtime) => {
+                    place.starting = Some(starting);
+                    drop(runtime.spawn(begin(place, job, self.supervisor.clone())));
+                }
+                Err(_) => place.starting = Some(starting),
+            }
         }
     }
 
-    fn start(&self, library: &Arc<Library>) -> Starting {
-        start(Job {
+    fn job(&self, library: &Arc<Library>) -> Job {
+        Job {
             program: self.program.clone(),
             library: library.clone(),
             images: self.images.clone(),
-            terms: self.terms.read().unwrap_or_else(PoisonError::into_inner).clone(),
-        })
+            terms: self.terms(),
+        }
     }
 
     fn slot(&self, library: &Library) -> Slot {
@@ -310,26 +331,44 @@ impl Workers {
     }
 
     async fn process(&self, library: &Arc<Library>) -> Result<Arc<Process>> {
-        let slot = self.slot(library);
         // Held while one is started: whoever wants the same one waits for it, and nobody else.
-        let mut place = slot.lock().await;
-        if let Some(process) = place.running.as_ref().filter(|process| !process.is_dead()) {
-            return Ok(process.clone());
+        let place = self.slot(library).lock_owned().await;
+        if let Some(process) = place.usable(&self.terms()) {
+            return Ok(process);
         }
-        let wait = self.supervisor.may_start(library, Timestamp::now())?;
-        if !wait.is_zero() {
-            sleep(wait).await;
-        }
-        let starting = place.starting.take().unwrap_or_else(|| self.start(library));
-        let had_to_prove = !library.is_verified();
-        let mut process = Process::start(starting, library, self.supervisor.clone()).await?;
-        if had_to_prove {
-            // Saying all that its code declares has taken memory which it would keep for as long as it lives.
-            process = Process::start(self.start(library), library, self.supervisor.clone()).await?;
-        }
-        place.image = Some(process.image());
-        Ok(place.running.insert(process).clone())
+        // It goes on when nobody waits for it any more, so that one that does not get there is known to be such.
+        let begun = tokio::spawn(begin(place, self.job(library), self.supervisor.clone()));
+        begun.await.map_err(|_| Error::new(ErrorKind::Internal, "a worker's start was broken off"))?
     }
+}
+
+impl Place {
+    /// The worker that is here, if it lives and was started on these terms.
+    fn usable(&self, terms: &Arc<Terms>) -> Option<Arc<Process>> {
+        self.running.clone().filter(|process| !process.is_dead() && process.is_on(terms))
+    }
+}
+
+/// Starts a worker in its place, after whatever time it has to wait for that.
+async fn begin(
+    mut place: OwnedMutexGuard<Place>,
+    job: Job,
+    supervisor: Arc<Supervisor>,
+) -> Result<Arc<Process>> {
+    let library = job.library.clone();
+    let wait = supervisor.may_start(&library, Timestamp::now())?;
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+    let starting = place.starting.take().unwrap_or_else(|| start(job.clone()));
+    let had_to_prove = !library.is_verified();
+    let mut process = Process::start(starting, &library, supervisor.clone()).await?;
+    if had_to_prove {
+        // Saying all that its code declares has taken memory which it would keep for as long as it lives.
+        process = Process::start(start(job), &library, supervisor).await?;
+    }
+    place.image = Some(process.image());
+    Ok(place.running.insert(process).clone())
 }
 
 fn key(library: &Library) -> Key {

@@ -12,7 +12,7 @@ use jackfield::{
     config::Config,
     home::Home,
     plugins::{
-        self,
+        self, Library,
         pins::{Pin, Pins},
     },
     system,
@@ -62,7 +62,7 @@ impl Add {
         if plugins::close(home)? {
             say(&format!("closed {} to others (mode 700)", home.plugins().display()));
         }
-        copy(&file, &target).map_err(system::cannot("write", &target))?;
+        copy(&file, &target, &library.head.sha256).map_err(system::cannot("write", &target))?;
         let (version, target) = (&library.head.version, target.display());
         match there {
             Some(there) if there.head.version == *version => {
@@ -165,8 +165,8 @@ fn sweep(plugins: &Path) {
     }
 }
 
-/// Copies a library so that whoever looks never sees a part of it.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
+/// Copies a library so that whoever looks never sees a part of it, nor anything but what has been proved.
+fn copy(from: &Path, to: &Path, sha256: &str) -> io::Result<()> {
     to.parent().into_iter().for_each(sweep);
     let fresh = to.with_file_name(format!(
         ".{}.{}",
@@ -179,6 +179,10 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let copied = fs::File::open(from)
         .and_then(|mut source| io::copy(&mut source, &mut target))
         .and_then(|_| target.sync_all())
+        .and_then(|()| match Library::read(&fresh) {
+            Ok(copied) if copied.head.sha256 == sha256 => Ok(()),
+            _ => Err(io::Error::other("it has changed while it was copied")),
+        })
         .and_then(|()| fs::rename(&fresh, to));
     if copied.is_err() {
         let _ = fs::remove_file(&fresh);

@@ -17,8 +17,9 @@ impl Lift {
     pub(crate) fn run(self, home: &Home) -> Result<()> {
         let id = &self.connector;
         let supervisor = Supervisor::new(home.deaths());
+        let (quarantines, deaths) = supervisor.lift(id)?;
         // It may be gone, and what was held against it still there.
-        if supervisor.deaths(id)?.is_empty() {
+        if quarantines.is_empty() && deaths == 0 {
             registry(home)?.find(id).map_err(|error| match error.kind {
                 ErrorKind::Unknown => error,
                 _ => Error::new(ErrorKind::Unknown, format!("nothing is held against `{id}`")),
@@ -26,7 +27,6 @@ impl Lift {
             say(&format!("nothing is held against {id}"));
             return Ok(());
         }
-        let (quarantines, deaths) = supervisor.lift(id)?;
         let deaths = output::count(deaths, "death");
         match quarantines.last() {
             Some(quarantine) => {
