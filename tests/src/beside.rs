@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -23,15 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A pause between two calls, for what else there is on the machine.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// How much more memory the server may have in the end, in KiB.
-const FLAT: u64 = 24 * 1024;
+/// How much more memory the server may have in the end, in bytes.
+const FLAT: u64 = 24 * 1024 * 1024;
 
 /// A served home and a good connector in it, which answers all the time: from when this is made until [`Self::ends`].
 pub struct Beside {
     server: Running,
-    resident: u64,
+    memory: u64,
     over: Arc<AtomicBool>,
-    caller: Option<JoinHandle<usize>>,
+    calls: Arc<AtomicUsize>,
+    caller: Option<JoinHandle<()>>,
     /// What the good connector asks, if it is not the test's.
     provider: Option<Provider>,
 }
@@ -64,19 +65,17 @@ impl Beside {
             assert_eq!((status, &answer["output"]), (200, &right), "the good connector: {answer:#}");
         };
         (0..WARM).for_each(|_| call());
-        let resident = process::resident(server.pid());
-        let over = Arc::new(AtomicBool::new(false));
-        let is_over = over.clone();
+        let memory = process::memory(server.pid());
+        let (over, calls) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let (is_over, answered) = (over.clone(), calls.clone());
         let caller = thread::spawn(move || {
-            let mut calls = 0;
             while !is_over.load(Ordering::SeqCst) {
                 call();
-                calls += 1;
+                answered.fetch_add(1, Ordering::SeqCst);
                 thread::sleep(PAUSE);
             }
-            calls
         });
-        Self { server, resident, over, caller: Some(caller), provider: None }
+        Self { server, memory, over, calls, caller: Some(caller), provider: None }
     }
 
     /// The process of the server.
@@ -93,13 +92,16 @@ impl Beside {
     /// If it is not so.
     #[track_caller]
     pub fn ends(mut self) {
+        // Whatever the test did is still there, and may have been done in no time.
+        let caller = self.caller.take().expect("it ends once");
+        eventually("ten calls of the good connector", || {
+            caller.is_finished() || self.calls.load(Ordering::SeqCst) >= 10
+        });
         self.over.store(true, Ordering::SeqCst);
-        let calls = self.caller.take().map(JoinHandle::join);
-        let Some(Ok(calls)) = calls else { panic!("the good connector has not answered") };
-        assert!(calls >= 10, "the good connector was called only {calls} times");
-        let (before, server) = (self.resident, self.server.pid());
-        eventually(&format!("no more memory than {before} KiB and a little"), || {
-            process::resident(server) <= before + FLAT
+        assert!(caller.join().is_ok(), "the good connector has not answered as it should");
+        let (before, server) = (self.memory, self.server.pid());
+        eventually(&format!("no more memory than {before} bytes and a little"), || {
+            process::memory(server) <= before + FLAT
         });
         self.server.signal(Signal::TERM);
         eventually("the end of the server", || self.server.has_ended());

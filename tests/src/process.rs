@@ -71,12 +71,17 @@ pub fn group(leader: u32) -> Vec<u32> {
 }
 
 /// How much memory a process has, in bytes.
+///
+/// # Panics
+///
+/// If it is not there: what is gone would seem to need little.
 #[must_use]
+#[track_caller]
 pub fn memory(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kilobytes.unwrap_or_default() * 1024
+    kilobytes.expect("the process is there") * 1024
 }
 
 /// Whether a process has counted for half a second, more than it takes to get ready for anything.
@@ -86,16 +91,4 @@ pub fn is_busy(process: u32) -> bool {
     let counted = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(11)?.parse().ok());
     // In hundredths of a second.
     counted.is_some_and(|counted: u64| counted >= 50)
-}
-
-/// How much memory of a process is resident, in KiB.
-///
-/// # Panics
-///
-/// If it is not there.
-#[must_use]
-pub fn resident(process: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("the process is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
-    line.trim().trim_end_matches(" kB").parse().expect("it is a number")
 }
