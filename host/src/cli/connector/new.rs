@@ -33,6 +33,7 @@ const API: &[(&str, &str)] = api![
     "protocol/src/check.rs",
     "protocol/src/check/webhooks.rs",
     "protocol/src/compat.rs",
+    "protocol/src/effort.rs",
     "protocol/src/error.rs",
     "protocol/src/json.rs",
     "protocol/src/keywords.rs",
