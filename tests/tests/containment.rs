@@ -490,8 +490,14 @@ fn fault_83_a_hostile_schema_is_refused_when_it_is_read_and_fetches_nothing() {
         ("file", with_input(&json!({"$ref": "file:///etc/passwd"})).to_string(), outside),
         ("long", with_input(&json!({"$ref": "x".repeat(1 << 20)})).to_string(), "$ref"),
         ("id", with_input(&json!({"$id": url})).to_string(), "$id is not used in manifests"),
-        ("wide", with_input(&json!({"type": "object", "properties": wide})).to_string(), "the limit is 4000"),
+        (
+            "wide",
+            with_input(&json!({"type": "object", "properties": wide})).to_string(),
+            "more than 4000 schemas",
+        ),
         ("deep", deep, "recursion limit exceeded"),
+        // It leads back to itself with the same value: checking would have no end.
+        ("itself", itself.to_string(), "refers to itself without end"),
     ];
     let put = |name: &str, manifest: &str| {
         let path = scene.home.plugins().join(format!("lib{name}.so"));
@@ -518,14 +524,6 @@ fn fault_83_a_hostile_schema_is_refused_when_it_is_read_and_fetches_nothing() {
             );
             assert!(text(&line, "reason").len() < 4096, "{name}: {line:#}");
         }
-        // One that leads back to itself is only as large as it is written, and checking ends.
-        put("itself", &itself.to_string());
-        eventually("the one without an end", || is("itself", "ready"));
-        assert_eq!(scene.home.run(&["action", "show", "hostile.do"]).code, 0);
-        let request =
-            json!({"action": "hostile.do", "input": {"what": "say", "evil": {"a": [1]}}, "token": "t"});
-        let (_, error) = scene.home.ask("POST", "/v1/invocations", &request);
-        assert!(text(&error, "message").contains("its manifest is not what its code declares"), "{error:#}");
     });
     assert!(listener.accept().is_err(), "something was fetched");
     scene.is_well();
