@@ -305,6 +305,21 @@ impl Host {
         Ok(found)
     }
 
+    /// The same, of a library that can still be loaded: one that no worker has loaded, and whose file is another one by now, is
+    /// looked for again.
+    ///
+    /// # Errors
+    ///
+    /// As [`action`](Self::action).
+    pub(crate) async fn current_action(&self, connector: &str, action: &str) -> Result<Arc<Known>> {
+        let known = self.action(connector, action)?;
+        if self.workers.has_loaded(&known.library) || known.library.open().is_ok() {
+            return Ok(known);
+        }
+        self.reload().await?;
+        self.action(connector, action)
+    }
+
     /// Starts the worker of a connector that will be called soon, if there is such a connector.
     pub fn expect(&self, connector: &str) {
         if let Ok(library) = self.registry().find(connector) {

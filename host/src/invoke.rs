@@ -209,7 +209,7 @@ impl Host {
         watch: Watch,
         stop: impl Future<Output = ()>,
     ) -> Result<Invoked> {
-        let known = self.action(&invocation.connector, &invocation.action)?;
+        let known = self.current_action(&invocation.connector, &invocation.action).await?;
         whole_numbers(&mut invocation.input);
         known.check_input(&invocation.input)?;
         timings::stage("validation");

@@ -93,6 +93,9 @@ fn fault_80_no_call_is_lost_while_versions_come_and_go_under_load() {
     let provider = Provider::always(200, &[], r#"{"meetings": []}"#);
     home.endpoint("zoom", "api", &provider.url());
     let _server = home.serve();
+    // Both serve: what has never been called has nothing in memory to go on with.
+    assert_eq!(say(&home), json!({"said": "hello"}));
+    assert_eq!(home.invoke("zoom.get_meetings", &[]).code, 0);
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let callers: Vec<_> = ["faulty.do", "zoom.get_meetings"]
