@@ -3,7 +3,7 @@
 //! It knows no provider, no credential, no project: what the connector asks of the host is passed on as bytes.
 //!
 //! What keeps it apart: an environment without anything in it, no open file but its socket and the library, death with its
-//! parent, and what [`jail`] takes from it before the library is opened.
+//! parent, and what the jail takes from it before the library is opened.
 
 use std::{
     collections::HashMap,
