@@ -177,7 +177,8 @@ impl Process {
                     return Err(Error { message, ..said });
                 }
                 // A library has no say in what kind of error it is, nor in what to do next.
-                return Err(refused(&said.message.chars().take(MAX_REASON).collect::<String>()));
+                let hint = "put a good one in its place: jackfield connector add FILE";
+                return Err(refused(&said.message.chars().take(MAX_REASON).collect::<String>()).hint(hint));
             }
             Ok(Ok(_)) => return Err(refused("its worker does not speak our protocol")),
             Ok(Err(_)) => {
