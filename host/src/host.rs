@@ -26,8 +26,11 @@ use crate::{
     plugins::{Identity, Library, Registry},
     redact,
     store::{Shared, Sqlite},
-    worker::{Supervisor, Workers},
+    worker::{Reserved, Supervisor, Workers},
 };
+
+/// How often a connector is looked for whose file changes under our eyes.
+const LOOKS: u32 = 3;
 
 /// A running Jackfield.
 pub struct Host {
@@ -305,19 +308,27 @@ impl Host {
         Ok(found)
     }
 
-    /// The same, of a library that can still be loaded: one that no worker has loaded, and whose file is another one by now, is
-    /// looked for again.
+    /// The same, with the place of its worker, where what it was loaded from stays until the call is over: the library may be
+    /// replaced at any moment. One that nobody has loaded, and whose file is another one by now, is looked for again.
     ///
     /// # Errors
     ///
     /// As [`action`](Self::action).
-    pub(crate) async fn current_action(&self, connector: &str, action: &str) -> Result<Arc<Known>> {
-        let known = self.action(connector, action)?;
-        if self.workers.has_loaded(&known.library) || known.library.open().is_ok() {
-            return Ok(known);
+    pub(crate) async fn reserved_action(
+        &self,
+        connector: &str,
+        action: &str,
+    ) -> Result<(Arc<Known>, Reserved)> {
+        let mut left = LOOKS;
+        loop {
+            let known = self.action(connector, action)?;
+            let place = self.workers.reserve(&known.library);
+            left -= 1;
+            if left == 0 || known.library.open().is_ok() || place.has_image().await {
+                return Ok((known, place));
+            }
+            self.reload().await?;
         }
-        self.reload().await?;
-        self.action(connector, action)
     }
 
     /// Starts the worker of a connector that will be called soon, if there is such a connector.

@@ -34,7 +34,7 @@ use crate::{
     id::Id,
     redact::Redactor,
     timings,
-    worker::{Call, Failed, Family},
+    worker::{Call, Failed, Family, Reserved},
 };
 
 /// What is said of something that was stopped in time.
@@ -186,6 +186,8 @@ pub fn nobody() -> Watch {
 /// One run of an action: what belongs to it and to nothing that outlives it.
 struct Run<'a> {
     known: Arc<Known>,
+    /// Where its worker is.
+    place: Reserved,
     invocation: &'a Invocation,
     id: Id,
     flight: Arc<Flight>,
@@ -209,12 +211,12 @@ impl Host {
         watch: Watch,
         stop: impl Future<Output = ()>,
     ) -> Result<Invoked> {
-        let known = self.current_action(&invocation.connector, &invocation.action).await?;
+        let (known, place) = self.reserved_action(&invocation.connector, &invocation.action).await?;
         whole_numbers(&mut invocation.input);
         known.check_input(&invocation.input)?;
         timings::stage("validation");
         self.workers.expect(&known.library);
-        let run = self.prepare(caller, &known, &invocation, watch.clone())?;
+        let run = self.prepare(caller, &known, place, &invocation, watch.clone())?;
         let span = tracing::info_span!(
             "invocation",
             id = %run.id,
@@ -277,10 +279,10 @@ impl Host {
         mut invocation: Invocation,
         stop: impl Future<Output = ()>,
     ) -> Result<Option<Value>> {
-        let known = self.action(&invocation.connector, &invocation.action)?;
+        let (known, place) = self.reserved_action(&invocation.connector, &invocation.action).await?;
         whole_numbers(&mut invocation.input);
         known.check_input(&invocation.input)?;
-        let run = self.prepare(caller, &known, &invocation, nobody())?;
+        let run = self.prepare(caller, &known, place, &invocation, nobody())?;
         let shown = Arc::new(Mutex::new(None));
         let done = tokio::select! {
             done = self.run(&run, None, Outside::Shown(shown.clone())) => done,
@@ -298,6 +300,7 @@ impl Host {
         &self,
         caller: &Caller,
         known: &Arc<Known>,
+        place: Reserved,
         invocation: &'a Invocation,
         watch: Watch,
     ) -> Result<Run<'a>> {
@@ -313,6 +316,7 @@ impl Host {
         }));
         Ok(Run {
             known: known.clone(),
+            place,
             invocation,
             id: Id::invocation(),
             flight: Arc::new(flight),
@@ -382,7 +386,7 @@ impl Host {
             return Err(Error::new(ErrorKind::InvalidInput, text));
         }
         let call = Call { family: Family::Action, op: "run", message, services, deadline: run.deadline };
-        let answer = self.workers.call(&known.library, call).await;
+        let answer = self.workers.call_at(&run.place, &known.library, call).await;
         if known.library.is_newly_verified() {
             self.registry().verified(&known.library);
         }

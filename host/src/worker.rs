@@ -27,5 +27,5 @@ pub use self::{
     child::give_back,
     jail::{Isolation, Walls},
     supervisor::{Death, Doing, Quarantine, Supervisor},
-    workers::{Call, Failed, Family, Running, Services, Terms, Workers},
+    workers::{Call, Failed, Family, Reserved, Running, Services, Terms, Workers},
 };

@@ -163,6 +163,19 @@ struct Place {
     starting: Option<Starting>,
 }
 
+/// The place of a library's worker. While somebody has it, what the library was loaded from stays, also when the library is
+/// retired meanwhile.
+#[derive(Clone)]
+pub struct Reserved(Slot);
+
+impl Reserved {
+    /// Whether a worker has loaded the library, so that it is there whatever has become of its file. One that is being started
+    /// is waited for.
+    pub(crate) async fn has_image(&self) -> bool {
+        self.0.lock().await.image.is_some()
+    }
+}
+
 /// The workers of a host.
 pub struct Workers {
     program: PathBuf,
@@ -249,11 +262,26 @@ impl Workers {
     ///
     /// How it failed: the connector said so, it was stopped, or it broke.
     pub async fn call(&self, library: &Arc<Library>, call: Call) -> Result<Vec<u8>, Failed> {
+        self.call_at(&self.reserve(library), library, call).await
+    }
+
+    /// The place of a library's worker, for somebody who will call it.
+    pub(crate) fn reserve(&self, library: &Library) -> Reserved {
+        Reserved(self.slot(library))
+    }
+
+    /// Calls a connector at the place that was reserved for it.
+    pub(crate) async fn call_at(
+        &self,
+        place: &Reserved,
+        library: &Arc<Library>,
+        call: Call,
+    ) -> Result<Vec<u8>, Failed> {
         let bytes = join_call(call.family, call.op, &call.message);
         let mut again = true;
         let (guard, mut answer) = loop {
             // Loading is part of what the call may take.
-            let process = match timeout_at(call.deadline.into(), self.process(library)).await {
+            let process = match timeout_at(call.deadline.into(), self.process(place, library)).await {
                 Ok(process) => process.map_err(Failed::Broke)?,
                 Err(_) => return Err(Failed::Stopped),
             };
@@ -291,7 +319,7 @@ impl Workers {
     ///
     /// Why it cannot be loaded.
     pub async fn prove(&self, library: &Arc<Library>) -> Result<()> {
-        self.process(library).await.map(drop)
+        self.process(&self.reserve(library), library).await.map(drop)
     }
 
     /// Starts a connector's worker, if there is none, while whoever will call it does something else.
@@ -330,9 +358,9 @@ impl Workers {
         slots.entry(key(library)).or_default().clone()
     }
 
-    async fn process(&self, library: &Arc<Library>) -> Result<Arc<Process>> {
+    async fn process(&self, place: &Reserved, library: &Arc<Library>) -> Result<Arc<Process>> {
         // Held while one is started: whoever wants the same one waits for it, and nobody else.
-        let place = self.slot(library).lock_owned().await;
+        let place = place.0.clone().lock_owned().await;
         if let Some(process) = place.usable(&self.terms()) {
             return Ok(process);
         }
