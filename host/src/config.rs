@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -45,8 +46,61 @@ pub struct Config {
     pub limits: Limits,
     /// How connectors are run.
     pub workers: Workers,
+    /// How it is reached.
+    pub server: Server,
+    /// The address that browsers and providers reach it at, which every printed address begins with. TLS, and whatever else
+    /// lies between, is a reverse proxy's work.
+    pub public_url: PublicUrl,
     /// What is set for single integrations, by connector.
     pub integrations: BTreeMap<String, Integration>,
+}
+
+/// How it is reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The reverse proxies that are believed when they say for whom they ask.
+    pub trusted_proxies: Vec<IpAddr>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), trusted_proxies: Vec::new() }
+    }
+}
+
+/// An address that others reach this machine at; without a slash at its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PublicUrl(Url);
+
+impl PublicUrl {
+    /// As it stands before a path.
+    #[must_use]
+    pub fn base(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+
+    /// The address itself.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Whether browsers come by TLS.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+}
+
+impl Default for PublicUrl {
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "it is written right here")]
+        Self(Url::parse("http://localhost:8080").expect("it is an address"))
+    }
 }
 
 /// How much anything may take.
@@ -262,6 +316,10 @@ impl Config {
     fn check(&self, home: &Home) -> Result<()> {
         self.limits.check(home)?;
         self.workers.check(home)?;
+        if let Some(wrong) = unfit(self.public_url.url()) {
+            return Err(Error::new(ErrorKind::Config, format!("`public_url` {wrong}"))
+                .hint(format!("change it in {}", home.config().display())));
+        }
         for (connector, integration) in &self.integrations {
             for (base, url) in &integration.endpoints {
                 let key = format!("integrations.{connector}.endpoints.{base}");

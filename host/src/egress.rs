@@ -38,6 +38,8 @@ pub struct Target {
     pub integration: Integration,
     /// What the connection has.
     pub credential: Credential,
+    /// What requests are told apart by where many of one kind fail: the connection's id, or nothing.
+    pub key: String,
 }
 
 /// How long somebody who only wants to know waits for a machine.

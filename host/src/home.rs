@@ -25,6 +25,14 @@ const PINS: &str = "plugins.lock";
 const NEW_CONFIG: &str = r#"# Jackfield's configuration: what you decide about this machine.
 # An unknown key is an error. Limits can also be set by the environment: JACKFIELD_LIMITS__DEADLINE_SECONDS=120
 
+# The address that browsers and providers reach this Jackfield at; what it prints begins with it.
+#public_url = "http://localhost:8080"
+
+#[server]
+# Where it listens, and the reverse proxies that may say for whom they ask.
+#listen = "127.0.0.1:8080"
+#trusted_proxies = ["127.0.0.1"]
+
 #[limits]
 # How long an action may take, in seconds.
 #deadline_seconds = 60

@@ -15,6 +15,36 @@ impl Id {
         Self::new("inv")
     }
 
+    /// A new id of a connection: `conn_…`.
+    #[must_use]
+    pub fn connection() -> Self {
+        Self::new("conn")
+    }
+
+    /// A new id of an integration: `int_…`.
+    #[must_use]
+    pub fn integration() -> Self {
+        Self::new("int")
+    }
+
+    /// A new id of a connect link: `lnk_…`.
+    #[must_use]
+    pub fn link() -> Self {
+        Self::new("lnk")
+    }
+
+    /// A new id of an API token: `tok_…`.
+    #[must_use]
+    pub fn token() -> Self {
+        Self::new("tok")
+    }
+
+    /// A new id of an event: `evt_…`.
+    #[must_use]
+    pub fn event() -> Self {
+        Self::new("evt")
+    }
+
     fn new(kind: &str) -> Self {
         Self(format!("{kind}_{}", Uuid::now_v7().simple()))
     }

@@ -23,13 +23,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use tracing::Instrument;
 
+pub use self::services::Held;
 use self::{
     pages::List,
     record::Record,
     services::{CallServices, Outside},
 };
 use crate::{
-    egress::{Credential, Flight, Target},
+    egress::{Credential, Egress, Flight, Target},
     host::{Host, Known, Settings},
     id::Id,
     redact::Redactor,
@@ -99,7 +100,6 @@ impl Caller {
 }
 
 /// An action that is to be run.
-#[derive(Debug)]
 pub struct Invocation {
     /// The connector's id.
     pub connector: String,
@@ -109,6 +109,8 @@ pub struct Invocation {
     pub input: Value,
     /// As whom.
     pub credential: Credential,
+    /// The connection that the credential is of, if it is one's.
+    pub held: Option<Held>,
     /// How much of a list.
     pub pages: Pages,
 }
@@ -403,6 +405,49 @@ fn target(run: &Run<'_>) -> Target {
         manifest: run.known.manifest.clone(),
         integration: run.settings.config.integration(run.known.library.id()),
         credential: run.invocation.credential.clone(),
+        key: run.invocation.held.as_ref().map(|held| held.id.clone()).unwrap_or_default(),
+    }
+}
+
+/// What a call of a connector that is no run of an action may reach.
+pub(crate) struct Asking {
+    pub(crate) target: Target,
+    pub(crate) egress: Arc<Egress>,
+    pub(crate) deadline: Instant,
+    pub(crate) flight: Arc<Flight>,
+}
+
+impl Host {
+    /// Asks a connector something about a connection: the head of its answer.
+    pub(crate) async fn ask_about(
+        &self,
+        connector: &str,
+        op: &'static str,
+        call: &impl Serialize,
+        asking: Asking,
+    ) -> Result<Vec<u8>> {
+        let Asking { target, egress, deadline, flight } = asking;
+        let library = self.registry().find(connector)?.clone();
+        let input = serde_json::value::to_raw_value(call).map_err(internal)?;
+        let mut redactor = Redactor::default();
+        target.credential.redact(&mut redactor);
+        let message = frame::encode(input.get().as_bytes(), &[]);
+        let services =
+            CallServices::about(Outside::Egress(egress), target, deadline, flight, op, input);
+        let services = Arc::new(services);
+        self.workers.supervisor().may_run(&library, || services.what())?;
+        let call = Call { family: Family::Auth, op, message, services, deadline };
+        let answered = self.workers.call(&library, call).await;
+        let answer = answered.map_err(|failed| {
+            redactor.error(match failed {
+                Failed::Said(error) | Failed::Broke(error) => error,
+                Failed::Stopped => {
+                    Error::new(ErrorKind::Timeout, format!("`{connector}` took too long over `{op}`"))
+                }
+            })
+        })?;
+        let fault = || Error::new(ErrorKind::ConnectorFault, format!("`{connector}` answered `{op}` with nothing that can be read"));
+        frame::decode(&answer).map(|(head, _)| head.to_vec()).map_err(|_| fault())
     }
 }
 

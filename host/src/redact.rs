@@ -3,7 +3,10 @@
 //!
 //! It does not know where secrets are kept, nor who reads what is left.
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
+};
 
 use connector_protocol::{Error, schema::escape};
 use serde_json::Value;
@@ -11,20 +14,26 @@ use serde_json::Value;
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
 
-/// The secrets of one call.
+/// The secrets of one call. What is added to one is known to all that were cloned from it: a token may take the place of
+/// another while the call runs.
 #[derive(Clone, Default)]
 pub struct Redactor {
-    secrets: Vec<String>,
+    secrets: Arc<RwLock<Vec<String>>>,
 }
 
 impl Redactor {
     /// Adds a secret. Nothing shorter than four characters is looked for in running text: it would be everywhere.
     pub fn add(&mut self, secret: &str) {
-        if !secret.is_empty() && !self.secrets.iter().any(|known| known == secret) {
-            self.secrets.push(secret.to_owned());
+        let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
+        if !secret.is_empty() && !secrets.iter().any(|known| known == secret) {
+            secrets.push(secret.to_owned());
             // The longest first, so that no rest of one that contains another is left.
-            self.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+            secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         }
+    }
+
+    fn secrets(&self) -> RwLockReadGuard<'_, Vec<String>> {
+        self.secrets.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds every text and number that stands at a field marked `x-secret` by the schema, or in what stands there.
@@ -49,7 +58,7 @@ impl Redactor {
     /// Text with the secrets masked.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        self.secrets.iter().filter(|secret| secret.len() >= 4).fold(text.to_owned(), |mut text, secret| {
+        self.secrets().iter().filter(|secret| secret.len() >= 4).fold(text.to_owned(), |mut text, secret| {
             // Also as it is written in an address, in a form and in JSON.
             let quoted = Value::String(secret.clone()).to_string();
             let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
@@ -88,7 +97,7 @@ impl Redactor {
     #[must_use]
     pub fn json(&self, value: &Value) -> Value {
         match value {
-            Value::String(text) if self.secrets.iter().any(|secret| secret == text) => {
+            Value::String(text) if self.secrets().iter().any(|secret| secret == text) => {
                 Value::String(MASK.to_owned())
             }
             Value::String(text) => Value::String(self.text(text)),
@@ -107,7 +116,7 @@ impl Redactor {
 
 impl Redactor {
     fn is_long_secret(&self, text: &str) -> bool {
-        text.len() >= 4 && self.secrets.iter().any(|secret| secret == text)
+        text.len() >= 4 && self.secrets().iter().any(|secret| secret == text)
     }
 }
 

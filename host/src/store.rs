@@ -6,6 +6,7 @@
 //!
 //! What is handed over to be kept holds no secret: whoever records something has masked it before.
 
+mod accounts;
 #[cfg(test)]
 mod conformance;
 mod sqlite;
@@ -17,7 +18,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::sqlite::Sqlite;
+pub use self::{
+    accounts::{
+        Accounts, ApiToken, Audit, Connection, ConnectionState, DEFAULT_PROJECT, Event, Grant, Held, Integration,
+        Lease, Link, Once, Page, Progress, Project, Renewed, Scope, Sealed, SealedPlace, SigningKey, User, Which,
+        Written,
+    },
+    sqlite::Sqlite,
+};
 
 /// What a store will answer.
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
@@ -138,7 +146,7 @@ impl Wanted {
 pub type Later = Box<dyn FnOnce() -> Invocation + Send>;
 
 /// Where things are kept.
-pub trait Store: Send + Sync {
+pub trait Store: Accounts {
     /// Records that an invocation has begun. When this is done, it survives the end of the process and of the machine.
     fn begin(&self, invocation: Invocation) -> Pending<()>;
 

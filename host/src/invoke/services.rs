@@ -14,15 +14,18 @@ use aws_lc_rs::digest;
 use connector_abi::message as frame;
 use connector_protocol::{
     Error, ErrorKind, Result,
-    message::{HttpRequest, Progress, Sleep},
+    answers::AnswerClass,
+    message::{HttpAnswer, HttpRequest, Progress, Sleep},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
 use super::{Happening, Run, Watch};
 use crate::{
-    egress::{Egress, Flight, Target},
+    connections::{Connections, Setting},
+    egress::{Credential, Egress, Flight, Target},
     redact::Redactor,
+    store::Scope,
     worker::{Doing, MAX_LINES, Services},
 };
 
@@ -43,10 +46,33 @@ pub(super) enum Outside {
     Shown(Arc<Mutex<Option<Value>>>),
 }
 
+/// The connection that a call's requests are made with, whose token may end while it runs.
+#[derive(Clone)]
+pub struct Held {
+    /// Where connections are kept.
+    pub connections: Arc<Connections>,
+    /// What they need from around them.
+    pub setting: Setting,
+    /// Whose it is.
+    pub scope: Scope,
+    /// Its id.
+    pub id: String,
+    /// Which version of its grant the credential is of.
+    pub version: i64,
+}
+
+/// As whom requests are sent, for now.
+struct Now {
+    credential: Credential,
+    version: i64,
+}
+
 /// The services of one call.
 pub(super) struct CallServices {
     outside: Outside,
     target: Target,
+    held: Option<Held>,
+    now: Mutex<Now>,
     deadline: Instant,
     flight: Arc<Flight>,
     redactor: Redactor,
@@ -60,20 +86,44 @@ pub(super) struct CallServices {
 
 impl CallServices {
     pub(super) fn new(outside: Outside, target: Target, run: &Run<'_>, input: Box<RawValue>) -> Self {
-        // A little before the call itself ends, so that a slow provider is told as one.
-        let left = run.deadline.saturating_duration_since(Instant::now());
-        let deadline = run.deadline.checked_sub((left / 20).min(ANSWER)).unwrap_or(run.deadline);
         Self {
-            outside,
-            target,
-            deadline,
-            flight: run.flight.clone(),
             redactor: run.redactor.clone(),
             watch: run.watch.clone(),
+            held: run.invocation.held.clone(),
+            now: Mutex::new(Now {
+                credential: target.credential.clone(),
+                version: run.invocation.held.as_ref().map_or(0, |held| held.version),
+            }),
+            ..Self::about(outside, target, run.deadline, run.flight.clone(), &run.known.action().name, input)
+        }
+    }
+
+    /// The services of a call that is no run of an action.
+    pub(super) fn about(
+        outside: Outside,
+        target: Target,
+        deadline: Instant,
+        flight: Arc<Flight>,
+        what: &str,
+        input: Box<RawValue>,
+    ) -> Self {
+        // A little before the call itself ends, so that a slow provider is told as one.
+        let left = deadline.saturating_duration_since(Instant::now());
+        let mut redactor = Redactor::default();
+        target.credential.redact(&mut redactor);
+        Self {
+            outside,
+            held: None,
+            now: Mutex::new(Now { credential: target.credential.clone(), version: 0 }),
+            target,
+            deadline: deadline.checked_sub((left / 20).min(ANSWER)).unwrap_or(deadline),
+            flight,
+            redactor,
+            watch: super::nobody(),
             lines: AtomicUsize::new(0),
             reports: AtomicUsize::new(0),
             span: tracing::Span::current(),
-            action: run.known.action().name.clone(),
+            action: what.to_owned(),
             input,
         }
     }
@@ -119,8 +169,7 @@ impl CallServices {
     async fn http(&self, request: HttpRequest, body: Vec<u8>) -> Result<Vec<u8>> {
         match &self.outside {
             Outside::Egress(egress) => {
-                let (head, body) =
-                    egress.send(&self.target, request, body, self.deadline, &self.flight).await?;
+                let (head, body) = self.send(egress, request, body).await?;
                 crate::timings::stage("send");
                 write(&head, &body)
             }
@@ -130,6 +179,45 @@ impl CallServices {
                 Err(Error::new(ErrorKind::Cancelled, "nothing is sent in a rehearsal"))
             }
         }
+    }
+
+    /// Sends a request; and once more with a later token, if the provider does not accept the one there is. A request that
+    /// was refused like this has done nothing.
+    async fn send(
+        &self,
+        egress: &Egress,
+        request: HttpRequest,
+        body: Vec<u8>,
+    ) -> Result<(HttpAnswer, Vec<u8>)> {
+        let (target, version) = self.target_now();
+        let Some(held) = &self.held else {
+            return egress.send(&target, request, body, self.deadline, &self.flight).await;
+        };
+        let again = (request.clone(), body.clone());
+        let first = egress.send(&target, request, body, self.deadline, &self.flight).await?;
+        if first.0.class != AnswerClass::Expired {
+            return Ok(first);
+        }
+        let Held { connections, setting, scope, id, .. } = held;
+        let used = connections.later(setting, scope, id, version, self.deadline).await?;
+        used.credential.redact(&mut self.redactor.clone());
+        let (connection, version) = (used.connection.clone(), used.version);
+        {
+            let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+            *now = Now { credential: used.credential, version };
+        }
+        let (target, _) = self.target_now();
+        let second = egress.send(&target, again.0, again.1, self.deadline, &self.flight).await?;
+        if second.0.class == AnswerClass::Expired {
+            let reason = "the provider does not accept a token that it has just given";
+            connections.condemn(&connection, version, reason).await;
+        }
+        Ok(second)
+    }
+
+    fn target_now(&self) -> (Target, i64) {
+        let now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        (Target { credential: now.credential.clone(), ..self.target.clone() }, now.version)
     }
 
     /// A connector's words as they may stand in a log: one line, escaped, without secrets.

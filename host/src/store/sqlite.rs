@@ -4,9 +4,11 @@
 //! commit, and nobody waits for a timer. What nobody waits for - how invocations ended - lies for a moment, so that many
 //! share a commit and the thread is not woken for each. Another process may have the file open too.
 
+mod accounts;
+
 use std::{
     fs,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
@@ -15,7 +17,9 @@ use std::{
 
 use connector_protocol::{Error, ErrorKind, Result};
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, TransactionBehavior, config::DbConfig, ffi, params, types::Value as Sql};
+use rusqlite::{
+    Connection, Row, Transaction, TransactionBehavior, config::DbConfig, ffi, params, types::Value as Sql,
+};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -23,7 +27,7 @@ use super::{Invocation, Later, Pending, State, Store, Tally, Wanted};
 use crate::system;
 
 /// The version of the tables. A file of a later version is left alone.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long to wait for another process that has the file.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,12 +63,16 @@ CREATE TABLE invocations (
 ) STRICT;
 CREATE INDEX invocations_by_time ON invocations (begun);
 CREATE INDEX invocations_by_action ON invocations (project, connector, action, id);
-PRAGMA user_version = 1;
 ";
 
 /// The store as a file of SQLite.
 pub struct Sqlite {
     desk: Arc<Desk>,
+    path: PathBuf,
+    /// This process, as the records say it.
+    owner: String,
+    /// For what is looked up on the way of a request, where it is asked for: readers wait for no writer.
+    reader: Mutex<Option<Connection>>,
 }
 
 /// What lies before the thread that writes.
@@ -140,7 +148,11 @@ enum Job {
     Tally(String, Answer<Tally>),
     Forget(Timestamp, Answer<u64>),
     Check(Answer<()>),
+    /// Whatever else there is to do.
+    Task(Task),
 }
+
+type Task = Box<dyn FnOnce(&mut Writer) + Send>;
 
 impl Sqlite {
     /// The store in this file, which is made if there is none. It is opened behind: what is wrong with it is said by the
@@ -148,13 +160,70 @@ impl Sqlite {
     #[must_use]
     pub fn open(path: PathBuf, keep: Duration) -> Self {
         let desk = Arc::new(Desk::default());
-        let writer = Writer { path, keep, connection: None, owner: owner(std::process::id()) };
+        let owner = owner(std::process::id());
+        let writer = Writer { path: path.clone(), keep, connection: None, owner: owner.clone() };
         let its = desk.clone();
         let started = thread::Builder::new().name("store".to_owned()).spawn(move || writer.work(&its));
         if started.is_err() {
             drop(Leaves(&desk));
         }
-        Self { desk }
+        Self { desk, path, owner, reader: Mutex::default() }
+    }
+
+    /// Reads something in the thread that has the connection.
+    fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        self.task(move |writer| {
+            let path = writer.path.clone();
+            let connection = writer.connection()?;
+            connection
+                .transaction_with_behavior(TransactionBehavior::Deferred)
+                .and_then(|transaction| read(&transaction))
+                .map_err(|error| explain(&path, &error))
+        })
+    }
+
+    /// Changes something, whole or not at all. When this is done, it survives the machine.
+    fn change<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        self.task(move |writer| {
+            let path = writer.path.clone();
+            let connection = writer.connection()?;
+            let changed = connection.pragma_update(None, "synchronous", "FULL").and_then(|()| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                let changed = change(&transaction)?;
+                transaction.commit()?;
+                Ok(changed)
+            });
+            changed.map_err(|error| explain(&path, &error))
+        })
+    }
+
+    fn task<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&mut Writer) -> Result<T> + Send + 'static,
+    ) -> Pending<T> {
+        self.ask(|answer| {
+            Job::Task(Box::new(move |writer| {
+                let _ = answer.send(task(writer));
+            }))
+        })
+    }
+
+    /// Looks something up at once, on the thread that asks.
+    fn look<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match reader.take() {
+            Some(connection) => connection,
+            None => open(&self.path)?,
+        };
+        let found = look(&connection).map_err(|error| explain(&self.path, &error));
+        *reader = Some(connection);
+        found
     }
 
     fn ask<T: Send + 'static>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Pending<T> {
@@ -303,6 +372,7 @@ impl Writer {
                 Job::Tally(connector, answer) => drop(answer.send(self.tally(&connector))),
                 Job::Forget(before, answer) => drop(answer.send(self.forget(before))),
                 Job::Check(answer) => drop(answer.send(self.check())),
+                Job::Task(task) => task(self),
                 Job::Begin(..) => {}
             }
         }
@@ -476,15 +546,48 @@ fn open(path: &Path) -> Result<Connection> {
         return Err(Error::new(ErrorKind::Config, text).hint("use that one, or a newer one"));
     }
     if found < VERSION {
+        if found > 0 {
+            keep_before_migration(&connection, path, found)?;
+        }
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         // Somebody else may have been first.
-        if version(&transaction).map_err(failed)? == 0 {
-            transaction.execute_batch(TABLES).map_err(failed)?;
-        }
+        let found = version(&transaction).map_err(failed)?;
+        migrate(&transaction, found).map_err(failed)?;
         transaction.commit().map_err(failed)?;
     }
     Ok(connection)
+}
+
+/// Takes the tables from a version to ours, in one transaction: whoever is killed meanwhile has changed nothing.
+fn migrate(transaction: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
+    if found < 1 {
+        transaction.execute_batch(TABLES)?;
+    }
+    if found < 2 {
+        transaction.execute_batch(accounts::TABLES)?;
+        accounts::first_project(transaction)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)
+}
+
+/// Copies what is there into `backups` beside it, so that there is a way back.
+fn keep_before_migration(connection: &Connection, path: &Path, version: i64) -> Result<()> {
+    let directory = path.with_file_name("backups");
+    let name = format!("{}-version-{version}.db", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
+    let (copy, cannot) = (directory.join(name), system::cannot("write", &directory));
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory);
+    made.map_err(cannot)?;
+    match fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&copy) {
+        Ok(_) => {}
+        // Another process does the same in this very second.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(cannot(error)),
+    }
+    connection
+        .execute("VACUUM INTO ?1", [copy.display().to_string()])
+        .map(drop)
+        .map_err(|error| explain(path, &error))
 }
 
 /// What a list shows, and the rest.

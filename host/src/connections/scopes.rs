@@ -1,0 +1,136 @@
+//! What a set of scopes allows, and what the lack of one disables.
+
+use std::collections::BTreeSet;
+
+use connector_protocol::manifest::{Manifest, Scopes};
+use serde::{Deserialize, Serialize};
+
+/// Something that cannot be done with the scopes there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Gap {
+    /// The scopes that are missing.
+    pub scopes: Vec<String>,
+    /// The actions that need them.
+    pub actions: Vec<String>,
+    /// The triggers that need them.
+    pub triggers: Vec<String>,
+    /// Whether nobody can be identified without them.
+    pub identify: bool,
+}
+
+/// What the vendor's own page calls scopes that do not exist by that name, beside what they mean; any connector's page may
+/// say `things:read` where its provider says `thing:read`.
+fn meant<'a>(scope: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
+    if known.contains(scope) {
+        return known.get(scope).copied();
+    }
+    let (noun, rest) = scope.split_once(':')?;
+    let singular = format!("{}:{rest}", noun.strip_suffix('s')?);
+    let exact = known.get(singular.as_str()).copied();
+    exact.or_else(|| known.iter().find(|known| known.strip_prefix(&*singular).is_some_and(|rest| rest.starts_with(':'))).copied())
+}
+
+/// All scopes that a connector knows.
+#[must_use]
+pub fn known(manifest: &Manifest) -> BTreeSet<&str> {
+    let lists = manifest.actions.iter().map(|action| &action.scopes);
+    let lists = lists.chain(manifest.triggers.iter().map(|trigger| &trigger.scopes));
+    lists
+        .chain([&manifest.identify_scopes])
+        .flatten()
+        .flat_map(|scopes| scopes.all.iter().map(String::as_str))
+        .collect()
+}
+
+/// Scopes as the provider calls them, with a note for each that was called otherwise; and those that the connector does not
+/// know at all.
+#[must_use]
+pub fn read(manifest: &Manifest, scopes: &[String]) -> (Vec<String>, Vec<String>, Vec<String>) {
+    let known = known(manifest);
+    let (mut read, mut notes, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
+    for scope in scopes {
+        match meant(scope, &known) {
+            Some(meant) if meant != scope => {
+                notes.push(format!("{} has no scope `{scope}`; it is `{meant}` there", manifest.title));
+                read.push(meant.to_owned());
+            }
+            Some(_) => read.push(scope.clone()),
+            None => {
+                unknown.push(scope.clone());
+                read.push(scope.clone());
+            }
+        }
+    }
+    let mut seen = BTreeSet::new();
+    read.retain(|scope| seen.insert(scope.clone()));
+    (read, notes, unknown)
+}
+
+/// Whether any of the sufficient sets is there.
+#[must_use]
+pub fn suffices(needed: &[Scopes], granted: &[String]) -> bool {
+    needed.is_empty() || needed.iter().any(|set| set.all.iter().all(|scope| granted.contains(scope)))
+}
+
+/// The family that most of the granted scopes belong to, or the connector's first one.
+#[must_use]
+pub fn family<'a>(manifest: &'a Manifest, granted: &[String]) -> Option<&'a str> {
+    let count = |family: &str| {
+        let lists = manifest.actions.iter().map(|action| &action.scopes);
+        let lists = lists.chain(manifest.triggers.iter().map(|trigger| &trigger.scopes));
+        let of_family = lists.flatten().filter(|set| set.family.as_deref() == Some(family));
+        let names: BTreeSet<&String> = of_family.flat_map(|set| &set.all).collect();
+        granted.iter().filter(|scope| names.contains(scope)).count()
+    };
+    let families = manifest.scope_families.iter().map(|family| family.name.as_str());
+    // The first of those that have the most.
+    families.rev().max_by_key(|family| count(family))
+}
+
+/// What cannot be done with these scopes, by what is missing.
+#[must_use]
+pub fn gaps(manifest: &Manifest, granted: &[String]) -> Vec<Gap> {
+    let family = family(manifest, granted);
+    let mut gaps: Vec<Gap> = Vec::new();
+    let mut lacks = |needed: &[Scopes], note: &dyn Fn(&mut Gap)| {
+        if suffices(needed, granted) {
+            return;
+        }
+        let Some(set) = of_family(needed, family) else { return };
+        let missing: Vec<String> = set.all.iter().filter(|scope| !granted.contains(scope)).cloned().collect();
+        let index = gaps.iter().position(|gap| gap.scopes == missing).unwrap_or_else(|| {
+            gaps.push(Gap { scopes: missing, actions: Vec::new(), triggers: Vec::new(), identify: false });
+            gaps.len() - 1
+        });
+        note(&mut gaps[index]);
+    };
+    lacks(&manifest.identify_scopes, &|gap| gap.identify = true);
+    for action in &manifest.actions {
+        lacks(&action.scopes, &|gap| gap.actions.push(action.name.clone()));
+    }
+    for trigger in &manifest.triggers {
+        lacks(&trigger.scopes, &|gap| gap.triggers.push(trigger.name.clone()));
+    }
+    gaps
+}
+
+/// The sufficient set of a family, or the first one.
+#[must_use]
+pub fn of_family<'a>(needed: &'a [Scopes], family: Option<&str>) -> Option<&'a Scopes> {
+    needed.iter().find(|set| set.family.as_deref() == family).or_else(|| needed.first())
+}
+
+/// Everything that a connector needs in one family, in reading order: what identifies an account first.
+#[must_use]
+pub fn needed(manifest: &Manifest, family: Option<&str>) -> Vec<String> {
+    let lists = [&manifest.identify_scopes].into_iter();
+    let lists = lists.chain(manifest.actions.iter().map(|action| &action.scopes));
+    let lists = lists.chain(manifest.triggers.iter().map(|trigger| &trigger.scopes));
+    let mut seen = BTreeSet::new();
+    lists
+        .filter_map(|needed| of_family(needed, family))
+        .flat_map(|set| &set.all)
+        .filter(|scope| seen.insert((*scope).clone()))
+        .cloned()
+        .collect()
+}
