@@ -199,6 +199,12 @@ impl Home {
         self.path.join("data/jackfield.lock")
     }
 
+    /// The keys that open what the store has sealed.
+    #[must_use]
+    pub fn vault_keys(&self) -> PathBuf {
+        self.path.join("keys/vault.keys")
+    }
+
     /// The configuration file.
     #[must_use]
     pub fn config(&self) -> PathBuf {

@@ -27,6 +27,7 @@ pub mod server;
 pub mod store;
 pub mod system;
 pub mod timings;
+pub mod vault;
 pub mod worker;
 
 pub use connector_protocol::{Error, ErrorKind, Manifest, Problem, Result};
