@@ -1,7 +1,13 @@
 //! What can be asked of a Jackfield by whoever is not part of it, as JSON: the shapes of requests and answers, and what is
 //! done for each. How they travel is the [`server`](crate::server)'s business.
 
-use std::{ops::RangeInclusive, time::Duration};
+pub mod accounts;
+
+use std::{
+    ops::RangeInclusive,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use connector_protocol::{
     Error, ErrorKind, Result, did_you_mean,
@@ -15,7 +21,7 @@ use zeroize::Zeroizing;
 use crate::{
     egress::Credential,
     host::Host,
-    invoke::{Caller, Happening, Invocation, Invoked, Pages, Source, Watch},
+    invoke::{Caller, Happening, Held, Invocation, Invoked, Pages, Watch},
     plugins::{Library, Refusal, Registry, Trust},
     secret_file,
     worker::Supervisor,
@@ -39,9 +45,15 @@ pub struct Invoke {
     /// The parameters of the connection that are no secrets.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
-    /// The token. Without one, the file that the configuration names.
+    /// The token. Without one, a connection; or, where the configuration names one and nobody says otherwise, that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<Zeroizing<String>>,
+    /// The connection to run it as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// The user whose only connection to run it as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
     /// Get all pages of a list, up to so many items; at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub all: Option<usize>,
@@ -162,7 +174,7 @@ pub struct Health {
 pub async fn invoke(
     host: &Host,
     request: Invoke,
-    source: Source,
+    caller: Caller,
     watch: Watch,
     stop: impl Future<Output = ()>,
 ) -> Result<Output> {
@@ -186,19 +198,29 @@ pub async fn invoke(
         let text = format!("`{}` does not answer in pages", known.name());
         return Err(Error::new(ErrorKind::Usage, text).hint("leave --all out"));
     }
-    let credential = credential(
-        host,
-        &known.manifest,
-        request.auth.as_deref(),
-        request.parameters,
-        request.token,
-        request.dry_run,
-    )?;
-    let caller =
-        Caller { deadline: request.timeout_seconds.map(Duration::from_secs), ..Caller::operator(source) };
+    let caller = Caller {
+        deadline: request.timeout_seconds.map(Duration::from_secs).or(caller.deadline),
+        user: caller.user.clone().or_else(|| request.user.clone()),
+        ..caller
+    };
+    let as_whom = As {
+        auth: request.auth,
+        parameters: request.parameters,
+        token: request.token,
+        connection: request.connection,
+    };
+    let (credential, held) = credential(host, &caller, &known.manifest, as_whom, request.dry_run).await?;
+    let caller = Caller { user: held.as_ref().map(|(_, user)| user.clone()).or(caller.user), ..caller };
+    let held = held.map(|(held, _)| held);
     let pages = request.all.map_or(Pages::One, |most| Pages::All { most });
-    let invocation =
-        Invocation { connector: connector.to_owned(), action: action.to_owned(), input, credential, pages };
+    let invocation = Invocation {
+        connector: connector.to_owned(),
+        action: action.to_owned(),
+        input,
+        credential,
+        held,
+        pages,
+    };
     if request.dry_run {
         let shown = host.rehearse(&caller, invocation, stop).await?;
         let output = serde_json::value::to_raw_value(&shown).map_err(|error| {
@@ -242,48 +264,97 @@ pub fn find_action(manifest: &Manifest, action: &str) -> Result<usize> {
     })
 }
 
-/// As whom an action is run: with the token that is given, or the one whose file the configuration names.
-fn credential(
-    host: &Host,
-    manifest: &Manifest,
-    auth: Option<&str>,
+/// As whom somebody wants an action to be run.
+struct As {
+    auth: Option<String>,
     parameters: Map<String, Value>,
     token: Option<Zeroizing<String>>,
+    connection: Option<String>,
+}
+
+/// As whom an action is run: with the token that is given, as a connection, or with the token whose file the configuration
+/// names. With a connection comes the user it is of.
+async fn credential(
+    host: &Host,
+    caller: &Caller,
+    manifest: &Arc<Manifest>,
+    as_whom: As,
     dry_run: bool,
-) -> Result<Credential> {
-    let auth = host.auth(manifest, auth)?;
+) -> Result<(Credential, Option<(Held, String)>)> {
+    let As { auth, parameters, token, connection } = as_whom;
+    if caller.end_user && (token.is_some() || auth.is_some() || !parameters.is_empty()) {
+        return Err(Error::new(ErrorKind::Forbidden, "a user acts as a connection and as nothing else")
+            .hint("leave `token`, `auth` and `parameters` out, and name the connection"));
+    }
+    let names_one = connection.is_some() || caller.user.is_some();
+    if token.is_some() && names_one {
+        return Err(Error::new(ErrorKind::Usage, "the action is run with a token or as a connection, not as both")
+            .hint("leave one of the two out"));
+    }
+    let settings = host.settings()?;
+    let file = settings.config.integration(&manifest.id).token_file.filter(|_| !names_one && token.is_none());
+    // Ways that are said go with a token; a connection has its own.
+    let by_token = token.is_some() || file.is_some() || auth.is_some() || !parameters.is_empty();
+    if names_one || !by_token {
+        let scope = caller.scope();
+        let id = &manifest.id;
+        match host.connections.choose(&scope, id, connection.as_deref()).await {
+            Ok(connection) => {
+                let deadline = Instant::now() + caller.deadline.unwrap_or_else(|| settings.config.limits.deadline());
+                let setting = host.setting(id)?;
+                let used = host.connections.credential(&setting, &scope, &connection.id, deadline).await?;
+                let held = Held {
+                    connections: host.connections.clone(),
+                    setting,
+                    scope,
+                    id: connection.id,
+                    version: used.version,
+                };
+                return Ok((used.credential, Some((held, connection.user))));
+            }
+            Err(error) if names_one || error.kind != ErrorKind::ConnectionNeeded => return Err(error),
+            // There is none, and it may need none.
+            Err(error) => {
+                let auth = host.auth(manifest, None)?;
+                let needs_none = matches!(auth.kind, AuthKind::None {});
+                if !needs_none && (!dry_run || error.message.contains("several")) {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    let auth = host.auth(manifest, auth.as_deref())?;
     let secret = parameters.keys().find(|name| auth.secret_names().any(|secret| secret == *name));
     if let Some(name) = secret {
         let text = format!("`{name}` is a secret and is not given as a parameter");
         return Err(Error::new(ErrorKind::Usage, text).hint("give it with --token-stdin or --token-file"));
     }
     host.check_parameters(manifest, auth, &parameters)?;
-    let token = match token {
-        Some(token) => Some(SecretString::from(token.as_str())),
-        None => match host.settings()?.config.integration(&manifest.id).token_file {
-            Some(file) => Some(secret_file::read(&file).map_err(|error| {
-                let hint = format!(
-                    "put one there, or change `integrations.{}.token_file` in jackfield.toml: jackfield doctor",
-                    manifest.id
-                );
-                Error::new(ErrorKind::Unauthorized, error.message).hint(hint)
-            })?),
-            None => None,
-        },
+    let token = match (token, file) {
+        (Some(token), _) => Some(SecretString::from(token.as_str())),
+        (None, Some(file)) => Some(secret_file::read(&file).map_err(|error| {
+            let hint = format!(
+                "put one there, or change `integrations.{}.token_file` in jackfield.toml: jackfield doctor",
+                manifest.id
+            );
+            Error::new(ErrorKind::Unauthorized, error.message).hint(hint)
+        })?),
+        (None, None) => None,
     };
-    match token {
-        Some(token) => Credential::of_token(auth, token, parameters),
+    let credential = match token {
+        Some(token) => Credential::of_token(auth, token, parameters)?,
         None if matches!(auth.kind, AuthKind::None {}) => {
-            Ok(Credential { auth: auth.name.clone(), parameters, ..Credential::default() })
+            Credential { auth: auth.name.clone(), parameters, ..Credential::default() }
         }
         // Nothing is sent, and what stands here is masked.
-        None if dry_run => Credential::of_token(auth, SecretString::from("TOKEN"), parameters),
+        None if dry_run => Credential::of_token(auth, SecretString::from("TOKEN"), parameters)?,
         None => {
             let text = format!("{} needs a credential, and none was given", manifest.title);
-            Err(Error::new(ErrorKind::Unauthorized, text)
-                .hint("give a token: --token-file FILE, or --token-stdin"))
+            return Err(Error::new(ErrorKind::Unauthorized, text)
+                .hint("give a token: --token-file FILE, or --token-stdin"));
         }
-    }
+    };
+    Ok((credential, None))
 }
 
 /// The connectors that are there, the files that are not used, and the connectors that have none.

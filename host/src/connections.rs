@@ -12,12 +12,17 @@ pub mod account;
 pub mod integrations;
 pub mod links;
 pub mod oauth;
+pub mod raw;
 pub mod refresh;
+pub mod rotate;
 pub mod scopes;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -106,6 +111,8 @@ pub struct Connections {
     /// How many refreshes are under way, of which none may be cut off.
     under_way: Mutex<usize>,
     over: Notify,
+    renewed: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Connections {
@@ -119,6 +126,8 @@ impl Connections {
             gates: Mutex::default(),
             under_way: Mutex::new(0),
             over: Notify::new(),
+            renewed: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         }
     }
 
@@ -264,7 +273,7 @@ impl Connections {
     pub(crate) fn client_of(&self, integration: &Integration) -> Result<ClientCredentials> {
         let connector = &integration.connector;
         let id = integration.client_id.clone().ok_or_else(|| {
-            Error::new(ErrorKind::Config, format!("the integration of `{connector}` has no client id"))
+            Error::new(ErrorKind::Conflict, format!("the integration of `{connector}` has no client id"))
                 .hint(format!("give it: jackfield integration set {connector} --client-id ID"))
         })?;
         let owner = Owner { project: &integration.project, id: &integration.id };
@@ -317,6 +326,12 @@ impl Connections {
                     .hint(format!("name one with -c: {}{more}", list.join(", "))))
             }
         }
+    }
+
+    /// How many refreshes were made, and how many failed.
+    #[must_use]
+    pub fn refreshes(&self) -> (u64, u64) {
+        (self.renewed.load(Ordering::Relaxed), self.failed.load(Ordering::Relaxed))
     }
 
     /// Waits until nothing is under way that may not be cut off, or until this time is over.

@@ -59,3 +59,18 @@ pub async fn reach(url: &Url) -> io::Result<()> {
         Err(_) => Err(io::Error::other("no answer in time")),
     }
 }
+
+impl Egress {
+    /// What an address of the operator's answers, up to 64 KiB.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be reached, or answers with anything but success.
+    pub async fn fetch(&self, url: &Url, patience: Duration) -> connector_protocol::Result<Vec<u8>> {
+        todo!()
+    }
+    /// What time it is at the provider, by its first base.
+    pub async fn date(&self, target: &Target, patience: Duration) -> connector_protocol::Result<Option<jiff::Timestamp>> {
+        todo!()
+    }
+}

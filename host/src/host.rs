@@ -21,11 +21,13 @@ use serde_json::{Map, Value};
 use crate::{
     api,
     config::Config,
+    connections::Connections,
     egress::Egress,
     home::Home,
     plugins::{Identity, Library, Registry},
     redact,
-    store::{Shared, Sqlite},
+    store::{self, Shared, Sqlite},
+    vault::Vault,
     worker::{Reserved, Supervisor, Workers},
 };
 
@@ -38,6 +40,8 @@ pub struct Host {
     pub home: Home,
     /// What it keeps.
     pub store: Shared,
+    /// The accounts that are connected.
+    pub connections: Arc<Connections>,
     /// What runs its connectors.
     pub workers: Workers,
     settings: RwLock<Settings>,
@@ -170,9 +174,13 @@ impl Host {
         }
         fits(&config, home, &registry)?;
         let keep = Duration::from_secs(u64::from(config.limits.keep_days) * 24 * 60 * 60);
+        let store: Shared = Arc::new(Sqlite::open(home.store(), keep));
+        let vault = Vault::at(home.vault_keys());
+        let connections = Connections::new(store.clone(), vault, store::this_process());
         Ok(Self {
             home: home.clone(),
-            store: Arc::new(Sqlite::open(home.store(), keep)),
+            store,
+            connections: Arc::new(connections),
             workers,
             settings: RwLock::new(Settings {
                 egress: Arc::new(Egress::new(config.limits.clone())),

@@ -34,6 +34,7 @@ use crate::{
     host::{Host, Known, Settings},
     id::Id,
     redact::Redactor,
+    store::Scope,
     timings,
     worker::{Call, Failed, Family, Reserved},
 };
@@ -53,6 +54,8 @@ pub struct Caller {
     pub user: Option<String>,
     /// Who does it: the operator, an API token, a workflow.
     pub actor: String,
+    /// Whether that is an end user, who acts as their own connections and as nothing else.
+    pub end_user: bool,
     /// By which way it came in.
     pub source: Source,
     /// What makes a repetition of this very wish recognisable.
@@ -84,6 +87,12 @@ impl Source {
 }
 
 impl Caller {
+    /// Whose things it may use.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        Scope { project: self.project.clone(), user: self.user.clone() }
+    }
+
     /// The operator, who came this way.
     #[must_use]
     pub fn operator(source: Source) -> Self {
@@ -91,6 +100,7 @@ impl Caller {
             project: "default".to_owned(),
             user: None,
             actor: "operator".to_owned(),
+            end_user: false,
             source,
             idempotency_key: None,
             deadline: None,

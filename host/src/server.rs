@@ -1,14 +1,25 @@
-//! The Jackfield that stays: one for a home, reached through a Unix socket in it that is its owner's alone.
+//! The Jackfield that stays: one for a home, reached through a Unix socket in it that is its owner's alone, and over the
+//! network by whoever has a token.
 //!
 //! It keeps what a command would have to make anew each time - workers, connections to providers, what was read - and
-//! carries the [`api`](crate::api). Of what it is asked it knows the shapes, not the meaning.
+//! carries the [`api`](crate::api): its addresses stand in the `table`, who asks is found out in `guard`, what answers lies
+//! under `routes`, and the few pages that end users see in `pages`. A command that finds nobody to ask answers itself, by
+//! the same table ([`Local`]).
 
+mod answer;
+mod checks;
 mod door;
+mod guard;
+mod metrics;
+mod openapi;
+mod pages;
 mod routes;
+mod table;
 
 use std::{
     collections::HashMap,
     io::ErrorKind as IoErrorKind,
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,11 +28,25 @@ use std::{
     time::{Duration, Instant},
 };
 
+use aws_lc_rs::hmac;
+use axum::extract::ConnectInfo;
 use connector_protocol::{Error, ErrorKind, Result};
-use tokio::{net::UnixListener, sync::Notify};
+use tokio::{
+    net::{TcpListener, UnixListener},
+    sync::Notify,
+};
+use tower::ServiceExt;
 
-pub use self::door::{Lock, connect, holder};
-use crate::{api::Health, home::Home, host::Host, reload, worker};
+pub use self::{
+    door::{Lock, connect, holder},
+    guard::PROJECT,
+    openapi::document,
+    routes::{
+        integrations::{Check, Checks},
+        users::Erased,
+    },
+};
+use crate::{api::Health, connections::refresh, home::Home, host::Host, reload, system, worker};
 
 /// How the commands of this program call themselves, which the record of an invocation tells apart from others.
 pub const COMMANDS: &str = concat!("jackfield-command/", env!("CARGO_PKG_VERSION"));
@@ -36,6 +61,7 @@ const QUIET: Duration = Duration::from_secs(1);
 pub struct Server {
     state: Arc<State>,
     listener: UnixListener,
+    network: TcpListener,
     // Given up when it ends, so that another one can take its place.
     _lock: Lock,
 }
@@ -43,6 +69,9 @@ pub struct Server {
 /// What all requests share.
 pub(crate) struct State {
     pub(crate) host: Host,
+    pub(crate) counts: metrics::Counts,
+    /// Makes of a nonce what nobody else can.
+    nonces: hmac::Key,
     begun: Instant,
     draining: AtomicBool,
     /// Somebody wants it to end.
@@ -55,10 +84,26 @@ pub(crate) struct State {
 
 pub(crate) struct Running {
     pub(crate) id: Option<String>,
+    /// Whose it is.
+    pub(crate) project: String,
+    pub(crate) user: Option<String>,
     pub(crate) stop: Arc<Notify>,
 }
 
 impl State {
+    fn of(host: Host) -> Result<Self> {
+        Ok(Self {
+            host,
+            counts: metrics::Counts::default(),
+            nonces: checks::nonces()?,
+            begun: Instant::now(),
+            draining: AtomicBool::new(false),
+            end: Notify::new(),
+            over: Notify::new(),
+            running: Mutex::default(),
+        })
+    }
+
     /// How it is.
     pub(crate) fn health(&self) -> Health {
         let connectors = self.host.registry().libraries().count();
@@ -87,20 +132,31 @@ impl Server {
     /// # Errors
     ///
     /// If somebody serves it already, or if its socket cannot be made.
-    pub fn open(home: &Home) -> Result<Self> {
+    pub async fn open(home: &Home) -> Result<Self> {
         home.must_exist()?;
         let lock = Lock::take(home)?;
         let host = Host::open(home)?;
+        // Whoever cannot open what is kept serves nothing.
+        host.connections.must_open().await?;
+        let address = host.settings()?.config.server.listen;
+        let network = TcpListener::bind(address).await.map_err(|error| {
+            let text = format!("cannot listen at {address}: {}", system::words(&error));
+            Error::new(ErrorKind::Config, text)
+                .hint("end what listens there, or set `listen` under [server] in jackfield.toml")
+        })?;
         let listener = door::listen(home)?;
-        let state = State {
-            host,
-            begun: Instant::now(),
-            draining: AtomicBool::new(false),
-            end: Notify::new(),
-            over: Notify::new(),
-            running: Mutex::default(),
-        };
-        Ok(Self { state: Arc::new(state), listener, _lock: lock })
+        Ok(Self { state: Arc::new(State::of(host)?), listener, network, _lock: lock })
+    }
+
+    /// Where it listens on the network.
+    ///
+    /// # Errors
+    ///
+    /// If the system does not say.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.network.local_addr().map_err(|error| {
+            Error::new(ErrorKind::Internal, format!("the address of the server is unknown: {}", system::words(&error)))
+        })
     }
 
     /// How many connectors it has.
@@ -120,12 +176,18 @@ impl Server {
         let quiet = tokio::spawn(give_back_when_quiet(state.clone()));
         let watched = state.clone();
         let plugins = tokio::spawn(async move { reload::watch(&watched.host).await });
-        let stopping = Arc::new(Notify::new());
-        let stopped = stopping.clone();
-        let router = routes::router(state.clone());
-        let served = axum::serve(self.listener, router.into_make_service_with_connect_info::<door::Peer>())
-            .with_graceful_shutdown(async move { stopped.notified().await });
-        let served = tokio::spawn(served.into_future());
+        let kept = state.clone();
+        let alive = tokio::spawn(async move { refresh::keep_alive(&kept.host).await });
+        let (stopping, stopped) = tokio::sync::watch::channel(false);
+        let router = table::router(&state);
+        let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        };
+        let socket = axum::serve(self.listener, router.clone().into_make_service_with_connect_info::<guard::Came>())
+            .with_graceful_shutdown(until(stopped.clone()));
+        let network = axum::serve(self.network, router.into_make_service_with_connect_info::<guard::Came>())
+            .with_graceful_shutdown(until(stopped));
+        let served = tokio::spawn(async move { tokio::try_join!(socket.into_future(), network.into_future()) });
         tokio::select! {
             () = end => {}
             () = state.end.notified() => {}
@@ -141,16 +203,76 @@ impl Server {
         for running in state.running().values() {
             running.stop.notify_one();
         }
-        stopping.notify_one();
-        for task in [quiet, plugins] {
+        let _ = stopping.send(true);
+        for task in [quiet, plugins, alive] {
             task.abort();
             let _ = task.await;
         }
         let finished = tokio::time::timeout(Duration::from_secs(2), served).await;
+        // A token that has come and is not kept would be lost with its whole grant.
+        state.host.connections.settle(GRACE).await;
         state.host.store.settle().await?;
         match finished {
             Ok(Ok(Err(error))) => Err(Error::new(ErrorKind::Internal, format!("the socket failed: {error}"))),
             _ => Ok(()),
+        }
+    }
+}
+
+/// The API in this process, for a command that finds nobody who serves the home.
+pub struct Local {
+    state: Arc<State>,
+    router: axum::Router,
+}
+
+impl Local {
+    /// The API of a host.
+    ///
+    /// # Errors
+    ///
+    /// If what is kept cannot be opened.
+    pub async fn of(host: Host) -> Result<Self> {
+        host.connections.must_open().await?;
+        let state = Arc::new(State::of(host)?);
+        let router = table::router(&state);
+        Ok(Self { state, router })
+    }
+
+    /// Asks it something, as the home's owner.
+    ///
+    /// # Errors
+    ///
+    /// Never: what goes wrong is an answer too.
+    pub async fn ask(&self, mut request: axum::extract::Request) -> axum::response::Response {
+        request.extensions_mut().insert(ConnectInfo(guard::Came::Here));
+        match self.router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Listens on the network until `end` is done, for browsers that come back from providers.
+    ///
+    /// # Errors
+    ///
+    /// If somebody else listens there.
+    pub async fn listen(&self, end: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let address = self.state.host.settings()?.config.server.listen;
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            let text = format!("cannot listen at {address} for the browser to come back: {}", system::words(&error));
+            Error::new(ErrorKind::Config, text)
+                .hint("end what listens there, or set `listen` under [server] in jackfield.toml, and `public_url` with it")
+        })?;
+        let service = self.router.clone().into_make_service_with_connect_info::<guard::Came>();
+        let served = axum::serve(listener, service).with_graceful_shutdown(end).into_future();
+        served.await.map_err(|error| Error::new(ErrorKind::Internal, format!("the server failed: {}", system::words(&error))))
+    }
+
+    /// Waits until nothing is under way that may not be cut off.
+    pub async fn settle(&self) {
+        self.state.host.connections.settle(GRACE).await;
+        if let Err(error) = self.state.host.store.settle().await {
+            tracing::warn!("not everything was written: {error}");
         }
     }
 }

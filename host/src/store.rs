@@ -31,7 +31,7 @@ pub use self::{
 pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 
 /// A run of an action, as it is kept.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Invocation {
     /// Its id: `inv_…`.
     pub id: String,
@@ -40,6 +40,7 @@ pub struct Invocation {
     /// Whether it is over, and how.
     pub state: State,
     /// When it began.
+    #[schemars(with = "String")]
     pub begun: Timestamp,
     /// How long it took, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +83,7 @@ pub struct Invocation {
 }
 
 /// Whether an invocation is over, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It is under way.
@@ -113,8 +114,7 @@ impl State {
 }
 
 /// Which invocations are wanted. What is left out does not matter.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Of this tenant.
     pub project: Option<String>,
@@ -124,22 +124,12 @@ pub struct Wanted {
     pub action: Option<String>,
     /// In this state.
     pub state: Option<State>,
+    /// For this user.
+    pub user: Option<String>,
+    /// Older than this one.
+    pub after: Option<String>,
     /// How many at most, the newest first.
     pub most: Option<u32>,
-}
-
-impl Wanted {
-    /// What is wanted as names and values, as they stand in the query of an address.
-    #[must_use]
-    pub fn pairs(&self) -> Vec<(&'static str, String)> {
-        let mut pairs = Vec::new();
-        pairs.extend(self.project.clone().map(|project| ("project", project)));
-        pairs.extend(self.connector.clone().map(|connector| ("connector", connector)));
-        pairs.extend(self.action.clone().map(|action| ("action", action)));
-        pairs.extend(self.state.map(|state| ("state", state.as_str().to_owned())));
-        pairs.extend(self.most.map(|most| ("most", most.to_string())));
-        pairs
-    }
 }
 
 /// Something that is to be kept, made ready off the way of whoever wants it kept.
@@ -180,6 +170,12 @@ pub struct Tally {
     pub all: u64,
     /// Those that failed.
     pub failed: u64,
+}
+
+/// This process, told apart from any that may have its number later.
+#[must_use]
+pub fn this_process() -> String {
+    sqlite::owner(std::process::id())
 }
 
 /// A store that somebody shares with others.

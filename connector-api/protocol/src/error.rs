@@ -226,6 +226,14 @@ error_kinds! {
     Blocked = "blocked",
     /// Somebody stopped it.
     Cancelled = "cancelled",
+    /// No connection fits what was asked for, or several do.
+    ConnectionNeeded = "connection_needed",
+    /// What was asked for meets something that somebody else does or has done.
+    Conflict = "conflict",
+    /// Whoever asks has not said who they are, or is not believed.
+    Unauthenticated = "unauthenticated",
+    /// Whoever asks is known, and may not do this.
+    Forbidden = "forbidden",
     /// It was done, and what it gave could not be shown as it was asked for. Do not do it again.
     NotShown = "not_shown",
     /// A library was not accepted; nothing of it has run.

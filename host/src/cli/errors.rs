@@ -14,7 +14,11 @@ pub(crate) fn exit_code(kind: &ErrorKind) -> u8 {
     match kind {
         ErrorKind::Usage | ErrorKind::InvalidInput | ErrorKind::Unknown => 2,
         ErrorKind::Cancelled => 3,
-        ErrorKind::Unauthorized | ErrorKind::MissingScope => 4,
+        ErrorKind::Unauthorized
+        | ErrorKind::MissingScope
+        | ErrorKind::ConnectionNeeded
+        | ErrorKind::Unauthenticated
+        | ErrorKind::Forbidden => 4,
         ErrorKind::NotFound
         | ErrorKind::Refused
         | ErrorKind::Unavailable

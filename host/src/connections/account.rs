@@ -254,9 +254,13 @@ impl Host {
             };
             let action = if own.is_some() { "connection.reconnect" } else { "connection.connect" };
             let audit = Audit::new(&integration.project, actor, action, &id).detail(connection.label());
-            if self.store.connect(connection.clone(), Some(renewed), audit).await? == Written::Yes {
-                tracing::info!(connection = id, state = state.as_str(), "connected");
-                return Ok(Connected { connection, notes });
+            match self.store.connect(connection.clone(), Some(renewed), audit).await? {
+                Written::Yes => {
+                    tracing::info!(connection = id, state = state.as_str(), "connected");
+                    return Ok(Connected { connection, notes });
+                }
+                Written::OldKey => self.connections.catch_up().await?,
+                Written::Stale => {}
             }
         }
         Err(Error::new(ErrorKind::Conflict, "somebody else is changing this connection").hint("connect it again"))
@@ -411,7 +415,7 @@ impl Host {
             let moved = self.store.move_grant(connection.id.clone(), grant.version, next.id.clone(), sealed);
             match moved.await? {
                 Written::Yes => return Ok(true),
-                Written::OldKey => {}
+                Written::OldKey => self.connections.catch_up().await?,
                 Written::Stale => break,
             }
         }

@@ -48,7 +48,7 @@ pub struct Change {
 #[must_use]
 pub fn none(connector: &str) -> Error {
     let short: String = connector.escape_debug().take(60).collect();
-    Error::new(ErrorKind::Config, format!("`{short}` is not set up"))
+    Error::new(ErrorKind::Unknown, format!("`{short}` is not set up"))
         .hint(format!("set it up: jackfield integration add {short}"))
 }
 
@@ -93,9 +93,13 @@ impl Connections {
             };
             self.apply(&mut integration, &change)?;
             let audit = audit(&integration);
-            if self.store.put_integration(integration.clone(), audit).await? == Written::Yes {
-                integration.version += 1;
-                return Ok((integration, notes));
+            match self.store.put_integration(integration.clone(), audit).await? {
+                Written::Yes => {
+                    integration.version += 1;
+                    return Ok((integration, notes));
+                }
+                Written::OldKey => self.catch_up().await?,
+                Written::Stale => {}
             }
         }
         Err(Error::new(ErrorKind::Conflict, format!("somebody else is changing `{}`", manifest.id))

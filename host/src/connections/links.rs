@@ -240,7 +240,7 @@ impl Host {
     /// If it is not good, or not any more.
     pub async fn show_link(&self, token: &str) -> Result<Shown> {
         let link = self.link_of(token).await?;
-        let project = self.project(&link.project).await?;
+        let project = self.project(&link.project)?;
         let integration = self.connections.integration(&link.project, &link.connector).await?;
         let manifest = self.setting(&link.connector)?.manifest;
         let scopes = whys(&manifest, &integration);
@@ -302,7 +302,7 @@ impl Host {
             let digest = Some(digest_of(state.expose_secret()));
             match self.store.step_link(link.clone(), seen.progress, digest).await? {
                 Written::Yes => return Ok(Next::Away(url)),
-                Written::OldKey => {}
+                Written::OldKey => self.connections.catch_up().await?,
                 Written::Stale => break,
             }
         }
@@ -432,8 +432,8 @@ impl Host {
     /// # Errors
     ///
     /// If there is none of this name.
-    pub async fn project(&self, id: &str) -> Result<Project> {
-        let found = self.store.projects().await?.into_iter().find(|project| project.id == id);
+    pub fn project(&self, id: &str) -> Result<Project> {
+        let found = self.store.projects()?.into_iter().find(|project| project.id == id);
         found.ok_or_else(|| {
             let short: String = id.escape_debug().take(60).collect();
             Error::new(ErrorKind::Unknown, format!("there is no project `{short}`"))

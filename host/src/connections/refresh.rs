@@ -6,7 +6,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -24,8 +24,9 @@ use super::{
 };
 use crate::{
     egress::Credential,
+    host::Host,
     store::{ConnectionState, Grant, Held, Lease, Renewed, Scope, Written},
-    vault::{Envelope, Owner},
+    vault::Owner,
 };
 
 /// How long a lease lasts that nobody keeps, in milliseconds: how long others wait for one that is gone.
@@ -166,6 +167,8 @@ impl Connections {
             never = keeping => match never {},
         };
         *failures = if done.is_ok() { 0 } else { failures.saturating_add(1) };
+        let counted = if done.is_ok() { &self.renewed } else { &self.failed };
+        counted.fetch_add(1, Ordering::Relaxed);
         done
     }
 
@@ -304,17 +307,17 @@ impl Connections {
         tokens: Tokens,
     ) -> Result<()> {
         let owner = Owner { project: &connection.project, id: &connection.holder };
-        let mut renewed = Renewed {
-            sealed: Envelope::default(),
-            expires: expiry(&tokens),
-            scopes: tokens.scopes,
-            members: tokens.members,
-        };
+        let expires = expiry(&tokens);
         let mut error = None;
         for attempt in 0..WRITES {
-            renewed.sealed = self.vault.seal(owner, secrets)?;
+            let renewed = Renewed {
+                sealed: self.vault.seal(owner, secrets)?,
+                expires,
+                scopes: tokens.scopes.clone(),
+                members: tokens.members.clone(),
+            };
             let written =
-                self.store.renew(connection.holder.clone(), lease.fence, lease.grant.version, renewed.clone());
+                self.store.renew(connection.holder.clone(), lease.fence, lease.grant.version, renewed);
             match written.await {
                 Ok(Written::Yes) => {
                     tracing::info!(connection = connection.holder, "refreshed");
@@ -322,7 +325,7 @@ impl Connections {
                 }
                 // Somebody has connected it again meanwhile, or it is gone.
                 Ok(Written::Stale) => return Ok(()),
-                Ok(Written::OldKey) => {}
+                Ok(Written::OldKey) => self.catch_up().await?,
                 Err(failed) => {
                     tracing::error!(connection = connection.holder, "new tokens could not be written: {failed}");
                     error = Some(failed);
@@ -372,6 +375,49 @@ fn later(failures: u32, first: i64) -> Timestamp {
 }
 
 /// Whether a connection's tokens are ever renewed without anybody asking: those of people, which die of being left alone.
-pub(crate) fn is_kept_alive(oauth: &Oauth2) -> bool {
+fn is_kept_alive(oauth: &Oauth2) -> bool {
     oauth.grant == "authorization_code"
+}
+
+/// How often it is looked which connections have been left alone.
+const LOOKS: Duration = Duration::from_secs(60);
+
+/// How long a connection is left alone before its token is renewed without anybody asking: often enough for a provider that
+/// lets refresh tokens die within days.
+const IDLE: SignedDuration = SignedDuration::from_hours(20);
+
+/// How many are renewed at a look.
+const AT_ONCE: u32 = 20;
+
+/// Renews the tokens of connections that nobody uses, for ever: a grant that is left alone dies.
+pub(crate) async fn keep_alive(host: &Host) {
+    loop {
+        // Not every Jackfield at the same moment, and not all at once after a long night.
+        let mut random = [0];
+        let _ = aws_lc_rs::rand::fill(&mut random);
+        tokio::time::sleep(LOOKS + Duration::from_millis(u64::from(random[0]) * 100)).await;
+        let before = Timestamp::now().saturating_sub(IDLE).unwrap_or(Timestamp::MIN);
+        let idle = match host.store.idle_since(before, AT_ONCE).await {
+            Ok(idle) => idle,
+            Err(error) => {
+                tracing::warn!("nobody knows which connections have been left alone: {error}");
+                continue;
+            }
+        };
+        for connection in idle {
+            let id = connection.id.clone();
+            if let Err(error) = keep(host, connection).await {
+                tracing::info!(connection = id, "left alone, and not renewed: {error}");
+            }
+        }
+    }
+}
+
+async fn keep(host: &Host, connection: crate::store::Connection) -> Result<()> {
+    let setting = host.setting(&connection.connector)?;
+    if !matches!(&setting.auth(&connection.auth)?.kind, AuthKind::Oauth2(oauth) if is_kept_alive(oauth)) {
+        return Ok(());
+    }
+    let held = host.connections.held(&Scope::project(connection.project), &connection.id)?;
+    host.connections.refresh(&setting, held, Instant::now() + PATIENCE).await
 }

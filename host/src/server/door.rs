@@ -11,7 +11,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use axum::{extract::connect_info::Connected, serve::IncomingStream};
 use connector_protocol::{Error, ErrorKind, Result};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use tokio::net::{UnixListener, UnixStream};
@@ -119,19 +118,13 @@ pub async fn connect(home: &Home) -> Result<Option<UnixStream>> {
 
 /// Who is at the other end.
 #[derive(Debug, Clone)]
-pub(super) struct Peer {
+pub(crate) struct Peer {
     /// Its user, if the kernel says.
     uid: Option<u32>,
 }
 
-impl Connected<IncomingStream<'_, UnixListener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self::of(stream.io())
-    }
-}
-
 impl Peer {
-    fn of(stream: &UnixStream) -> Self {
+    pub(super) fn of(stream: &UnixStream) -> Self {
         Self { uid: stream.peer_cred().ok().map(|credentials| credentials.uid()) }
     }
 

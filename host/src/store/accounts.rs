@@ -456,14 +456,14 @@ pub enum Once {
 
 /// Where accounts are kept. When a method that changes something is done, the change survives the machine.
 pub trait Accounts: Send + Sync {
-    /// All projects.
-    fn projects(&self) -> Pending<Vec<Project>>;
+    /// All projects. Read where it is asked for.
+    fn projects(&self) -> Result<Vec<Project>>;
 
     /// Adds a project, or changes the one that is there.
     fn put_project(&self, project: Project, audit: Audit) -> Pending<()>;
 
-    /// The keys of a project, or of all.
-    fn signing_keys(&self, project: Option<String>) -> Pending<Vec<SigningKey>>;
+    /// The keys of a project, or of all. Read where it is asked for, on the way of every request.
+    fn signing_keys(&self, project: Option<&str>) -> Result<Vec<SigningKey>>;
 
     /// Adds a key. False if there is one of this id, in whatever project.
     fn add_signing_key(&self, key: SigningKey, audit: Audit) -> Pending<bool>;
@@ -563,8 +563,8 @@ pub trait Accounts: Send + Sync {
     /// Adds a token.
     fn add_token(&self, token: ApiToken, digest: Vec<u8>, audit: Audit) -> Pending<()>;
 
-    /// The token of this digest.
-    fn token(&self, digest: Vec<u8>) -> Pending<Option<ApiToken>>;
+    /// The token of this digest. Read where it is asked for, on the way of every request.
+    fn token(&self, digest: &[u8]) -> Result<Option<ApiToken>>;
 
     /// The tokens for a project, and those for all.
     fn tokens(&self, project: Option<String>) -> Pending<Vec<ApiToken>>;

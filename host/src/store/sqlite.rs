@@ -463,6 +463,14 @@ impl Writer {
                 conditions.push(format!("{column} = ?{}", values.len()));
             }
         }
+        if let Some(user) = &wanted.user {
+            values.push(Sql::Text(user.clone()));
+            conditions.push(format!("json_extract(head, '$.user') = ?{}", values.len()));
+        }
+        if let Some(after) = &wanted.after {
+            values.push(Sql::Text(after.clone()));
+            conditions.push(format!("id < ?{}", values.len()));
+        }
         let most = wanted.most.unwrap_or(LISTED);
         let query = format!(
             "SELECT state, owner, head, body FROM invocations WHERE {} ORDER BY id DESC",
@@ -510,9 +518,11 @@ impl Writer {
                 .map_err(failed)?;
             gone += deleted as u64;
             if deleted < 500 {
-                return Ok(gone);
+                break;
             }
         }
+        accounts::forget_events(connection, before).map_err(failed)?;
+        Ok(gone)
     }
 
     fn check(&mut self) -> Result<()> {
@@ -624,7 +634,7 @@ fn read(row: &Row<'_>, whole: bool) -> rusqlite::Result<Invocation> {
 }
 
 /// A process, told apart from any that may have its number later.
-fn owner(process: u32) -> String {
+pub(super) fn owner(process: u32) -> String {
     format!("{process}:{}", started(process).unwrap_or_default())
 }
 

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::OpenOptionsExt, path::PathBuf};
 
 use connector_protocol::{Error, ErrorKind, Result, message::Identity};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -298,8 +298,8 @@ fn put_user(transaction: &Transaction<'_>, project: &str, id: &str) -> Sql<()> {
 }
 
 impl Accounts for Sqlite {
-    fn projects(&self) -> Pending<Vec<Project>> {
-        self.read(|transaction| {
+    fn projects(&self) -> Result<Vec<Project>> {
+        self.look(|transaction| {
             let mut select = transaction.prepare_cached("SELECT head FROM projects ORDER BY id")?;
             select.query_map([], |row| column(row, 0))?.collect()
         })
@@ -315,12 +315,12 @@ impl Accounts for Sqlite {
         })
     }
 
-    fn signing_keys(&self, project: Option<String>) -> Pending<Vec<SigningKey>> {
-        self.read(move |transaction| {
+    fn signing_keys(&self, project: Option<&str>) -> Result<Vec<SigningKey>> {
+        self.look(|transaction| {
             let mut select = transaction.prepare_cached(
                 "SELECT head FROM signing_keys WHERE ?1 IS NULL OR project = ?1 ORDER BY project, id",
             )?;
-            select.query_map([&project], |row| column(row, 0))?.collect()
+            select.query_map([project], |row| column(row, 0))?.collect()
         })
     }
 
@@ -682,10 +682,18 @@ impl Accounts for Sqlite {
     fn lease(&self, holder: String, owner: String, ms: i64) -> Pending<Option<Lease>> {
         self.change(move |transaction| {
             let now = now();
+            // One whose process has ended is not waited for.
+            let gone = transaction
+                .query_row("SELECT lease_owner FROM connections WHERE id = ?1", [&holder], |row| {
+                    row.get::<_, Option<String>>(0)
+                })
+                .optional()?
+                .flatten()
+                .filter(|owner| !is_alive(owner));
             let taken = transaction.execute(
                 "UPDATE connections SET fence = fence + 1, lease_owner = ?2, lease_until = ?3, sent = sent + 1
-                 WHERE id = ?1 AND sealed IS NOT NULL AND (lease_until IS NULL OR lease_until < ?4)",
-                params![holder, owner, now.saturating_add(ms), now],
+                 WHERE id = ?1 AND sealed IS NOT NULL AND (lease_until IS NULL OR lease_until < ?4 OR lease_owner = ?5)",
+                params![holder, owner, now.saturating_add(ms), now, gone],
             )?;
             if taken == 0 {
                 return Ok(None);
@@ -841,8 +849,8 @@ impl Accounts for Sqlite {
         })
     }
 
-    fn token(&self, digest: Vec<u8>) -> Pending<Option<ApiToken>> {
-        self.read(move |transaction| {
+    fn token(&self, digest: &[u8]) -> Result<Option<ApiToken>> {
+        self.look(|transaction| {
             transaction
                 .prepare_cached("SELECT head FROM tokens WHERE digest = ?1")?
                 .query_row([digest], |row| column(row, 0))
@@ -1078,9 +1086,9 @@ pub(super) fn first_project(transaction: &Transaction<'_>) -> Sql<()> {
         .map(drop)
 }
 
-/// How long events are kept is the invocations' time.
-pub(super) fn forget_events(transaction: &Transaction<'_>, keep: SignedDuration) -> Sql<()> {
+/// Forgets events from before a time.
+pub(super) fn forget_events(connection: &rusqlite::Connection, before: Timestamp) -> Sql<()> {
     // Their ids sort by time: a UUID of version 7 begins with it.
-    let before = Timestamp::now().saturating_sub(keep).unwrap_or(Timestamp::MIN).as_millisecond().max(0);
-    transaction.execute("DELETE FROM events WHERE id < ?1", [format!("evt_{before:012x}")]).map(drop)
+    let before = before.as_millisecond().max(0);
+    connection.execute("DELETE FROM events WHERE id < ?1", [format!("evt_{before:012x}")]).map(drop)
 }

@@ -1,0 +1,178 @@
+//! How the server is, what has happened, and what is done to all of it.
+
+use std::{path::PathBuf, sync::Arc};
+
+use axum::{
+    Extension, Json,
+    extract::{Request, State as Shared},
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use connector_protocol::{Error, ErrorKind};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    super::{
+        State,
+        answer::{Asked, Body, Named, Problem},
+        guard::{Tenant, Who},
+        openapi as document,
+    },
+    Gives, Part,
+};
+use crate::{
+    api::{Health, accounts::List},
+    connections::rotate::Rotated,
+    store::{Audit, DEFAULT_PROJECT, Event},
+    worker,
+};
+
+/// That something is done, or well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub(in crate::server) struct Fine {
+    /// Whether it is.
+    pub(in crate::server) fine: bool,
+}
+
+impl Fine {
+    pub(in crate::server) fn yes() -> Self {
+        Self { fine: true }
+    }
+}
+
+/// Where a copy of the store goes.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::server) struct Backup {
+    /// The file, on the server's machine, which must not be there yet.
+    file: PathBuf,
+}
+
+/// What comes back if an address leads here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Nonce {
+    /// What was asked for, and what this server has made of it.
+    pub nonce: String,
+}
+
+/// Says on every answer who we are, and lets no browser make more of it than it is.
+pub(in crate::server) async fn headers(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+    let counted = state.counts.request(request.method(), request.uri().path());
+    let mut response = next.run(request).await;
+    counted.answered(response.status());
+    let headers = response.headers_mut();
+    let ours = concat!("jackfield/", env!("CARGO_PKG_VERSION"));
+    // What a provider answered is passed on as it came.
+    if !headers.contains_key(super::proxy::PASSED_ON) {
+        headers.insert(header::SERVER, HeaderValue::from_static(ours));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+pub(in crate::server) async fn healthz() -> Json<Fine> {
+    Json(Fine::yes())
+}
+
+pub(in crate::server) async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {
+    // What it cannot work without: something to look things up in, and keys that fit.
+    let ready = !state.is_draining() && state.host.store.projects().is_ok();
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(Fine { fine: ready })).into_response()
+}
+
+pub(in crate::server) async fn openapi() -> Json<Value> {
+    Json(document::document())
+}
+
+pub(in crate::server) async fn health(Shared(state): Shared<Arc<State>>) -> Json<Health> {
+    Json(state.health())
+}
+
+pub(in crate::server) async fn drain(
+    Shared(state): Shared<Arc<State>>,
+    Extension(who): Extension<Who>,
+) -> Gives<Health> {
+    let audit = Audit::new(DEFAULT_PROJECT, &who.actor, "server.drain", "server");
+    state.host.store.audit(audit).await?;
+    state.end.notify_one();
+    Ok(Json(state.health()))
+}
+
+pub(in crate::server) async fn workers(Shared(state): Shared<Arc<State>>) -> Json<Vec<worker::Running>> {
+    Json(state.host.workers.running())
+}
+
+pub(in crate::server) async fn events(
+    Shared(state): Shared<Arc<State>>,
+    tenant: Tenant,
+    Asked(part): Asked<Part>,
+) -> Gives<List<Event>> {
+    let (page, limit) = part.page()?;
+    let mut events = List::of(state.host.store.events(tenant.scope(), page).await?, limit, |event| event.id.clone());
+    // More may come at any time: what was seen last is where to go on.
+    if events.next.is_none() {
+        events.next = events.items.last().map(|event| event.id.clone()).or(part.after);
+    }
+    Ok(Json(events))
+}
+
+pub(in crate::server) async fn audit(
+    Shared(state): Shared<Arc<State>>,
+    Extension(who): Extension<Who>,
+    Asked(part): Asked<Part>,
+) -> Gives<List<Audit>> {
+    let after = match &part.after {
+        None => 0,
+        Some(after) => after.parse().map_err(|_| Error::new(ErrorKind::Usage, "`after` is no number of an entry"))?,
+    };
+    let limit = part.limit()?;
+    let entries = state.host.store.audit_log(who.project().map(str::to_owned), after, limit + 1).await?;
+    Ok(Json(List::of(entries, limit, |entry| entry.seq.to_string())))
+}
+
+/// Fails unless somebody is the operator of everything.
+fn of_all(who: &Who) -> Result<(), Problem> {
+    if who.project().is_none() {
+        return Ok(());
+    }
+    Err(Problem(Error::new(ErrorKind::Forbidden, "only an operator of all projects may do this")))
+}
+
+pub(in crate::server) async fn rotate_key(
+    Shared(state): Shared<Arc<State>>,
+    Extension(who): Extension<Who>,
+) -> Gives<Rotated> {
+    of_all(&who)?;
+    Ok(Json(state.host.connections.rotate_key(&who.actor).await?))
+}
+
+pub(in crate::server) async fn backup(
+    Shared(state): Shared<Arc<State>>,
+    Extension(who): Extension<Who>,
+    Body(Backup { file }): Body<Backup>,
+) -> Gives<Fine> {
+    of_all(&who)?;
+    if !file.is_absolute() {
+        return Err(Problem(Error::new(ErrorKind::InvalidInput, "the file is named by its whole path").at("/file")));
+    }
+    let apart = state.host.home.plugins();
+    if file.starts_with(&apart) {
+        return Err(Problem(Error::new(ErrorKind::InvalidInput, "nothing is written beside the plugins").at("/file")));
+    }
+    let audit = Audit::new(DEFAULT_PROJECT, &who.actor, "store.backup", file.display().to_string());
+    state.host.store.audit(audit).await?;
+    state.host.store.backup(file).await?;
+    Ok(Json(Fine::yes()))
+}
+
+pub(in crate::server) async fn nonce(
+    Shared(state): Shared<Arc<State>>,
+    Named(nonce): Named<String>,
+) -> Gives<Nonce> {
+    Ok(Json(Nonce { nonce: state.answer_nonce(&nonce) }))
+}
