@@ -1,12 +1,14 @@
 //! What end-to-end tests are made of: the binary and the libraries as a user has them, a home in a fresh directory, a
-//! provider that answers whatever it is told to, and the Zoom simulator.
+//! provider that answers whatever it is told to, the Zoom simulator, and an authorization server that nobody here wrote.
 //!
 //! It links nothing of the host: what a test sees is what a user sees.
 
 mod beside;
 mod bytes;
 mod home;
+mod http;
 pub mod library;
+mod oidc;
 mod picture;
 pub mod process;
 mod provider;
@@ -24,6 +26,8 @@ pub use self::{
     beside::Beside,
     bytes::{patched, replaced},
     home::{Home, Line, Outcome, Running, finish},
+    http::{Answer, Visitor, http},
+    oidc::{OidcProvider, When},
     provider::{Act, Provider, Request, reply},
     simulator::Simulator,
     terminal::Terminal,
