@@ -1,9 +1,11 @@
 //! What end-to-end tests are made of: the binary and the libraries as a user has them, a home in a fresh directory, a
-//! provider that answers whatever it is told to, the Zoom simulator, and an authorization server that nobody here wrote.
+//! provider that answers whatever it is told to, the Zoom simulator, an authorization server that nobody here wrote,
+//! and a real browser.
 //!
 //! It links nothing of the host: what a test sees is what a user sees.
 
 mod beside;
+mod browser;
 mod bytes;
 mod home;
 mod http;
@@ -24,6 +26,7 @@ use std::{
 
 pub use self::{
     beside::Beside,
+    browser::{Browser, Going, Page},
     bytes::{patched, replaced},
     home::{Home, Line, Outcome, Running, finish},
     http::{Answer, Visitor, http},
