@@ -14,6 +14,7 @@ mod oidc;
 mod picture;
 pub mod process;
 mod provider;
+mod schemathesis;
 mod simulator;
 mod terminal;
 
@@ -32,6 +33,7 @@ pub use self::{
     http::{Answer, Visitor, http},
     oidc::{OidcProvider, When},
     provider::{Act, Provider, Request, reply},
+    schemathesis::{Audit, schemathesis},
     simulator::Simulator,
     terminal::Terminal,
 };
