@@ -1,15 +1,20 @@
 //! What end-to-end tests are made of: the binary and the libraries as a user has them, a home in a fresh directory, a
-//! provider that answers whatever it is told to, and the Zoom simulator.
+//! provider that answers whatever it is told to, the Zoom simulator, an authorization server that nobody here wrote,
+//! and a real browser.
 //!
 //! It links nothing of the host: what a test sees is what a user sees.
 
 mod beside;
+mod browser;
 mod bytes;
 mod home;
+mod http;
 pub mod library;
+mod oidc;
 mod picture;
 pub mod process;
 mod provider;
+mod schemathesis;
 mod simulator;
 mod terminal;
 
@@ -22,9 +27,13 @@ use std::{
 
 pub use self::{
     beside::Beside,
+    browser::{Browser, Going, Page},
     bytes::{patched, replaced},
     home::{Home, Line, Outcome, Running, finish},
+    http::{Answer, Visitor, http},
+    oidc::{OidcProvider, When},
     provider::{Act, Provider, Request, reply},
+    schemathesis::{Audit, schemathesis},
     simulator::Simulator,
     terminal::Terminal,
 };
