@@ -31,7 +31,7 @@ use crate::{
 pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=3600;
 
 /// An action that is to be run.
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Invoke {
     /// The action, as `connector.action`.
@@ -47,6 +47,7 @@ pub struct Invoke {
     pub parameters: Map<String, Value>,
     /// The token. Without one, a connection; or, where the configuration names one and nobody says otherwise, that file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("writeOnly" = true))]
     pub token: Option<Zeroizing<String>>,
     /// The connection to run it as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,12 +67,13 @@ pub struct Invoke {
 }
 
 /// What an action gave.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Output {
     /// The invocation's id; absent if nothing was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// The output; the request that would be sent, if nothing was; `null` if there would be none.
+    #[schemars(with = "Value")]
     pub output: Box<RawValue>,
     /// Whether the list goes on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -92,7 +94,7 @@ pub enum Line {
 }
 
 /// A connector, or a file that is not used, in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ConnectorLine {
     /// The connector's id, or the file's name.
     pub name: String,
@@ -127,7 +129,7 @@ pub struct ConnectorLine {
 }
 
 /// A connector as a whole.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ConnectorShown {
     /// Where the file lies.
     pub path: String,
@@ -150,7 +152,7 @@ pub struct ConnectorShown {
 }
 
 /// How a Jackfield is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Health {
     /// `serving`, or `draining` once it takes nothing more.
     pub state: String,

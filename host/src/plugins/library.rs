@@ -92,7 +92,7 @@ pub struct Head {
 }
 
 /// What a library is trusted by, beside its owner and its mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
     /// By nothing else: nothing is pinned in this home.

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The header that names a project, where there are several.
-pub(crate) const PROJECT: &str = "jackfield-project";
+pub const PROJECT: &str = "jackfield-project";
 
 /// By which way a request came.
 #[derive(Debug, Clone)]

@@ -11,7 +11,8 @@ use super::{
 };
 
 /// The document.
-pub(super) fn document() -> Value {
+#[must_use]
+pub fn document() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;

@@ -52,7 +52,7 @@ fn templates() -> &'static Environment<'static> {
 fn draw(status: StatusCode, name: &str, values: Value) -> Response {
     let drawn = templates()
         .get_template(name)
-        .and_then(|template| template.render(context! { style => STYLE, page => minijinja::Value::from_serialize(values) }));
+        .and_then(|template| template.render(context! { style => STYLE, page => minijinja::value::Serde(values) }));
     let html = match drawn {
         Ok(html) => html,
         Err(error) => {

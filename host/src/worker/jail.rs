@@ -41,7 +41,7 @@ pub enum Isolation {
 }
 
 /// What keeps a worker in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Walls {
     /// The version of the kernel's Landlock, which keeps it from files, sockets and other processes; none if it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -81,7 +81,7 @@ impl Default for Terms {
 }
 
 /// A worker that runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Running {
     /// The connector's id.
     pub connector: String,
