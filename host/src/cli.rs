@@ -4,28 +4,36 @@
 //! serves the home, whichever the [`engine`] finds.
 
 mod action;
+mod backup;
 mod completion;
+mod connection;
 mod connector;
 mod doctor;
 mod engine;
 mod errors;
 mod init;
 mod input;
+mod integration;
 mod invocation;
 mod log;
 mod output;
 mod progress;
+mod project;
 mod prompt;
 mod query;
+mod request;
+mod secret;
 mod serve;
 mod served;
 mod signals;
+mod token;
 mod usage;
+mod user;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
-use jackfield::{Result, config::Config, home::Home, timings};
+use jackfield::{Error, ErrorKind, Result, config::Config, egress::Remote, home::Home, secret_file, timings};
 
 /// Host connectors: add a library, fill the forms of its actions, and run them
 #[derive(Parser)]
@@ -43,6 +51,15 @@ pub(crate) struct Everywhere {
     /// The home directory [default: $JACKFIELD_HOME, else ~/.jackfield]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     pub(crate) home: Option<PathBuf>,
+    /// The project, where there are several
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
+    pub(crate) project: Option<String>,
+    /// Ask a Jackfield elsewhere, at this address
+    #[arg(long, global = true, value_name = "URL", env = "JACKFIELD_SERVER", help_heading = "Everywhere")]
+    pub(crate) server: Option<String>,
+    /// The file with the token for --server
+    #[arg(long, global = true, value_name = "FILE", env = "JACKFIELD_SERVER_TOKEN_FILE", help_heading = "Everywhere")]
+    pub(crate) server_token_file: Option<PathBuf>,
     /// Ask nothing: fail where something would have to be asked
     #[arg(long, global = true, help_heading = "Everywhere")]
     pub(crate) no_input: bool,
@@ -67,6 +84,32 @@ enum Command {
     /// Look up what was run
     #[command(subcommand)]
     Invocation(invocation::Command),
+    /// Connect an account (short for: connection connect)
+    Connect(Box<connection::Connect>),
+    /// Look at connected accounts, connect more, give them up
+    #[command(subcommand)]
+    Connection(connection::Command),
+    /// Send a request to a provider as a connection, without an action
+    Request(request::Request),
+    /// Set connectors up: client id, secrets, scopes
+    #[command(subcommand)]
+    Integration(integration::Command),
+    /// Keep apart what belongs to different apps, and say whose users to believe
+    #[command(subcommand)]
+    Project(project::Command),
+    /// Look at users, and erase them
+    #[command(subcommand)]
+    User(user::Command),
+    /// Make tokens for the API, and take them back
+    #[command(subcommand)]
+    Token(token::Command),
+    /// See to the keys that secrets are sealed with
+    #[command(subcommand)]
+    Secret(secret::Command),
+    /// Copy everything that is kept into a file, while everything goes on
+    Backup(backup::Backup),
+    /// Put such a copy back
+    Restore(backup::Restore),
     /// Stay, and do for other commands what they would do themselves
     Serve(serve::Serve),
     /// See whether everything is as it should be
@@ -92,6 +135,17 @@ impl Everywhere {
         // A mistake in it is told by whatever is done first, not by what happens to need it.
         Config::load(&home)?;
         Ok(home)
+    }
+
+    /// The Jackfield elsewhere that is meant, if one is.
+    pub(crate) fn remote(&self) -> Result<Option<Remote>> {
+        let Some(url) = &self.server else { return Ok(None) };
+        let file = self.server_token_file.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Unauthenticated, "a server elsewhere wants a token")
+                .hint("name the file that holds it: --server-token-file FILE; its operator makes one with: jackfield token create")
+        })?;
+        log::start(self.verbose, None);
+        Remote::at(url, secret_file::read(file)?).map(Some)
     }
 
     /// Whether somebody can be asked something.
@@ -131,7 +185,20 @@ impl Command {
     /// How the command was asked to print, which errors follow.
     fn format(&self) -> output::Format {
         match self {
-            Self::Init(_) | Self::Serve(_) | Self::Completion(_) | Self::Worker => output::Format::Table,
+            Self::Init(_)
+            | Self::Serve(_)
+            | Self::Completion(_)
+            | Self::Worker
+            | Self::Request(_)
+            | Self::Backup(_)
+            | Self::Restore(_) => output::Format::Table,
+            Self::Connect(connect) => connect.format(),
+            Self::Connection(command) => command.format(),
+            Self::Integration(command) => command.format(),
+            Self::Project(command) => command.format(),
+            Self::User(command) => command.format(),
+            Self::Token(command) => command.format(),
+            Self::Secret(command) => command.format(),
             Self::Connector(command) => command.format(),
             Self::Action(command) => command.format(),
             Self::Invocation(command) => command.format(),
@@ -147,6 +214,16 @@ fn run(cli: Cli) -> Result<()> {
         Command::Connector(command) => command.run(everywhere),
         Command::Action(command) => command.run(everywhere),
         Command::Invocation(command) => command.run(everywhere),
+        Command::Connect(connect) => connect.run(everywhere),
+        Command::Connection(command) => command.run(everywhere),
+        Command::Request(request) => request.run(everywhere),
+        Command::Integration(command) => command.run(everywhere),
+        Command::Project(command) => command.run(everywhere),
+        Command::User(command) => command.run(everywhere),
+        Command::Token(command) => command.run(everywhere),
+        Command::Secret(command) => command.run(everywhere),
+        Command::Backup(backup) => backup.run(everywhere),
+        Command::Restore(restore) => restore.run(everywhere),
         Command::Serve(serve) => serve.run(everywhere),
         Command::Doctor(doctor) => doctor.run(everywhere),
         Command::Completion(completion) => completion.run(Cli::command()),

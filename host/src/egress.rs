@@ -13,6 +13,7 @@ mod credential;
 mod flight;
 mod place;
 mod prepare;
+mod remote;
 mod send;
 
 use std::{io, sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ pub use self::{
     credential::Credential,
     flight::{Exchange, Flight, Waits},
     prepare::Prepared,
+    remote::{Answer, Remote},
     send::Egress,
 };
 use url::Url;
@@ -57,20 +59,5 @@ pub async fn reach(url: &Url) -> io::Result<()> {
     match tokio::time::timeout(LOOK, tokio::net::TcpStream::connect((host, port))).await {
         Ok(connected) => connected.map(drop),
         Err(_) => Err(io::Error::other("no answer in time")),
-    }
-}
-
-impl Egress {
-    /// What an address of the operator's answers, up to 64 KiB.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be reached, or answers with anything but success.
-    pub async fn fetch(&self, url: &Url, patience: Duration) -> connector_protocol::Result<Vec<u8>> {
-        todo!()
-    }
-    /// What time it is at the provider, by its first base.
-    pub async fn date(&self, target: &Target, patience: Duration) -> connector_protocol::Result<Option<jiff::Timestamp>> {
-        todo!()
     }
 }

@@ -43,6 +43,7 @@ pub use self::{
     openapi::document,
     routes::{
         integrations::{Check, Checks},
+        proxy::PASSED_ON,
         users::Erased,
     },
 };

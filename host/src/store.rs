@@ -24,7 +24,7 @@ pub use self::{
         Lease, Link, Once, Page, Progress, Project, Renewed, Scope, Sealed, SealedPlace, SigningKey, User, Which,
         Written,
     },
-    sqlite::Sqlite,
+    sqlite::{Restored, Sqlite, restore},
 };
 
 /// What a store will answer.

@@ -18,6 +18,7 @@ use jackfield::{
 };
 use serde_json::{Value, json};
 
+pub(crate) use self::form::ask_for;
 use super::{
     Everywhere, completion,
     engine::{Engine, registry},
@@ -61,12 +62,11 @@ impl Command {
     }
 
     pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
-        let home = everywhere.home()?;
         match self {
-            Self::List { connector, printing } => list(&home, connector.as_deref(), &printing),
-            Self::Show { action, field, printing } => show(&home, &action, field.as_deref(), &printing),
-            Self::Form(fill) => fill.run(everywhere, &home),
-            Self::Invoke(invoke) => invoke.run(everywhere, &home),
+            Self::List { connector, printing } => list(&everywhere.home()?, connector.as_deref(), &printing),
+            Self::Show { action, field, printing } => show(everywhere, &action, field.as_deref(), &printing),
+            Self::Form(fill) => fill.run(everywhere),
+            Self::Invoke(invoke) => invoke.run(everywhere),
         }
     }
 }
@@ -135,9 +135,9 @@ fn list(home: &Home, connector: Option<&str>, printing: &Printing) -> Result<()>
     })
 }
 
-fn show(home: &Home, name: &str, field: Option<&str>, printing: &Printing) -> Result<()> {
+fn show(everywhere: &Everywhere, name: &str, field: Option<&str>, printing: &Printing) -> Result<()> {
     let query = printing.query()?;
-    let declared = Engine::find(home)?.declared(name)?;
+    let declared = Engine::find(everywhere)?.declared(name)?;
     let described = forms::describe(&declared.form(), field, output::text_width()).ok_or_else(|| {
         let field = field.unwrap_or_default();
         let text = format!("{name} has no field `{}`", field.escape_debug());

@@ -72,11 +72,10 @@ impl Command {
         match self {
             Self::List { printing } => {
                 let home = everywhere.home()?;
-                list(&home, &Engine::find(&home)?.connectors()?, &printing)
+                list(&home, &Engine::find(everywhere)?.connectors()?, &printing)
             }
             Self::Show { connector, printing } => {
-                let home = everywhere.home()?;
-                show(&Engine::find(&home)?.connector(&connector)?, &printing)
+                show(&Engine::find(everywhere)?.connector(&connector)?, &printing)
             }
             Self::Add(add) => add.run(&everywhere.home()?),
             Self::Remove(remove) => remove.run(everywhere),

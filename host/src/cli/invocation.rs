@@ -66,8 +66,7 @@ impl Command {
     }
 
     pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
-        let home = everywhere.home()?;
-        let mut engine = Engine::find(&home)?;
+        let mut engine = Engine::find(everywhere)?;
         match self {
             Self::List { action, state, limit, printing } => {
                 let query = printing.query()?;
@@ -84,6 +83,7 @@ impl Command {
                     action,
                     state: state.map(State::from),
                     most: Some(limit),
+                    ..Wanted::default()
                 };
                 let found = engine.invocations(wanted)?;
                 let names: Vec<String> = found.iter().map(|one| one.id.clone()).collect();

@@ -5,9 +5,11 @@ use inquire::{
     autocompletion::Replacement, list_option::ListOption, ui::RenderConfig, validator::Validation,
 };
 use jackfield::{
+    Error, ErrorKind, Result,
     forms::ask::{Away, Choose, Line, Prompter},
     system,
 };
+use zeroize::Zeroizing;
 
 use super::output::{one_line, say};
 
@@ -150,4 +152,26 @@ impl Autocomplete for Suggest {
 /// Asks whether something is meant. Whoever does not answer says no.
 pub(crate) fn confirm(question: &str) -> bool {
     inquire::Confirm::new(question).with_default(false).with_render_config(look()).prompt().unwrap_or(false)
+}
+
+/// Asks for one line.
+pub(crate) fn line(question: &str) -> Result<String> {
+    let answer = Text::new(&one_line(question)).with_render_config(look()).prompt();
+    answer.map(|text| text.trim().to_owned()).map_err(|_| cancelled())
+}
+
+/// Asks for a secret; nothing if nothing is typed.
+pub(crate) fn secret(question: &str) -> Result<Option<Zeroizing<String>>> {
+    let answer = Password::new(&one_line(question))
+        .with_display_mode(PasswordDisplayMode::Masked)
+        .with_formatter(&|given| if given.is_empty() { String::new() } else { "********".to_owned() })
+        .without_confirmation()
+        .with_render_config(look())
+        .prompt();
+    let typed = Zeroizing::new(answer.map_err(|_| cancelled())?);
+    Ok(Some(typed).filter(|typed| !typed.is_empty()))
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "cancelled; nothing was changed")
 }

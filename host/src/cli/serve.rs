@@ -45,11 +45,11 @@ impl Serve {
             .build()
             .map_err(failed)?;
         let done = runtime.block_on(async {
-            let server = Server::open(&home)?;
-            let health = server.health();
+            let server = Server::open(&home).await?;
+            let (health, address) = (server.health(), server.address()?);
             let stoppable = Stoppable::begin()?;
             say(&format!(
-                "serving {} as process {}, with {}; Ctrl-C ends it",
+                "serving {} at http://{address} as process {}, with {}; Ctrl-C ends it",
                 home.path().display(),
                 health.pid,
                 output::count(health.connectors, "connector")

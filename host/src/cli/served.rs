@@ -1,7 +1,7 @@
-//! Speaking to the Jackfield that serves the home: HTTP over its socket. It knows the shapes of the API and not what they are
-//! for.
+//! Speaking to a Jackfield: the one that serves the home, over its socket; one elsewhere, over the network; or the one in this
+//! process, where there is no other. It knows the shapes of the API and not what they are for.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use connector_protocol::manifest::Effect;
 use http_body_util::{BodyExt, Full};
@@ -15,12 +15,12 @@ use hyper_util::rt::TokioIo;
 use jackfield::{
     Error, ErrorKind, Result,
     api::{Invoke, Line, Output},
+    egress::{Answer, Remote},
     home::Home,
     invoke::{Happening, NOTHING_SENT, Watch},
-    server,
+    server::{self, Local},
 };
-use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::output;
 
@@ -30,9 +30,69 @@ const NDJSON: &str = "application/x-ndjson";
 /// How long a stopped invocation may take to say what became of it.
 const LAST_WORDS: Duration = Duration::from_secs(3);
 
-/// The Jackfield that serves a home.
+/// A Jackfield that answers.
 pub(crate) struct Served {
-    home: Home,
+    way: Way,
+    /// The project that is meant, if it is named.
+    project: Option<String>,
+}
+
+/// How it is reached.
+enum Way {
+    /// By the socket of the home that it serves.
+    Socket(Home),
+    /// Over the network, with a token.
+    Network(Remote),
+    /// In this process.
+    Here(Arc<Local>),
+}
+
+/// An answer that is coming.
+enum Coming {
+    Hyper(Response<Incoming>),
+    Network(Answer),
+    Here(axum::response::Response),
+}
+
+impl Coming {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Hyper(response) => response.status(),
+            Self::Network(answer) => answer.status(),
+            Self::Here(response) => response.status(),
+        }
+    }
+
+    fn server(&self) -> Option<&str> {
+        let headers = match self {
+            Self::Hyper(response) => response.headers(),
+            Self::Network(answer) => answer.headers(),
+            Self::Here(response) => response.headers(),
+        };
+        headers.get(header::SERVER).and_then(|server| server.to_str().ok())
+    }
+
+    /// What has come of the body; `None` at its end.
+    async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        let data = |frame: hyper::body::Frame<Bytes>| frame.into_data().unwrap_or_default();
+        match self {
+            Self::Hyper(response) => {
+                response.body_mut().frame().await.transpose().map(|frame| frame.map(data)).map_err(broken)
+            }
+            Self::Here(response) => {
+                response.body_mut().frame().await.transpose().map(|frame| frame.map(data)).map_err(broken)
+            }
+            Self::Network(answer) => answer.chunk().await,
+        }
+    }
+
+    async fn whole(mut self) -> Result<Vec<u8>> {
+        let mut whole = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole)
+    }
 }
 
 fn broken(error: impl std::fmt::Display) -> Error {
@@ -65,58 +125,139 @@ fn broken_off(mut error: Error, effect: Effect, id: Option<String>) -> Error {
 
 impl Served {
     pub(crate) fn of(home: Home) -> Self {
-        Self { home }
+        Self { way: Way::Socket(home), project: None }
     }
 
-    /// Sends a request and gives the beginning of the answer.
-    async fn send(&self, method: &str, path: &str) -> Result<Response<Incoming>> {
-        let stream = server::connect(&self.home).await?.ok_or_else(|| broken("it is gone"))?;
-        self.send_by(stream, method, path, "application/json", Vec::new()).await
+    pub(crate) fn at(remote: Remote) -> Self {
+        Self { way: Way::Network(remote), project: None }
     }
 
-    async fn send_by(
-        &self,
-        stream: UnixStream,
-        method: &str,
-        path: &str,
-        accept: &str,
-        body: Vec<u8>,
-    ) -> Result<Response<Incoming>> {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        tokio::spawn(async move { drop(connection.await) });
-        let request = Request::builder()
+    pub(crate) fn here(local: Arc<Local>) -> Self {
+        Self { way: Way::Here(local), project: None }
+    }
+
+    /// Means a project.
+    pub(crate) fn in_project(mut self, project: Option<String>) -> Self {
+        self.project = project;
+        self
+    }
+
+    /// Sends a request and gives the beginning of the answer. `None` if nobody serves the home any more.
+    async fn send(&self, method: &str, path: &str, accept: &str, body: Vec<u8>) -> Result<Option<Coming>> {
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "jackfield")
             .header(header::USER_AGENT, server::COMMANDS)
-            .header(header::ACCEPT, accept)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(broken)?;
-        let response = sender.send_request(request).await.map_err(broken)?;
-        let ours = concat!("jackfield/", env!("CARGO_PKG_VERSION"));
-        let theirs = response
-            .headers()
-            .get(header::SERVER)
-            .and_then(|server| server.to_str().ok())
-            .unwrap_or_default();
-        if theirs != ours {
-            let text = format!("this home is served by {theirs}, and this is {ours}");
-            output::warn(&text, Some("start that one again: jackfield serve --drain, then jackfield serve"));
+            .header(header::ACCEPT, accept);
+        if !body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
         }
-        Ok(response)
+        if let Some(project) = &self.project {
+            request = request.header(server::PROJECT, project);
+        }
+        let coming = match &self.way {
+            Way::Socket(home) => {
+                let Some(stream) = server::connect(home).await? else { return Ok(None) };
+                let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+                tokio::spawn(async move { drop(connection.await) });
+                let request = request.body(Full::new(Bytes::from(body))).map_err(broken)?;
+                Coming::Hyper(sender.send_request(request).await.map_err(broken)?)
+            }
+            Way::Network(remote) => {
+                let request = request.body(body).map_err(broken)?;
+                Coming::Network(remote.send(request).await?)
+            }
+            Way::Here(local) => {
+                let request = request.body(axum::body::Body::from(body)).map_err(broken)?;
+                Coming::Here(local.ask(request).await)
+            }
+        };
+        let ours = concat!("jackfield/", env!("CARGO_PKG_VERSION"));
+        match (&self.way, coming.server()) {
+            (Way::Socket(_), Some(theirs)) if theirs != ours => {
+                let text = format!("this home is served by {theirs}, and this is {ours}");
+                output::warn(&text, Some("start that one again: jackfield serve --drain, then jackfield serve"));
+            }
+            (Way::Network(_), theirs) if theirs != Some(ours) => {
+                let theirs = theirs.unwrap_or("something that does not say what it is");
+                output::warn(&format!("the server is {theirs}, and this is {ours}"), None);
+            }
+            _ => {}
+        }
+        Ok(Some(coming))
+    }
+
+    /// Asks for something, or does something.
+    pub(crate) async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T> {
+        let body = body.map(serde_json::to_vec).transpose().map_err(broken)?.unwrap_or_default();
+        let coming = self.send(method, path, "application/json", body).await?;
+        read(coming.ok_or_else(|| broken("it is gone"))?).await
     }
 
     /// Gets something.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let response = self.send("GET", path).await?;
-        read(response).await
+        self.ask("GET", path, None::<&()>).await
     }
 
     /// Does something that takes no more than its name.
     pub(crate) async fn post<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
-        let response = self.send("POST", path).await?;
-        read(response).await
+        self.ask("POST", path, None::<&()>).await
+    }
+
+    /// Sends a request as it is, and hands over the answer piece by piece: status, content type, and whether it is a
+    /// provider's.
+    pub(crate) async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(String, String)],
+        body: Vec<u8>,
+        mut take: impl FnMut(Piece<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "jackfield")
+            .header(header::USER_AGENT, server::COMMANDS);
+        if let Some(project) = &self.project {
+            request = request.header(server::PROJECT, project);
+        }
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let usage = |error: hyper::http::Error| Error::new(ErrorKind::Usage, format!("the request is none: {error}"));
+        let mut coming = match &self.way {
+            Way::Socket(home) => {
+                let stream = server::connect(home).await?.ok_or_else(|| broken("it is gone"))?;
+                let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+                tokio::spawn(async move { drop(connection.await) });
+                let request = request.body(Full::new(Bytes::from(body))).map_err(usage)?;
+                Coming::Hyper(sender.send_request(request).await.map_err(broken)?)
+            }
+            Way::Network(remote) => Coming::Network(remote.send(request.body(body).map_err(usage)?).await?),
+            Way::Here(local) => {
+                Coming::Here(local.ask(request.body(axum::body::Body::from(body)).map_err(usage)?).await)
+            }
+        };
+        let headers = match &coming {
+            Coming::Hyper(response) => response.headers().clone(),
+            Coming::Network(answer) => answer.headers().clone(),
+            Coming::Here(response) => response.headers().clone(),
+        };
+        if !headers.contains_key(server::PASSED_ON) {
+            return Err(read::<serde_json::Value>(coming).await.err().unwrap_or_else(|| broken("it makes no sense")));
+        }
+        take(Piece::Head(coming.status(), &headers))?;
+        while let Some(chunk) = coming.chunk().await? {
+            take(Piece::Body(&chunk))?;
+        }
+        Ok(())
     }
 
     /// Runs an action of this effect. `None` if nothing was begun, because it is about to end or has ended.
@@ -128,21 +269,21 @@ impl Served {
         stop: impl Future<Output = ()>,
     ) -> Result<Option<Output>> {
         let body = serde_json::to_vec(request).map_err(broken)?;
-        let Some(stream) = server::connect(&self.home).await? else { return Ok(None) };
         tokio::pin!(stop);
         let response = tokio::select! {
-            response = self.send_by(stream, "POST", "/v1/invocations", NDJSON, body) => {
+            response = self.send("POST", "/v1/invocations", NDJSON, body) => {
                 response.map_err(|error| broken_off(error, effect, None))?
             }
             () = &mut stop => return Err(cancelled(None)),
         };
-        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        let Some(response) = response else { return Ok(None) };
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE && matches!(self.way, Way::Socket(_)) {
             return Ok(None);
         }
         if !response.status().is_success() {
             return Err(read::<Output>(response).await.err().unwrap_or_else(|| broken("it makes no sense")));
         }
-        let mut lines = Lines { body: response.into_body(), buffer: Vec::new() };
+        let mut lines = Lines { coming: response, buffer: Vec::new() };
         let mut id = None;
         loop {
             let line = tokio::select! {
@@ -187,10 +328,18 @@ impl Served {
     }
 }
 
+/// A piece of an answer that is passed on.
+pub(crate) enum Piece<'a> {
+    /// How it begins.
+    Head(StatusCode, &'a hyper::HeaderMap),
+    /// Some of its body.
+    Body(&'a [u8]),
+}
+
 /// The whole of an answer: what was asked for, or the error.
-async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T> {
-    let well = response.status().is_success();
-    let bytes = response.into_body().collect().await.map_err(broken)?.to_bytes();
+async fn read<T: DeserializeOwned>(coming: Coming) -> Result<T> {
+    let well = coming.status().is_success();
+    let bytes = coming.whole().await?;
     if well {
         return serde_json::from_slice(&bytes).map_err(broken);
     }
@@ -198,7 +347,7 @@ async fn read<T: DeserializeOwned>(response: Response<Incoming>) -> Result<T> {
 }
 
 struct Lines {
-    body: Incoming,
+    coming: Coming,
     buffer: Vec<u8>,
 }
 
@@ -209,9 +358,8 @@ impl Lines {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 return serde_json::from_slice(&line).map_err(broken);
             }
-            match self.body.frame().await {
-                Some(Ok(frame)) => self.buffer.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
-                Some(Err(error)) => return Err(broken(error)),
+            match self.coming.chunk().await? {
+                Some(chunk) => self.buffer.extend_from_slice(&chunk),
                 None => return Err(broken("there is no last line")),
             }
         }

@@ -230,6 +230,22 @@ impl Egress {
         })
     }
 
+    /// The answer to a request that carries no credential, whatever it is.
+    pub(super) async fn bare(&self, target: &Target, request: &HttpRequest, patience: Duration) -> Result<Response> {
+        let place = target.place(request)?;
+        let prepared = Prepared {
+            method: reqwest::Method::GET,
+            url: place.url,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            by_operator: place.by_operator,
+            repeatable: true,
+            template: request.path.clone(),
+        };
+        let sent = self.client(&prepared)?.get(prepared.url.clone()).timeout(patience).send().await;
+        sent.map_err(|error| explain(target, &prepared, lost(&error)))
+    }
+
     async fn once(&self, request: &Prepared, deadline: Instant) -> Result<Received, Lost> {
         let before = |error| Lost { error, sent: false, passing: false };
         let left = deadline.saturating_duration_since(Instant::now());
@@ -385,7 +401,7 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Erro
 }
 
 /// The innermost words of an error: the outer ones repeat the address, which may hold a secret.
-fn reason(error: &reqwest::Error) -> String {
+pub(super) fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".to_owned();
     }

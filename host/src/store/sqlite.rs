@@ -600,6 +600,98 @@ fn keep_before_migration(connection: &Connection, path: &Path, version: i64) -> 
         .map_err(|error| explain(path, &error))
 }
 
+/// What came of putting a copy back.
+pub struct Restored {
+    /// Where what was there before lies now.
+    pub before: Option<PathBuf>,
+}
+
+/// Puts a copy in the place of the store. Whoever calls this has made sure that nobody serves from it. `may` is asked whether
+/// what was sealed with these keys can be opened.
+///
+/// # Errors
+///
+/// If the copy is none of ours, is damaged, or holds what cannot be opened; then everything is as it was.
+pub fn restore(path: &Path, copy: &Path, may: impl Fn(&[String]) -> Result<()>) -> Result<Restored> {
+    let odd = |text: String| {
+        Error::new(ErrorKind::Usage, text).hint("name a file that was made with: jackfield backup FILE")
+    };
+    let shown = copy.display().to_string();
+    let cannot = system::cannot("read", copy);
+    let bytes = fs::metadata(copy).map_err(cannot)?;
+    if !bytes.is_file() || bytes.len() == 0 {
+        return Err(odd(format!("{shown} is no copy of a store")));
+    }
+    // Into the place where it will be: a copy that cannot be made whole takes nothing away.
+    let fresh = path.with_extension("restoring");
+    for left in [fresh.clone(), beside(&fresh, "-wal"), beside(&fresh, "-shm")] {
+        let _ = fs::remove_file(left);
+    }
+    let result = (|| {
+        let mut from = fs::File::open(copy).map_err(cannot)?;
+        let to = system::cannot("write", &fresh);
+        let mut file =
+            fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(to)?;
+        std::io::copy(&mut from, &mut file).and_then(|_| file.sync_all()).map_err(to)?;
+        let failed = |error: rusqlite::Error| match explain(copy, &error) {
+            error if error.message.ends_with("is damaged") => odd(format!("{shown} is damaged, or no copy of a store")),
+            error => error,
+        };
+        let connection = Connection::open(&fresh).map_err(failed)?;
+        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+        if !(1..=VERSION).contains(&version) {
+            return Err(odd(format!("{shown} was not written by this Jackfield, or by a later one")));
+        }
+        let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        if found != "ok" {
+            return Err(odd(format!("{shown} is damaged")));
+        }
+        if version >= 2 {
+            let mut used = accounts::keys_in_use(&connection).map_err(failed)?;
+            used.0.extend(used.1.filter(|current| !used.0.contains(current)));
+            may(&used.0)?;
+        }
+        Ok(())
+    })();
+    if let Err(error) = result {
+        let _ = fs::remove_file(&fresh);
+        return Err(error);
+    }
+    let failed = system::cannot("write", path);
+    let before = if path.exists() {
+        let directory = path.with_file_name("backups");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(failed)?;
+        let name = format!("{}-before-restore.db", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
+        let kept = directory.join(name);
+        // Whole, with what still lies beside it.
+        accounts::copy(path, &kept)?;
+        Some(kept)
+    } else {
+        None
+    };
+    for left in [beside(path, "-wal"), beside(path, "-shm")] {
+        match fs::remove_file(&left) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),
+            _ => {}
+        }
+    }
+    fs::rename(&fresh, path).map_err(failed)?;
+    for left in [beside(&fresh, "-wal"), beside(&fresh, "-shm")] {
+        let _ = fs::remove_file(left);
+    }
+    if let Some(directory) = path.parent() {
+        fs::File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+    }
+    Ok(Restored { before })
+}
+
+/// A file of SQLite's beside the store.
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
+}
+
 /// What a list shows, and the rest.
 fn split(invocation: &Invocation) -> Result<(String, String)> {
     let internal =

@@ -16,7 +16,6 @@ use jackfield::{
         ask::{self, Away},
         page::{self, Page},
     },
-    home::Home,
     system,
 };
 use serde_json::Value;
@@ -57,8 +56,8 @@ impl Fill {
         self.output.unwrap_or(Format::Table)
     }
 
-    pub(crate) fn run(self, everywhere: &Everywhere, home: &Home) -> Result<()> {
-        let declared = Engine::find(home)?.declared(&self.action)?;
+    pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
+        let declared = Engine::find(everywhere)?.declared(&self.action)?;
         let form = declared.form();
         match self.output {
             Some(Format::Json) => return Ok(output::json(&form)),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, builder::RangedU64ValueParser};
-use jackfield::{Error, ErrorKind, Result, api, home::Home, secret_file, timings};
+use jackfield::{Error, ErrorKind, Result, api, secret_file, timings};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
@@ -33,6 +33,12 @@ pub(crate) struct Invoke {
     /// Read the token from a file
     #[arg(long, value_name = "FILE", help_heading = "Credential")]
     token_file: Option<PathBuf>,
+    /// Run it as this connection
+    #[arg(short, long, value_name = "ID", conflicts_with_all = ["token_stdin", "token_file"], help_heading = "Credential")]
+    connection: Option<String>,
+    /// Run it as the only connection of this user
+    #[arg(long, value_name = "ID", conflicts_with_all = ["token_stdin", "token_file"], help_heading = "Credential")]
+    user: Option<String>,
     /// The way the token was got, where the connector knows several
     #[arg(long, value_name = "NAME", help_heading = "Credential")]
     auth: Option<String>,
@@ -60,9 +66,9 @@ impl Invoke {
         self.printing.output
     }
 
-    pub(crate) fn run(self, everywhere: &Everywhere, home: &Home) -> Result<()> {
+    pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
         let query = self.printing.query()?;
-        let mut engine = Engine::find(home)?;
+        let mut engine = Engine::find(everywhere)?;
         let declared = engine.action(&self.action)?;
         timings::stage("discovery");
         if self.token_stdin && self.input.reads_stdin() {
@@ -120,6 +126,8 @@ impl Invoke {
             auth: self.auth.clone(),
             parameters,
             token: self.token()?,
+            connection: self.connection.clone(),
+            user: self.user.clone(),
             all: self.all.then_some(self.max_items),
             timeout_seconds: self.timeout,
             dry_run: self.dry_run,

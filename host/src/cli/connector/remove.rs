@@ -50,7 +50,7 @@ impl Remove {
             say(&format!("the build output stays: {}", output.display()));
         }
         if let Some(id) = &id {
-            say_what_stays(&home, id);
+            say_what_stays(everywhere, &home, id);
             if pins.is_some() {
                 say("its pin in plugins.lock goes with it");
             }
@@ -78,7 +78,7 @@ impl Remove {
 }
 
 /// Says what belongs to a connector and is not removed with its library.
-fn say_what_stays(home: &Home, id: &str) {
+fn say_what_stays(everywhere: &Everywhere, home: &Home, id: &str) {
     let config = Config::load(home).unwrap_or_default();
     if let Some(Integration { endpoints, token_file }) = config.integrations.get(id) {
         let mut parts: Vec<String> =
@@ -90,7 +90,7 @@ fn say_what_stays(home: &Home, id: &str) {
     let wanted = Wanted { connector: Some(id.to_owned()), most: Some(1), ..Wanted::default() };
     // Where nothing was ever run, there is no store to ask.
     let is_recorded = home.store().exists()
-        && Engine::find(home)
+        && Engine::find(everywhere)
             .and_then(|mut engine| engine.invocations(wanted))
             .is_ok_and(|found| !found.is_empty());
     if is_recorded {

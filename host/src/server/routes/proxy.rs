@@ -13,7 +13,7 @@ use super::super::{State, answer::Problem, guard::Tenant};
 use crate::connections::raw::Raw;
 
 /// Says that an answer is a provider's, and came through here.
-pub(in crate::server) const PASSED_ON: HeaderName = HeaderName::from_static("jackfield-passed-on");
+pub const PASSED_ON: HeaderName = HeaderName::from_static("jackfield-passed-on");
 
 /// The path below a connection's proxy, as it was sent: what is encoded stays so.
 fn rest(path: &str) -> &str {

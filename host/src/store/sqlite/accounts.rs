@@ -955,15 +955,7 @@ impl Accounts for Sqlite {
     }
 
     fn keys_in_use(&self) -> Pending<(Vec<String>, Option<String>)> {
-        self.read(|transaction| {
-            let mut select = transaction.prepare_cached(
-                "SELECT key FROM integrations WHERE key IS NOT NULL UNION SELECT key FROM connections WHERE key IS NOT NULL
-                 UNION SELECT key FROM links WHERE key IS NOT NULL",
-            )?;
-            let used = select.query_map([], |row| row.get(0))?.collect::<Sql<_>>()?;
-            let current = transaction.query_row("SELECT current FROM vault", [], |row| row.get(0)).optional()?;
-            Ok((used, current))
-        })
+        self.read(|transaction| keys_in_use(transaction))
     }
 
     fn set_key(&self, id: String, audit: Audit) -> Pending<()> {
@@ -1024,6 +1016,17 @@ impl Accounts for Sqlite {
                 .map_err(|_| Error::new(ErrorKind::Internal, "the copy broke off before it was whole"))?
         })
     }
+}
+
+/// The keys that anything is sealed with, and the one that it is to be sealed with.
+pub(super) fn keys_in_use(connection: &rusqlite::Connection) -> Sql<(Vec<String>, Option<String>)> {
+    let mut select = connection.prepare_cached(
+        "SELECT key FROM integrations WHERE key IS NOT NULL UNION SELECT key FROM connections WHERE key IS NOT NULL
+         UNION SELECT key FROM links WHERE key IS NOT NULL",
+    )?;
+    let used = select.query_map([], |row| row.get(0))?.collect::<Sql<_>>()?;
+    let current = connection.query_row("SELECT current FROM vault", [], |row| row.get(0)).optional()?;
+    Ok((used, current))
 }
 
 /// Copies the whole store into a file that is not there yet. Whoever writes meanwhile does not wait.
