@@ -10,6 +10,7 @@
 
 pub mod api;
 pub mod config;
+pub mod connections;
 pub mod egress;
 pub mod forms;
 #[doc(hidden)]
