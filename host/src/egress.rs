@@ -3,7 +3,7 @@
 //! A connector describes a request; here it gets its address, its credential and its limits. The journey of one request:
 //! [`place`](Target) says where it goes and whether it may go there, [`credential`](Credential) what is put on it,
 //! [`address`] which machines a name may stand for, and `send` how often it is tried and what comes back. [`Flight`] notes what
-//! became of all requests of a call.
+//! became of all requests of a call. `form` is for requests of the host itself: those that get a credential in the first place.
 //!
 //! This module knows HTTP and the manifest's words about it. It does not know what an action is, nor where credentials are
 //! kept.
@@ -11,6 +11,7 @@
 pub mod address;
 mod credential;
 mod flight;
+mod form;
 mod place;
 mod prepare;
 mod remote;
@@ -23,6 +24,7 @@ use connector_protocol::Manifest;
 pub use self::{
     credential::Credential,
     flight::{Exchange, Flight, Waits},
+    form::{Answered, Unanswered},
     prepare::Prepared,
     remote::{Answer, Remote},
     send::Egress,

@@ -288,6 +288,9 @@ impl<'a> Checker<'a> {
                     let message = "must have `client_id` and a secret `client_secret`, since the client is the connection's";
                     self.problem(format!("{path}/parameters"), message);
                 }
+                if oauth.issuer.as_ref().is_some_and(|issuer| !issuer.starts_with("https://")) {
+                    self.problem(format!("{path}/issuer"), "must begin with `https://`");
+                }
                 for (name, value) in &oauth.token_parameters {
                     let known = |hole: &str| known.contains(hole);
                     self.template(format!("{path}/token_parameters/{}", escape(name)), value, &known);
@@ -641,6 +644,7 @@ mod tests {
                 "must have at least one field marked `x-secret`",
             ),
             ("/auth/0/parameters/properties/host/description", json!(""), "host has no description"),
+            ("/auth/1/issuer", json!("login.example.com"), "/auth/1/issuer must begin with `https://`"),
             ("/auth/1/token/base", json!("oauth"), "/auth/1/token/base `oauth` is not among `bases`"),
             ("/auth/1/authorize", json!(null), "/auth/1/authorize is required"),
             ("/auth/1/client", json!("connection"), "must have `client_id` and a secret `client_secret`"),

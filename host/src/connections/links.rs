@@ -10,7 +10,7 @@ use aws_lc_rs::{constant_time, digest, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use connector_protocol::{
     Error, ErrorKind, Result,
-    manifest::{Auth, AuthKind, Oauth2, Pkce as PkceRule},
+    manifest::{Auth, AuthKind, Pkce as PkceRule},
 };
 use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
@@ -362,16 +362,17 @@ impl Host {
         let auth = setting.auth(&link.auth)?;
         let AuthKind::Oauth2(oauth) = &auth.kind else { return Err(gone()) };
         let title = &setting.manifest.title;
-        issuer(&setting, oauth, back.iss.as_deref())?;
+        let redirect_uri = self.redirect_uri()?;
+        let client = self.connections.client_of(&integration)?;
+        let target = setting.target(Credential::default(), &link.id);
+        let authorize = target.address(oauth.authorize.as_ref().ok_or_else(gone)?)?;
+        oauth::check_issuer(back.iss.as_deref(), oauth.issuer.as_deref(), &authorize)?;
         if let Some(error) = &back.error {
             return Err(refused(title, error, back.error_description.as_deref()));
         }
         let code = back.code.filter(|code| !code.expose_secret().is_empty()).ok_or_else(|| {
             Error::new(ErrorKind::UnexpectedAnswer, format!("{title} sent neither a code nor a reason"))
         })?;
-        let client = self.connections.client_of(&integration)?;
-        let target = setting.target(Credential::default(), &link.id);
-        let redirect_uri = self.redirect_uri()?;
         let grant = Asked::Code { code: &code, redirect_uri: &redirect_uri, verifier: secrets.get(VERIFIER) };
         let asked =
             oauth::token(&setting.egress, &target, oauth, &client, grant, Instant::now() + PATIENCE).await;
@@ -468,11 +469,6 @@ fn whys(manifest: &connector_protocol::Manifest, integration: &Integration) -> V
         why
     };
     asked.iter().map(|scope| (scope.clone(), why(scope))).collect()
-}
-
-fn issuer(setting: &super::Setting, oauth: &Oauth2, sent: Option<&str>) -> Result<()> {
-    let target = setting.target(Credential::default(), "");
-    oauth::check_issuer_of(&target, oauth, sent)
 }
 
 /// What it means that a provider sends a user back without a code.

@@ -96,7 +96,8 @@ impl Credential {
         Ok(())
     }
 
-    fn fill(&self, value: &str) -> Result<String> {
+    /// A template with parameters and secrets in it, which makes a secret of it.
+    pub(crate) fn fill(&self, value: &str) -> Result<String> {
         let mut missing = None;
         let filled = template::fill(value, |hole| {
             let secret = self.secrets.get(hole).map(|secret| secret.expose_secret().to_owned());

@@ -56,12 +56,12 @@ struct Received {
 }
 
 /// What did not come back.
-struct Lost {
-    error: Error,
+pub(super) struct Lost {
+    pub(super) error: Error,
     /// Whether the provider may have got the request.
-    sent: bool,
+    pub(super) sent: bool,
     /// Whether another try could go better.
-    passing: bool,
+    pub(super) passing: bool,
 }
 
 impl Egress {
@@ -115,12 +115,7 @@ impl Egress {
         flight: &Flight,
     ) -> Result<(HttpAnswer, Vec<u8>)> {
         let request = Arc::new(target.prepare(request, body)?);
-        let mut delays = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(200))
-            .with_max_delay(Duration::from_secs(10))
-            .with_max_times(self.limits.retries as usize)
-            .with_jitter()
-            .build();
+        let mut delays = self.delays();
         loop {
             let way = OnItsWay::new(flight, &request);
             let begun = Instant::now();
@@ -166,6 +161,16 @@ impl Egress {
                 }
             }
         }
+    }
+
+    /// How long to wait before each try but the first.
+    pub(super) fn delays(&self) -> impl Iterator<Item = Duration> + use<> {
+        ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_max_delay(Duration::from_secs(10))
+            .with_max_times(self.limits.retries as usize)
+            .with_jitter()
+            .build()
     }
 
     /// How long to wait before a request is repeated; `None` if it is not.
@@ -247,13 +252,17 @@ impl Egress {
     }
 
     async fn once(&self, request: &Prepared, deadline: Instant) -> Result<Received, Lost> {
+        self.receive(self.dispatch(request, deadline).await?).await
+    }
+
+    /// Sends a request once, and gives the answer before its body.
+    pub(super) async fn dispatch(&self, request: &Prepared, deadline: Instant) -> Result<Response, Lost> {
         let before = |error| Lost { error, sent: false, passing: false };
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(before(Error::new(ErrorKind::Timeout, "there was no time left to send a request")));
         }
-        let response = self
-            .client(request)
+        self.client(request)
             .map_err(before)?
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone())
@@ -261,8 +270,7 @@ impl Egress {
             .timeout(left)
             .send()
             .await
-            .map_err(|error| lost(&error))?;
-        self.receive(response).await
+            .map_err(|error| lost(&error))
     }
 
     /// Takes the answer's body, unpacked, up to the limit.
@@ -333,7 +341,7 @@ fn is_cut_short(received: &Received) -> bool {
     is_json && !received.body.is_empty() && read(&received.body).is_err_and(|error| error.is_eof())
 }
 
-fn fits(wait: Duration, deadline: Instant) -> bool {
+pub(super) fn fits(wait: Duration, deadline: Instant) -> bool {
     Instant::now() + wait < deadline
 }
 
@@ -363,7 +371,7 @@ fn classify(target: &Target, request: &Prepared, received: &Received) -> (Verdic
 }
 
 /// What an error of the client means: whether the provider may have got the request, and whether it may go better.
-fn lost(error: &reqwest::Error) -> Lost {
+pub(super) fn lost(error: &reqwest::Error) -> Lost {
     let chain = || causes(error);
     if let Some(forbidden) = chain().find_map(|error| error.downcast_ref::<Forbidden>()) {
         return Lost {
@@ -426,7 +434,7 @@ fn unsure_of(target: &Target, received: &Received) -> Error {
 }
 
 /// The error of a request that was not answered, in the words of whoever asked for it.
-fn explain(target: &Target, request: &Prepared, lost: Lost) -> Error {
+pub(super) fn explain(target: &Target, request: &Prepared, lost: Lost) -> Error {
     let who = &target.manifest.title;
     let host = request.url.host_str().unwrap_or_default();
     let host = match request.url.port() {

@@ -83,7 +83,7 @@ pub(super) async fn show(Shared(state): Shared<Arc<State>>) -> Response {
 
 fn text(state: &State) -> String {
     let mut out = String::new();
-    let mut head = |out: &mut String, name: &str, kind: &str, about: &str| {
+    let head = |out: &mut String, name: &str, kind: &str, about: &str| {
         let _ = writeln!(out, "# HELP {name} {about}\n# TYPE {name} {kind}");
     };
     let counts = &state.counts;

@@ -162,6 +162,10 @@ pub struct Oauth2 {
     /// Where the token endpoint's errors say why, if not in `error_description`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_message: Option<String>,
+    /// The identifier by which an answer to an authorisation request names its issuer (`iss`, RFC 9207). Where it is
+    /// given, an answer that names none is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
 }
 
 impl Oauth2 {
@@ -187,6 +191,7 @@ impl Oauth2 {
             token_members: Vec::new(),
             rotates_refresh_token: false,
             error_message: None,
+            issuer: None,
         }
     }
 
