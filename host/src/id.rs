@@ -15,6 +15,12 @@ impl Id {
         Self::new("inv")
     }
 
+    /// A new id of a token that was given out: `tok_…`.
+    #[must_use]
+    pub fn token() -> Self {
+        Self::new("tok")
+    }
+
     fn new(kind: &str) -> Self {
         Self(format!("{kind}_{}", Uuid::now_v7().simple()))
     }

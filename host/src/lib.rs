@@ -8,6 +8,7 @@
 //! The binary is a face of this library: its `cli` is the only module that knows a terminal, and [`server`] the only one
 //! here that knows how the API travels. [`ingress`] is ready for webhooks, and nothing calls it yet.
 
+pub mod access;
 pub mod api;
 pub mod config;
 pub mod connections;
