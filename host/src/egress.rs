@@ -9,11 +9,16 @@
 //! kept.
 
 pub mod address;
+mod breaker;
 mod credential;
 mod flight;
+mod lost;
 mod place;
 mod prepare;
+mod proxy;
 mod send;
+mod tls;
+mod transport;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -23,7 +28,9 @@ pub use self::{
     credential::Credential,
     flight::{Exchange, Flight, Waits},
     prepare::Prepared,
+    proxy::{Proxied, Raw, RawBody},
     send::Egress,
+    transport::BoxBody,
 };
 use url::Url;
 
@@ -38,6 +45,9 @@ pub struct Target {
     pub integration: Integration,
     /// What the connection has.
     pub credential: Credential,
+    /// Whose requests they are, so that a machine that fails for one connection is left alone for that one: the connection's
+    /// id, or nothing.
+    pub key: String,
 }
 
 /// How long somebody who only wants to know waits for a machine.

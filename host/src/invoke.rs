@@ -403,6 +403,7 @@ fn target(run: &Run<'_>) -> Target {
         manifest: run.known.manifest.clone(),
         integration: run.settings.config.integration(run.known.library.id()),
         credential: run.invocation.credential.clone(),
+        key: String::new(),
     }
 }
 
