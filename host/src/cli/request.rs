@@ -69,7 +69,8 @@ impl Request {
         let mut engine = Engine::find(everywhere)?;
         let connection: ConnectionShown =
             only(&mut engine, &self.connector, self.connection.as_deref(), self.user.as_deref())?;
-        let path = self.path.strip_prefix('/').unwrap_or(&self.path);
+        // One slash before it means nothing; two could mean another machine, which is for whoever sends it to refuse.
+        let path = self.path.strip_prefix('/').filter(|rest| !rest.starts_with('/')).unwrap_or(&self.path);
         // What an address cannot hold is written as it can; what is encoded stays as it is.
         let path: String = path
             .bytes()

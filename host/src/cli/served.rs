@@ -231,7 +231,7 @@ impl Served {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let usage = |error: hyper::http::Error| Error::new(ErrorKind::Usage, format!("the request is none: {error}"));
+        let usage = |error: http::Error| Error::new(ErrorKind::Usage, format!("the request is none: {error}"));
         let mut coming = match &self.way {
             Way::Socket(home) => {
                 let stream = server::connect(home).await?.ok_or_else(|| broken("it is gone"))?;

@@ -110,10 +110,11 @@ fn text(state: &State) -> String {
         let sum = counts.sum[index].load(Ordering::Relaxed) as f64 / 1e6;
         let _ = writeln!(out, "{name}_sum{{kind=\"{kind}\"}} {sum}\n{name}_count{{kind=\"{kind}\"}} {total}");
     }
+    let health = state.health();
     let gauges = [
-        ("jackfield_up_seconds", "How long it has run.", state.begun.elapsed().as_secs()),
-        ("jackfield_running", "Invocations that are under way.", state.running().len() as u64),
-        ("jackfield_connectors", "Connectors that can be used.", state.health().connectors as u64),
+        ("jackfield_up_seconds", "How long it has run.", health.up_seconds),
+        ("jackfield_running", "Invocations that are under way.", health.running as u64),
+        ("jackfield_connectors", "Connectors that can be used.", health.connectors as u64),
         ("jackfield_workers", "Processes that run connectors.", state.host.workers.running().len() as u64),
     ];
     for (name, about, value) in gauges {
