@@ -300,29 +300,24 @@ async fn credential(
     if names_one || !by_token {
         let scope = caller.scope();
         let id = &manifest.id;
-        match host.connections.choose(&scope, id, connection.as_deref()).await {
-            Ok(connection) => {
-                let deadline = Instant::now() + caller.deadline.unwrap_or_else(|| settings.config.limits.deadline());
-                let setting = host.setting(id)?;
-                let used = host.connections.credential(&setting, &scope, &connection.id, deadline).await?;
-                let held = Held {
-                    connections: host.connections.clone(),
-                    setting,
-                    scope,
-                    id: connection.id,
-                    version: used.version,
-                };
-                return Ok((used.credential, Some((held, connection.user))));
-            }
-            Err(error) if names_one || error.kind != ErrorKind::ConnectionNeeded => return Err(error),
-            // There is none, and it may need none.
-            Err(error) => {
-                let auth = host.auth(manifest, None)?;
-                let needs_none = matches!(auth.kind, AuthKind::None {});
-                if !needs_none && (!dry_run || error.message.contains("several")) {
-                    return Err(error);
-                }
-            }
+        let chosen = if names_one {
+            Some(host.connections.choose(&scope, id, connection.as_deref()).await?)
+        } else {
+            host.connections.only(&scope, id).await?
+        };
+        if let Some(connection) = chosen {
+            let deadline =
+                Instant::now() + caller.deadline.unwrap_or_else(|| settings.config.limits.deadline());
+            let setting = host.setting(id)?;
+            let used = host.connections.credential(&setting, &scope, &connection.id, deadline).await?;
+            let held = Held {
+                connections: host.connections.clone(),
+                setting,
+                scope,
+                id: connection.id,
+                version: used.version,
+            };
+            return Ok((used.credential, Some((held, connection.user))));
         }
     }
     let auth = host.auth(manifest, auth.as_deref())?;
@@ -353,7 +348,10 @@ async fn credential(
         None => {
             let text = format!("{} needs a credential, and none was given", manifest.title);
             return Err(Error::new(ErrorKind::Unauthorized, text)
-                .hint("give a token: --token-file FILE, or --token-stdin"));
+                .hint(format!(
+                    "connect an account: jackfield connect {}; or give a token: --token-file FILE",
+                    manifest.id
+                )));
         }
     };
     Ok((credential, None))

@@ -303,29 +303,36 @@ impl Connections {
             }
             return Ok(held.connection);
         }
+        self.only(scope, connector).await?.ok_or_else(|| {
+            let whose = scope.user.as_ref().map_or(String::new(), |user| format!(" of user `{user}`"));
+            let user = scope.user.as_ref().map_or(String::new(), |user| format!(" --user {user}"));
+            let text = format!("there is no connection{whose} to `{connector}`");
+            Error::new(ErrorKind::ConnectionNeeded, text)
+                .hint(format!("make one: jackfield connect {connector}{user}"))
+        })
+    }
+
+    /// The only connection that there is, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// `connection_needed` with those that could be meant, if there are several.
+    pub async fn only(&self, scope: &Scope, connector: &str) -> Result<Option<Connection>> {
         let which = Which { connector: Some(connector.to_owned()), state: None };
         let page = Page { after: None, most: 21 };
         let mut found = self.store.connections(scope.clone(), which, page).await?;
         // One that was given up is not meant by anybody who does not name it.
         found.retain(|connection| connection.state != ConnectionState::Revoked);
-        let whose = scope.user.as_ref().map_or(String::new(), |user| format!(" of user `{user}`"));
-        match found.len() {
-            1 => Ok(found.remove(0)),
-            0 => {
-                let user = scope.user.as_ref().map_or(String::new(), |user| format!(" --user {user}"));
-                let text = format!("there is no connection{whose} to `{connector}`");
-                Err(Error::new(ErrorKind::ConnectionNeeded, text)
-                    .hint(format!("make one: jackfield connect {connector}{user}")))
-            }
-            several => {
-                let more = if several > 20 { ", …" } else { "" };
-                let list: Vec<String> =
-                    found.iter().take(20).map(|one| format!("{} ({})", one.id, one.label())).collect();
-                let text = format!("there are several connections{whose} to `{connector}`");
-                Err(Error::new(ErrorKind::ConnectionNeeded, text)
-                    .hint(format!("name one with -c: {}{more}", list.join(", "))))
-            }
+        if found.len() < 2 {
+            return Ok(found.pop());
         }
+        let whose = scope.user.as_ref().map_or(String::new(), |user| format!(" of user `{user}`"));
+        let more = if found.len() > 20 { ", …" } else { "" };
+        let list: Vec<String> =
+            found.iter().take(20).map(|one| format!("{} ({})", one.id, one.label())).collect();
+        let text = format!("there are several connections{whose} to `{connector}`");
+        Err(Error::new(ErrorKind::ConnectionNeeded, text)
+            .hint(format!("name one with -c: {}{more}", list.join(", "))))
     }
 
     /// How many refreshes were made, and how many failed.

@@ -114,11 +114,19 @@ impl Home {
             .env("HOME", self.dir.path())
             .env("PATH", "/usr/bin:/bin")
             .env("JACKFIELD_HOME", self.path())
+            .envs(self.listens_anywhere())
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         command
+    }
+
+    /// Many servers run at once: each listens wherever there is room, unless its configuration says where.
+    fn listens_anywhere(&self) -> Option<(&'static str, &'static str)> {
+        let config = fs::read_to_string(self.path().join("jackfield.toml")).unwrap_or_default();
+        let says = config.lines().any(|line| line.trim_start().starts_with("listen"));
+        (!says).then_some(("JACKFIELD_SERVER__LISTEN", "127.0.0.1:0"))
     }
 
     /// Runs a command.

@@ -17,6 +17,7 @@ fn text<'a>(value: &'a Value, member: &str) -> &'a str {
 /// The connectors of a served home.
 fn listed(home: &Home) -> Vec<Value> {
     let (_, lines) = home.ask("GET", "/v1/connectors", &Value::Null);
+    let lines = lines["items"].clone();
     lines.as_array().cloned().unwrap_or_default()
 }
 

@@ -81,7 +81,7 @@ fn no_token() {
         4,
         "
 error[unauthorized]: Zoom needs a credential, and none was given
-  hint: give a token: jackfield action invoke zoom.get_meeting … --token-file FILE",
+  hint: connect an account: jackfield connect zoom; or give a token: --token-file FILE",
     );
 }
 

@@ -37,6 +37,7 @@ fn put(home: &Home, bytes: &[u8]) {
 /// How a connector is listed by the server, each file of it on a line: version, state and reason.
 fn listed(home: &Home, name: &str) -> Vec<(String, String, String)> {
     let (_, lines) = home.ask("GET", "/v1/connectors", &Value::Null);
+            let lines = lines["items"].clone();
     let lines = lines.as_array().cloned().unwrap_or_default();
     let of = lines.iter().filter(|line| text(line, "name") == name);
     of.map(|line| (text(line, "version").into(), text(line, "state").into(), text(line, "reason").into()))
@@ -144,6 +145,7 @@ fn fault_80_a_bad_new_version_leaves_the_old_one_serving() {
         let told = format!("{why}; 0.1.0, which was there before, goes on");
         eventually(&told, || {
             let (_, lines) = home.ask("GET", "/v1/connectors", &Value::Null);
+            let lines = lines["items"].clone();
             let refused = |line: &Value| text(line, "state") == "refused" && text(line, "reason") == told;
             lines.as_array().unwrap().iter().any(refused)
         });

@@ -104,11 +104,11 @@ fn what_is_asked_wrongly_is_answered_with_a_problem() {
         ("POST", "/v1/invocations", list("timeout_seconds", 0), 400, "usage"),
         ("POST", "/v1/invocations", list("all", 0), 400, "usage"),
         // What is within limits comes as far as the token that is missing.
-        ("POST", "/v1/invocations", list("timeout_seconds", 3600), 401, "unauthorized"),
-        ("POST", "/v1/invocations", list("all", 1), 401, "unauthorized"),
+        ("POST", "/v1/invocations", list("timeout_seconds", 3600), 409, "unauthorized"),
+        ("POST", "/v1/invocations", list("all", 1), 409, "unauthorized"),
         ("POST", "/v1/invocations", action("zoom.nonsense", json!({})), 404, "unknown"),
         ("POST", "/v1/invocations", action("zoom.get_meeting", json!({})), 422, "invalid_input"),
-        ("POST", "/v1/invocations", action("zoom.get_meetings", json!({})), 401, "unauthorized"),
+        ("POST", "/v1/invocations", action("zoom.get_meetings", json!({})), 409, "unauthorized"),
     ] {
         let (answered, problem) = home.ask(method, path, &body);
         assert_eq!((answered, text(&problem, "kind")), (status, kind), "{method} {path}: {problem:#}");

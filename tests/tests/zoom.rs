@@ -299,7 +299,7 @@ fn a_token_that_is_not_accepted_says_what_to_type_next() {
     assert_eq!(outcome.code, 4);
     assert_eq!(
         outcome.stderr,
-        "error[unauthorized]: Zoom needs a credential, and none was given\n  hint: give a token: jackfield action invoke zoom.get_meetings … --token-file FILE\n"
+        "error[unauthorized]: Zoom needs a credential, and none was given\n  hint: connect an account: jackfield connect zoom; or give a token: --token-file FILE\n"
     );
     assert_eq!(simulator.journal().len(), 1);
 }

@@ -144,20 +144,19 @@ impl Invoke {
         Ok(token.map(|token| Zeroizing::new(token.expose_secret().to_owned())))
     }
 
+    /// Whether a token was given, and no connection is meant.
+    fn has_token(&self) -> bool {
+        self.token_stdin || self.token_file.is_some()
+    }
+
     /// Says what to type where the credential is what is wrong.
     fn next_step(&self, mut error: Error) -> Error {
         let command = format!("jackfield action invoke {} … --token-file FILE", self.action);
         match error.kind {
-            ErrorKind::Unauthorized if error.provider.is_some() => {
+            ErrorKind::Unauthorized if error.provider.is_some() && self.has_token() => {
                 error.hint = Some(format!("get a new token and run it again: {command}"));
             }
-            ErrorKind::Unauthorized
-                if error.id.is_none()
-                    && error.hint.as_deref().is_some_and(|hint| hint.starts_with("give a token")) =>
-            {
-                error.hint = Some(format!("give a token: {command}"));
-            }
-            ErrorKind::MissingScope => {
+            ErrorKind::MissingScope if self.has_token() => {
                 let first = error.hint.map_or("connect again".to_owned(), |hint| hint);
                 error.hint = Some(format!("{first}, and run it with the new token: {command}"));
             }
