@@ -25,7 +25,7 @@ use jackfield::{
     api::{self, Invoke},
     home::Home,
     host::Host,
-    invoke::{Source, nobody},
+    invoke::{Caller, Source, nobody},
     plugins::Library,
     worker::{Call, Family, Services, Workers, child},
 };
@@ -110,7 +110,7 @@ impl Side {
                     ..Invoke::default()
                 };
                 let never = std::future::pending();
-                api::invoke(host, request, Source::Api, nobody(), never).await.unwrap();
+                api::invoke(host, request, Caller::operator(Source::Api), nobody(), never).await.unwrap();
             }
         }
     }

@@ -9,13 +9,18 @@
 //! kept.
 
 pub mod address;
+mod breaker;
 mod credential;
 mod flight;
 mod form;
+mod lost;
 mod place;
 mod prepare;
+mod proxy;
 mod remote;
 mod send;
+mod tls;
+mod transport;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -26,8 +31,10 @@ pub use self::{
     flight::{Exchange, Flight, Waits},
     form::{Answered, Unanswered},
     prepare::Prepared,
+    proxy::{Proxied, Raw, RawBody},
     remote::{Answer, Remote},
     send::Egress,
+    transport::BoxBody,
 };
 use url::Url;
 
@@ -42,7 +49,8 @@ pub struct Target {
     pub integration: Integration,
     /// What the connection has.
     pub credential: Credential,
-    /// What requests are told apart by where many of one kind fail: the connection's id, or nothing.
+    /// Whose requests they are, so that a machine that fails for one connection is left alone for that one: the connection's
+    /// id, or nothing.
     pub key: String,
 }
 

@@ -1,8 +1,99 @@
-//! stub
+//! Raw requests to a provider, as a connection and without an action.
+
 use std::time::Instant;
-use crate::{host::Host,store::Scope};
-use connector_protocol::Result;
-/// r
-pub struct Raw { pub method: http::Method, pub path: String, pub query: Option<String>, pub url: Option<String>, pub headers: http::HeaderMap, pub body: axum::body::Body }
-impl Host { /// x
- pub async fn raw(&self,_s:&Scope,_id:&str,_raw:Raw,_d:Instant)->Result<http::Response<axum::body::Body>>{unimplemented!()} }
+
+use axum::body::{Body, Bytes, HttpBody};
+use connector_protocol::{Error, ErrorKind, Result, answers::AnswerClass};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use url::Url;
+
+use crate::{
+    egress::{self, BoxBody, Proxied, RawBody},
+    host::Host,
+    store::Scope,
+};
+
+/// How large a body may be that is kept to be sent again, in bytes: should the token have ended, this one can be replayed.
+const KEPT: u64 = 1024 * 1024;
+
+/// A request as it came.
+pub struct Raw {
+    /// Its method.
+    pub method: http::Method,
+    /// The path at the provider, percent-encoded as it came.
+    pub path: String,
+    /// The query as it came.
+    pub query: Option<String>,
+    /// A full address in the place of a path.
+    pub url: Option<String>,
+    /// Its headers.
+    pub headers: http::HeaderMap,
+    /// Its body.
+    pub body: Body,
+}
+
+impl Host {
+    /// Sends a request as a connection, and gives the provider's answer as it is. A request that was refused because the token
+    /// had ended is sent once more with a later one, if its body is still there.
+    ///
+    /// # Errors
+    ///
+    /// If it may not go where it leads, if the connection cannot be used, or if no answer came.
+    pub async fn raw(
+        &self,
+        scope: &Scope,
+        id: &str,
+        raw: Raw,
+        deadline: Instant,
+    ) -> Result<http::Response<BoxBody>> {
+        let held = self.connections.held(scope, id)?;
+        let setting = self.setting(&held.connection.connector)?;
+        let used = self.connections.credential(&setting, scope, id, deadline).await?;
+        let url = raw.url.as_deref().map(Url::parse).transpose().map_err(|_| {
+            Error::new(ErrorKind::Usage, "the address to send it to is none").hint("write it as https://host/path")
+        })?;
+        let request = egress::Raw {
+            method: raw.method,
+            path: raw.path,
+            query: raw.query,
+            base: None,
+            url,
+            headers: raw.headers,
+            body: take(raw.body).await?,
+        };
+        let again = request.again();
+        let version = used.version;
+        let target = setting.target(used.credential, &used.connection.holder);
+        let first = setting.egress.proxy(&target, request, deadline).await?;
+        let (AnswerClass::Expired, Some(again)) = (first.class, again) else {
+            return Ok(first.response);
+        };
+        let used = self.connections.later(&setting, scope, id, version, deadline).await?;
+        let (connection, version) = (used.connection.clone(), used.version);
+        let target = setting.target(used.credential, &connection.holder);
+        let Proxied { response, class, .. } = setting.egress.proxy(&target, again, deadline).await?;
+        if class == AnswerClass::Expired {
+            let reason = "the provider does not accept a token that it has just given";
+            self.connections.condemn(&connection, version, reason).await;
+        }
+        Ok(response)
+    }
+}
+
+/// The body: whole, if it is said to be small; otherwise as it comes.
+async fn take(body: Body) -> Result<RawBody> {
+    let hint = body.size_hint();
+    if hint.upper().is_some_and(|upper| upper <= KEPT) {
+        let limit = usize::try_from(KEPT).unwrap_or(usize::MAX);
+        let whole = Limited::new(body, limit).collect().await.map_err(|error| {
+            let text = match error.downcast_ref::<LengthLimitError>() {
+                Some(_) => "the request is longer than it says",
+                None => "the request broke off before it was whole",
+            };
+            Error::new(ErrorKind::Usage, text)
+        })?;
+        return Ok(RawBody::Whole(whole.to_bytes()));
+    }
+    let broken = |_| Error::new(ErrorKind::Usage, "the request broke off before it was whole");
+    Ok(RawBody::Streamed(BodyExt::map_frame(body.map_err(broken), |frame| frame.map_data(Bytes::from)).boxed_unsync()))
+}

@@ -5,13 +5,19 @@
 //! where the URL is.
 
 use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, LazyLock},
+    task::{Context, Poll},
+    thread,
 };
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::dns::{Addrs, Resolve, Resolving};
+use tokio::sync::{Semaphore, oneshot};
+use tower_service::Service;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An address that may not be reached, and what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,34 +99,41 @@ fn forbidden_v6(address: Ipv6Addr) -> Option<&'static str> {
     }
 }
 
-/// Looks a name up.
-pub(super) type Lookup =
-    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = std::io::Result<Vec<IpAddr>>> + Send>> + Send + Sync>;
+/// Looks a name up, for as long as that takes.
+pub(super) type Lookup = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
+
+/// How many names are looked up at once. The system's resolver cannot be stopped, so that each look-up holds a thread until it
+/// has ended, also when nobody waits for it any more.
+const MOST_LOOKUPS: usize = 16;
+
+/// The look-ups of this process that go on.
+static LOOKUPS: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(MOST_LOOKUPS)));
 
 /// A resolver that gives only addresses that may be reached.
 #[derive(Clone)]
 pub(super) struct Guarded {
     lookup: Lookup,
     forbidden: fn(IpAddr) -> Option<&'static str>,
+    places: Arc<Semaphore>,
 }
 
 impl Guarded {
     /// The system's resolver, guarded.
     pub(super) fn system() -> Self {
-        let lookup: Lookup = Arc::new(|name| {
-            Box::pin(async move {
-                let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-                Ok(found.map(|address| address.ip()).collect())
-            })
-        });
-        Self { lookup, forbidden }
+        Self::with(Arc::new(ask_the_system), forbidden)
     }
 
-    async fn resolve(
-        self,
-        name: String,
-    ) -> Result<Vec<SocketAddr>, Box<dyn std::error::Error + Send + Sync>> {
-        let found = (self.lookup)(name.clone()).await?;
+    /// The system's resolver for machines that the operator has named, which may be any.
+    pub(super) fn operators() -> Self {
+        Self::with(Arc::new(ask_the_system), |_| None)
+    }
+
+    fn with(lookup: Lookup, forbidden: fn(IpAddr) -> Option<&'static str>) -> Self {
+        Self { lookup, forbidden, places: LOOKUPS.clone() }
+    }
+
+    async fn resolve(self, name: String) -> Result<Vec<SocketAddr>, BoxError> {
+        let found = self.look_up(name.clone()).await?;
         let what = found.iter().find_map(|address| (self.forbidden)(*address));
         let allowed: Vec<SocketAddr> = found
             .into_iter()
@@ -132,12 +145,54 @@ impl Guarded {
             _ => Ok(allowed),
         }
     }
+
+    /// Waits for a place, then for the answer. Whoever gives up leaves the thread behind, with its place.
+    async fn look_up(&self, name: String) -> io::Result<Vec<IpAddr>> {
+        let place = self.places.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (answer, answered) = oneshot::channel();
+        let lookup = self.lookup.clone();
+        // No thread of the runtime, which would wait for it before a command could end.
+        thread::Builder::new().name("resolver".to_owned()).spawn(move || {
+            let found = lookup(&name);
+            drop(place);
+            // Nobody may be waiting any more.
+            let _ = answer.send(found);
+        })?;
+        answered.await.map_err(|_| io::Error::other("the name's look-up broke off"))?
+    }
+}
+
+fn ask_the_system(name: &str) -> io::Result<Vec<IpAddr>> {
+    Ok((name, 0).to_socket_addrs()?.map(|address| address.ip()).collect())
 }
 
 impl Resolve for Guarded {
-    fn resolve(&self, name: Name) -> Resolving {
+    fn resolve(&self, name: reqwest::dns::Name) -> Resolving {
         let resolving = self.clone().resolve(name.as_str().to_owned());
         Box::pin(async move { Ok(Box::new(resolving.await?.into_iter()) as Addrs) })
+    }
+}
+
+impl Service<hyper_util::client::legacy::connect::dns::Name> for Guarded {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: hyper_util::client::legacy::connect::dns::Name) -> Self::Future {
+        let resolving = self.clone().resolve(name.as_str().to_owned());
+        Box::pin(async move { Ok(resolving.await?.into_iter()) })
+    }
+}
+
+#[cfg(test)]
+impl Guarded {
+    /// A resolver that answers what it is told to, with places of its own.
+    pub(super) fn told(lookup: Lookup, forbidden: fn(IpAddr) -> Option<&'static str>) -> Self {
+        Self { lookup, forbidden, places: Arc::new(Semaphore::new(MOST_LOOKUPS)) }
     }
 }
 
@@ -236,10 +291,9 @@ mod tests {
         let counter = asked.clone();
         let lookup: Lookup = Arc::new(move |_| {
             let turn = counter.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
-            let answer = answers[turn].clone();
-            Box::pin(async move { Ok(answer) })
+            Ok(answers[turn].clone())
         });
-        (Guarded { lookup, forbidden }, asked)
+        (Guarded::told(lookup, forbidden), asked)
     }
 
     #[tokio::test]
@@ -286,5 +340,39 @@ mod tests {
             chain.into_iter().any(|error| error.is::<Forbidden>()),
             "the second answer is refused: {error:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn fault_66_the_threads_of_a_resolver_that_hangs_are_bounded() {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let released = std::sync::Mutex::new(released);
+        let (running, asked) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (now, ever) = (running.clone(), asked.clone());
+        let guarded = Guarded::told(
+            Arc::new(move |_| {
+                now.fetch_add(1, Ordering::SeqCst);
+                ever.fetch_add(1, Ordering::SeqCst);
+                // It hangs until the sender is gone.
+                let _ = released.lock().unwrap_or_else(std::sync::PoisonError::into_inner).recv();
+                now.fetch_sub(1, Ordering::SeqCst);
+                Ok(vec![IpAddr::from([1, 1, 1, 1])])
+            }),
+            forbidden,
+        );
+        let begun = std::time::Instant::now();
+        let mut asking = tokio::task::JoinSet::new();
+        for number in 0..200 {
+            let resolving = guarded.clone().resolve(format!("{number}.example.com"));
+            asking.spawn(tokio::time::timeout(std::time::Duration::from_millis(300), resolving));
+        }
+        while let Some(answer) = asking.join_next().await {
+            assert!(answer.unwrap().is_err(), "nobody gets an answer");
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(5), "everybody gives up in time");
+        assert_eq!(running.load(Ordering::SeqCst), MOST_LOOKUPS, "given up, and still running");
+        assert_eq!(asked.load(Ordering::SeqCst), MOST_LOOKUPS);
+        drop(release);
+        let found = guarded.resolve("later.example.com".into()).await.unwrap();
+        assert_eq!(found, ["1.1.1.1:0".parse().unwrap()], "the places are free again");
     }
 }

@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 use super::{
     Egress, Prepared, Target,
     place::Place,
-    send::{Lost, explain, fits, lost},
+    lost::Lost,
+    send::{asked, fits, lost},
 };
 
 /// How much of an answer is read, in bytes.
@@ -182,7 +183,7 @@ fn unanswered(target: &Target, request: &Prepared, lost: Lost) -> Unanswered {
     let sent = lost.sent;
     let mut repeatable = request.clone();
     repeatable.repeatable = true;
-    let mut error = explain(target, &repeatable, lost);
+    let mut error = lost.explain(&asked(target, &repeatable));
     if sent && matches!(error.kind, ErrorKind::Network | ErrorKind::Timeout) {
         error.kind = ErrorKind::Unavailable;
     }

@@ -13,7 +13,7 @@ use connector_protocol::{
 };
 use url::{Host, Url};
 
-use super::{Target, address::forbidden};
+use super::{Target, address::forbidden, breaker::Line, lost::host_of};
 
 /// An address that a request may go to.
 #[derive(Debug, Clone)]
@@ -71,8 +71,13 @@ impl Target {
         }
     }
 
+    /// The circuit of what goes to an address.
+    pub(super) fn line(&self, url: &Url) -> Line {
+        Line { connection: self.key.clone(), host: host_of(url) }
+    }
+
     /// A base's address, and whether the operator has said it.
-    fn root(&self, base: &Base) -> Result<(Url, bool)> {
+    pub(super) fn root(&self, base: &Base) -> Result<(Url, bool)> {
         if let Some(url) = self.integration.endpoints.get(&base.name) {
             return Ok((url.clone(), true));
         }
@@ -134,7 +139,7 @@ impl Target {
 
     /// Whether the credential goes where the operator has put in the place of a base: if it would go to the base itself.
     /// Where only the provider's answer says what machine that is, it may be any machine that the manifest names.
-    fn is_credentialed(&self, base: &Base) -> bool {
+    pub(super) fn is_credentialed(&self, base: &Base) -> bool {
         let hosts = base.urls.iter().filter_map(|url| url.split_once("://")).map(|(_, rest)| {
             let end = rest.find(['/', ':']).unwrap_or(rest.len());
             &rest[..end]

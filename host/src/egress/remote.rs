@@ -13,7 +13,7 @@ use reqwest::{
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{Egress, Target, send::reason};
+use super::{Egress, Target, lost::reason};
 
 /// How much of an answer to a check is read, in bytes.
 const MOST: usize = 64 * 1024;

@@ -5,7 +5,6 @@
 //! `ambiguous`.
 
 use std::{
-    io,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -26,13 +25,18 @@ use serde_json::Value;
 
 use super::{
     Flight, Prepared, Target,
-    address::{Forbidden, Guarded},
+    breaker::Breaker,
     flight::OnItsWay,
+    lost::{Asked, Lost, host_of, reason},
+    transport::{Hyper, Net, Transport},
 };
 use crate::config::Limits;
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 5;
+
+/// How long the body of an answer to a user's request may pause.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// How much of an answer's headers is passed on, in bytes.
 const MAX_HEADERS: usize = 64 * 1024;
@@ -46,6 +50,13 @@ pub struct Egress {
     operator: OnceLock<Client>,
     /// For those of them that are spoken to without TLS: it reads no certificates.
     plain: OnceLock<Client>,
+    /// Who keeps failing.
+    pub(super) breaker: Breaker,
+    /// For what users ask for, which comes and goes as it is.
+    pub(super) transport: Box<dyn Transport>,
+    net: Arc<Net>,
+    /// How long an answer's body may pause.
+    pub(super) idle: Duration,
 }
 
 /// What came back.
@@ -55,20 +66,30 @@ struct Received {
     body: Vec<u8>,
 }
 
-/// What did not come back.
-pub(super) struct Lost {
-    pub(super) error: Error,
-    /// Whether the provider may have got the request.
-    pub(super) sent: bool,
-    /// Whether another try could go better.
-    pub(super) passing: bool,
-}
-
 impl Egress {
     /// Clients within these limits. None is made before it is needed.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits, public: OnceLock::new(), operator: OnceLock::new(), plain: OnceLock::new() }
+        let net = Arc::new(Net::system(Duration::from_secs(limits.connect_seconds)));
+        Self::over(limits, net.clone(), Box::new(Hyper::new(net)))
+    }
+
+    pub(super) fn over(limits: Limits, net: Arc<Net>, transport: Box<dyn Transport>) -> Self {
+        Self {
+            limits,
+            public: OnceLock::new(),
+            operator: OnceLock::new(),
+            plain: OnceLock::new(),
+            breaker: Breaker::default(),
+            net,
+            transport,
+            idle: IDLE,
+        }
+    }
+
+    /// How often a request is repeated that may be.
+    pub(super) fn retries(&self) -> usize {
+        self.limits.retries as usize
     }
 
     fn client(&self, request: &Prepared) -> Result<&Client> {
@@ -86,14 +107,18 @@ impl Egress {
             .no_proxy()
             .referer(false)
             .redirect(redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(self.limits.connect_seconds))
+            .connect_timeout(self.net.connect)
             .user_agent(concat!("jackfield/", env!("CARGO_PKG_VERSION")));
-        if plain {
-            builder = builder.tls_certs_only([]);
-        }
-        if !request.by_operator {
-            builder = builder.https_only(true).dns_resolver(Arc::new(Guarded::system()));
-        }
+        builder = if plain {
+            builder.tls_certs_only([])
+        } else {
+            builder.tls_backend_preconfigured(self.net.trust.config(&[b"h2", b"http/1.1"])?)
+        };
+        builder = if request.by_operator {
+            builder.dns_resolver(Arc::new(self.net.operators.clone()))
+        } else {
+            builder.https_only(true).dns_resolver(Arc::new(self.net.public.clone()))
+        };
         let client = builder.build().map_err(|error| {
             Error::new(ErrorKind::Internal, format!("no HTTP client can be made: {}", reason(&error)))
         })?;
@@ -116,7 +141,9 @@ impl Egress {
     ) -> Result<(HttpAnswer, Vec<u8>)> {
         let request = Arc::new(target.prepare(request, body)?);
         let mut delays = self.delays();
+        let line = target.line(&request.url);
         loop {
+            let pass = self.breaker.ask(line.clone(), &target.manifest.title)?;
             let way = OnItsWay::new(flight, &request);
             let begun = Instant::now();
             let outcome = self.follow(target, &request, deadline).await;
@@ -125,6 +152,7 @@ impl Egress {
             match outcome {
                 Ok(received) => {
                     let (verdict, answer) = classify(target, &request, &received);
+                    pass.tell(verdict.class != AnswerClass::Unavailable);
                     flight.note(&request, ms, Ok((&answer, &received.body)));
                     // A provider that fails on the way may have done it already: its fate is not known.
                     let unsure = verdict.class == AnswerClass::Unavailable && !request.repeatable;
@@ -140,13 +168,16 @@ impl Egress {
                     } else {
                         self.wait_for(&request, &verdict, &mut delays)
                     };
-                    match wait.filter(|wait| fits(*wait, deadline)) {
+                    match wait.filter(|wait| fits(*wait, deadline) && !self.breaker.is_open(&line)) {
                         Some(wait) => flight.wait(wait, "asks to be left alone for a while").await,
                         None if unsure => return Err(unsure_of(target, &received)),
                         None => return Ok((answer, received.body)),
                     }
                 }
                 Err(lost) => {
+                    if lost.is_the_providers() {
+                        pass.tell(false);
+                    }
                     flight.note(&request, ms, Err(&lost.error));
                     tracing::debug!(method, path, ms, sent = lost.sent, "no answer: {}", lost.error);
                     if !lost.sent || request.repeatable {
@@ -154,9 +185,9 @@ impl Egress {
                     }
                     let again = lost.passing && (!lost.sent || request.repeatable);
                     let wait = if again { delays.next() } else { None };
-                    match wait.filter(|wait| fits(*wait, deadline)) {
+                    match wait.filter(|wait| fits(*wait, deadline) && !self.breaker.is_open(&line)) {
                         Some(wait) => flight.wait(wait, "did not answer").await,
-                        None => return Err(explain(target, &request, lost)),
+                        None => return Err(lost.explain(&asked(target, &request))),
                     }
                 }
             }
@@ -168,7 +199,7 @@ impl Egress {
         ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
             .with_max_delay(Duration::from_secs(10))
-            .with_max_times(self.limits.retries as usize)
+            .with_max_times(self.retries())
             .with_jitter()
             .build()
     }
@@ -208,7 +239,7 @@ impl Egress {
             let (true, Some(location)) = (is_redirect(received.status), location) else {
                 return Ok(received);
             };
-            let blocked = |error: Error| Lost { error, sent: false, passing: false };
+            let blocked = Lost::before;
             let next = request.url.join(location).map_err(|_| {
                 blocked(Error::new(ErrorKind::UnexpectedAnswer, "was sent on to an address that is none"))
             })?;
@@ -236,7 +267,12 @@ impl Egress {
     }
 
     /// The answer to a request that carries no credential, whatever it is.
-    pub(super) async fn bare(&self, target: &Target, request: &HttpRequest, patience: Duration) -> Result<Response> {
+    pub(super) async fn bare(
+        &self,
+        target: &Target,
+        request: &HttpRequest,
+        patience: Duration,
+    ) -> Result<Response> {
         let place = target.place(request)?;
         let prepared = Prepared {
             method: reqwest::Method::GET,
@@ -247,8 +283,8 @@ impl Egress {
             repeatable: true,
             template: request.path.clone(),
         };
-        let sent = self.client(&prepared)?.get(prepared.url.clone()).timeout(patience).send().await;
-        sent.map_err(|error| explain(target, &prepared, lost(&error)))
+        let sent = self.dispatch(&prepared, Instant::now() + patience).await;
+        sent.map_err(|lost| lost.explain(&asked(target, &prepared)))
     }
 
     async fn once(&self, request: &Prepared, deadline: Instant) -> Result<Received, Lost> {
@@ -257,12 +293,13 @@ impl Egress {
 
     /// Sends a request once, and gives the answer before its body.
     pub(super) async fn dispatch(&self, request: &Prepared, deadline: Instant) -> Result<Response, Lost> {
-        let before = |error| Lost { error, sent: false, passing: false };
+        let before = Lost::before;
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(before(Error::new(ErrorKind::Timeout, "there was no time left to send a request")));
         }
-        self.client(request)
+        self
+            .client(request)
             .map_err(before)?
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone())
@@ -372,51 +409,26 @@ fn classify(target: &Target, request: &Prepared, received: &Received) -> (Verdic
 
 /// What an error of the client means: whether the provider may have got the request, and whether it may go better.
 pub(super) fn lost(error: &reqwest::Error) -> Lost {
-    let chain = || causes(error);
-    if let Some(forbidden) = chain().find_map(|error| error.downcast_ref::<Forbidden>()) {
-        return Lost {
-            error: Error::new(ErrorKind::Blocked, forbidden.to_string()),
-            sent: false,
-            passing: false,
-        };
+    let timeout = error.is_timeout();
+    if let Some(lost) = Lost::forbidden(error) {
+        return lost;
     }
     if error.is_builder() {
-        return Lost { error: Error::new(ErrorKind::Blocked, reason(error)), sent: false, passing: false };
+        return Lost::before(Error::new(ErrorKind::Blocked, reason(error)));
     }
     if error.is_connect() {
-        // What TLS says comes as invalid data. A certificate does not get better by waiting.
-        let tls = chain()
-            .filter_map(|error| error.downcast_ref::<io::Error>())
-            .any(|e| e.kind() == io::ErrorKind::InvalidData);
-        let kind = if error.is_timeout() { ErrorKind::Timeout } else { ErrorKind::Network };
-        return Lost { error: Error::new(kind, reason(error)), sent: false, passing: !tls };
+        return Lost::connecting(error, timeout);
     }
-    let kind = if error.is_timeout() {
+    let kind = if timeout {
         ErrorKind::Timeout
     } else if error.is_decode() {
         ErrorKind::UnexpectedAnswer
     } else {
         ErrorKind::Network
     };
+    let text = if timeout { "no answer in time".to_owned() } else { reason(error) };
     // The deadline is over; anything else may pass.
-    Lost { error: Error::new(kind, reason(error)), sent: true, passing: !error.is_timeout() }
-}
-
-/// An error and what it was caused by, outermost first.
-fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    let first: &(dyn std::error::Error + 'static) = error;
-    std::iter::successors(Some(first), |error| error.source())
-}
-
-/// The innermost words of an error: the outer ones repeat the address, which may hold a secret.
-pub(super) fn reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "no answer in time".to_owned();
-    }
-    let innermost = causes(error).skip(1).last();
-    let words = innermost.map_or_else(|| "the request failed".to_owned(), ToString::to_string);
-    // The number of the system's error says nothing to people that its words do not.
-    words.split(" (os error").next().unwrap_or_default().to_owned()
+    Lost { error: Error::new(kind, text), sent: true, passing: !timeout }
 }
 
 /// The error of a request that must not be sent twice, and at which the provider failed.
@@ -433,35 +445,11 @@ fn unsure_of(target: &Target, received: &Received) -> Error {
     .hint("look at the provider before you run it again")
 }
 
-/// The error of a request that was not answered, in the words of whoever asked for it.
-pub(super) fn explain(target: &Target, request: &Prepared, lost: Lost) -> Error {
-    let who = &target.manifest.title;
-    let host = request.url.host_str().unwrap_or_default();
-    let host = match request.url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    };
-    let Lost { error, sent, .. } = lost;
-    if error.kind == ErrorKind::Blocked {
-        return error;
+pub(super) fn asked<'a>(target: &'a Target, request: &Prepared) -> Asked<'a> {
+    Asked {
+        manifest: &target.manifest,
+        host: host_of(&request.url),
+        by_operator: request.by_operator,
+        repeatable: request.repeatable,
     }
-    if sent && !request.repeatable {
-        let text = format!("nobody knows whether {who} did it: {}", error.message);
-        return Error::new(ErrorKind::Ambiguous, text).hint("look at the provider before you run it again");
-    }
-    let text = match error.kind {
-        ErrorKind::UnexpectedAnswer => format!("{who} {}", error.message),
-        ErrorKind::Timeout => format!("{who} ({host}) did not answer in time"),
-        _ if sent => format!("{who} ({host}) broke off: {}", error.message),
-        _ => format!("{who} ({host}) cannot be reached: {}", error.message),
-    };
-    let hint = error.hint.unwrap_or_else(|| {
-        if request.by_operator {
-            let id = &target.manifest.id;
-            format!("[integrations.{id}.endpoints] in jackfield.toml leads there; see whether anything listens: jackfield doctor")
-        } else {
-            format!("see whether this machine reaches {host}, and what {who} says about its state; then run it again")
-        }
-    });
-    Error::new(error.kind, text).hint(hint)
 }

@@ -192,7 +192,7 @@ pub(crate) fn by_token(state: &State, token: &str, project: Option<&str>) -> Res
         };
     }
     let keys = store.signing_keys(project)?;
-    let known: Vec<access::Key> = keys.iter().map(access::Key::kept).collect();
+    let known = keys.iter().map(|key| access::Key::read(&key.pem)).collect::<Result<Vec<_>>>()?;
     let (index, claims) = access::verify(token, &known, Timestamp::now())?;
     Ok(Who {
         project: keys.get(index).map(|key| key.project.clone()),

@@ -1,10 +1,10 @@
 //! How the server is, what has happened, and what is done to all of it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Instant};
 
 use axum::{
     Extension, Json,
-    extract::{Request, State as Shared},
+    extract::{ConnectInfo, MatchedPath, Request, State as Shared},
     http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -18,7 +18,7 @@ use super::{
     super::{
         State,
         answer::{Asked, Body, Named, Problem},
-        guard::{Tenant, Who},
+        guard::{Came, Tenant, Who},
         openapi as document,
     },
     Gives, Part,
@@ -53,16 +53,24 @@ pub(in crate::server) struct Backup {
 
 /// What comes back if an address leads here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Nonce {
+pub(in crate::server) struct Nonce {
     /// What was asked for, and what this server has made of it.
-    pub nonce: String,
+    pub(in crate::server) nonce: String,
 }
 
 /// Says on every answer who we are, and lets no browser make more of it than it is.
 pub(in crate::server) async fn headers(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
     let counted = state.counts.request(request.method(), request.uri().path());
+    let (method, begun) = (request.method().clone(), Instant::now());
+    // The address as the table has it: what stands in its place may be a secret.
+    let path = request.extensions().get::<MatchedPath>().cloned();
+    let from = came_from(&state, &request);
     let mut response = next.run(request).await;
-    counted.answered(response.status());
+    let status = response.status();
+    counted.answered(status);
+    let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let path = path.as_ref().map_or("(none of ours)", MatchedPath::as_str);
+    tracing::debug!(method = method.as_str(), path, status = status.as_u16(), ms, from, "answered");
     let headers = response.headers_mut();
     let ours = concat!("jackfield/", env!("CARGO_PKG_VERSION"));
     // What a provider answered is passed on as it came.
@@ -72,6 +80,29 @@ pub(in crate::server) async fn headers(Shared(state): Shared<Arc<State>>, reques
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     }
     response
+}
+
+/// Whom a request comes from: who has connected, or for whom a reverse proxy asks that is believed.
+fn came_from(state: &State, request: &Request) -> Option<String> {
+    let Some(ConnectInfo(Came::Network(peer))) = request.extensions().get::<ConnectInfo<Came>>() else {
+        return None;
+    };
+    let settings = state.host.settings().ok()?;
+    let trusted = |address: &IpAddr| settings.config.server.trusted_proxies.contains(address);
+    let mut from = peer.ip();
+    if trusted(&from) {
+        let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let addresses: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
+        // From the nearest on: the first that is not one of ours is the one.
+        for address in addresses.iter().rev() {
+            let Ok(address) = address.parse() else { break };
+            from = address;
+            if !trusted(&address) {
+                break;
+            }
+        }
+    }
+    Some(from.to_string())
 }
 
 pub(in crate::server) async fn healthz() -> Json<Fine> {
