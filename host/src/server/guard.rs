@@ -193,7 +193,9 @@ pub(crate) fn by_token(state: &State, token: &str, project: Option<&str>) -> Res
     }
     let keys = store.signing_keys(project)?;
     let known = keys.iter().map(|key| access::Key::read(&key.pem)).collect::<Result<Vec<_>>>()?;
-    let (index, claims) = access::verify(token, &known, Timestamp::now())?;
+    // Whose token is not good has not said who they are.
+    let verified = access::verify(token, &known, Timestamp::now());
+    let (index, claims) = verified.map_err(|error| Error { kind: ErrorKind::Unauthenticated, ..error })?;
     Ok(Who {
         project: keys.get(index).map(|key| key.project.clone()),
         actor: format!("user {}", claims.user),
