@@ -218,7 +218,7 @@ pub(super) fn table() -> Vec<Route> {
             "Not here yet: listen for something",
             triggers,
         ),
-        route(Public, Method::GET, "/integrations/{file}", "The picture of an integration: `zoom.svg`", icon)
+        route(Public, Method::GET, "/integrations/{file}", "The picture of an integration: `TYPE.svg`", icon)
             .media("image/svg+xml"),
     ];
     for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD] {
