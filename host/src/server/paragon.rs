@@ -114,6 +114,12 @@ pub(super) fn table() -> Vec<Route> {
             "The popup in which an account is connected",
             popup::nonce,
         )
+        .asks::<Option<String>>("integrationId", "The integration")
+        .asks::<Option<String>>(
+            "originForPostMessage",
+            "The origin of the app's page, which is told that the popup is there",
+        )
+        .asks::<Option<String>>("userToken", "The user's token: a popup has no other place for it")
         .media("text/html"),
         route(
             Public,
