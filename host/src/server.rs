@@ -13,6 +13,7 @@ mod guard;
 mod metrics;
 mod openapi;
 mod pages;
+mod paragon;
 mod routes;
 mod table;
 
@@ -73,6 +74,8 @@ pub(crate) struct State {
     pub(crate) counts: metrics::Counts,
     /// Makes of a nonce what nobody else can.
     nonces: hmac::Key,
+    /// Makes of what an app calls the connecting of an account what leads there, and marks the popups of apps.
+    popups: hmac::Key,
     begun: Instant,
     draining: AtomicBool,
     /// Somebody wants it to end.
@@ -97,6 +100,7 @@ impl State {
             host,
             counts: metrics::Counts::default(),
             nonces: checks::nonces()?,
+            popups: checks::nonces()?,
             begun: Instant::now(),
             draining: AtomicBool::new(false),
             end: Notify::new(),

@@ -175,6 +175,25 @@ impl Host {
         origin: Option<String>,
         actor: &str,
     ) -> Result<(Link, SecretString)> {
+        let token = secret()?;
+        let link = self.add_link_as(project, new, user, origin, actor, &token).await?;
+        Ok((link, token))
+    }
+
+    /// Makes a link of which it is known what makes it an address.
+    ///
+    /// # Errors
+    ///
+    /// As [`add_link`](Self::add_link).
+    pub async fn add_link_as(
+        &self,
+        project: &Project,
+        new: NewLink,
+        user: &str,
+        origin: Option<String>,
+        actor: &str,
+        token: &SecretString,
+    ) -> Result<Link> {
         let integration = self.connections.integration(&project.id, &new.connector).await?;
         let setting = self.setting(&new.connector)?;
         let name = new.auth.clone().unwrap_or_else(|| integration.auth.clone());
@@ -200,7 +219,6 @@ impl Host {
             }
             connection = Some(id.clone());
         }
-        let token = secret()?;
         let now = Timestamp::now();
         let link = Link {
             id: Id::link().to_string(),
@@ -222,7 +240,7 @@ impl Host {
         let audit = Audit::new(&project.id, actor, "connect_link.create", &link.id)
             .detail(format!("{} for {user}", link.connector));
         self.store.add_link(link.clone(), digest_of(token.expose_secret()), audit).await?;
-        Ok((link, token))
+        Ok(link)
     }
 
     async fn link_of(&self, token: &str) -> Result<Link> {

@@ -93,6 +93,7 @@ pub(crate) fn status(kind: &ErrorKind) -> StatusCode {
         ErrorKind::Unavailable | ErrorKind::ConnectorQuarantined | ErrorKind::InputQuarantined => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
         ErrorKind::Timeout => StatusCode::GATEWAY_TIMEOUT,
         ErrorKind::Refused | ErrorKind::Network | ErrorKind::Ambiguous | ErrorKind::UnexpectedAnswer => {
             StatusCode::BAD_GATEWAY

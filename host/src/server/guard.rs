@@ -16,7 +16,7 @@ use connector_protocol::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::{State, answer::Problem, door::Peer};
+use super::{State, answer::Problem, door::Peer, paragon};
 use crate::{
     access,
     invoke::{Caller, Source},
@@ -58,6 +58,8 @@ pub(crate) enum Access {
     User,
     /// The operator.
     Operator,
+    /// End users of the project that stands in the address, by a token of theirs.
+    UserOfProject,
 }
 
 /// Who asks.
@@ -103,6 +105,10 @@ pub(super) async fn guard(
 ) -> Response {
     let found = match access {
         Access::Public => Ok(None),
+        Access::UserOfProject => {
+            let project = paragon::project_of(request.uri().path()).unwrap_or_default();
+            bearer(request.headers()).and_then(|token| user_of_project(&state, token, project)).map(Some)
+        }
         _ => who(&state, &came, request.headers()).map(Some),
     };
     match found {
@@ -134,6 +140,11 @@ fn who(state: &State, came: &Came, headers: &HeaderMap) -> Result<Who> {
         Came::Socket(_) => return Err(Error::new(ErrorKind::Forbidden, "this socket is its owner's alone")),
         Came::Network(_) => {}
     }
+    by_token(state, bearer(headers)?, None)
+}
+
+/// The token that was sent.
+fn bearer(headers: &HeaderMap) -> Result<&str> {
     let mut sent = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(token), None) = (sent.next(), sent.next()) else {
         return Err(unauthenticated("whoever asks has to say who they are, once"));
@@ -142,7 +153,20 @@ fn who(state: &State, came: &Came, headers: &HeaderMap) -> Result<Who> {
         let (scheme, token) = text.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    by_token(state, token.ok_or_else(|| unauthenticated("the authorization is no bearer token"))?, None)
+    token.ok_or_else(|| unauthenticated("the authorization is no bearer token"))
+}
+
+/// The user of a project who has this token. Neither an operator is one, nor another project's user.
+pub(super) fn user_of_project(state: &State, token: &str, project: &str) -> Result<Who> {
+    let who = by_token(state, token, Some(project))?;
+    if !who.is_end_user() {
+        return Err(Error::new(ErrorKind::Forbidden, "only a user may do this, and this token is an operator's")
+            .hint("send a JWT that the app has signed for a user, or for development: jackfield token create --user ID"));
+    }
+    if who.project() != Some(project) {
+        return Err(unauthenticated("the token is not known, or not any more"));
+    }
+    Ok(who)
 }
 
 /// Who has this token. With a project, only its users and operators are known.
@@ -169,7 +193,9 @@ pub(crate) fn by_token(state: &State, token: &str, project: Option<&str>) -> Res
     }
     let keys = store.signing_keys(project)?;
     let known = keys.iter().map(|key| access::Key::read(&key.pem)).collect::<Result<Vec<_>>>()?;
-    let (index, claims) = access::verify(token, &known, Timestamp::now())?;
+    // Whose token is not good has not said who they are.
+    let verified = access::verify(token, &known, Timestamp::now());
+    let (index, claims) = verified.map_err(|error| Error { kind: ErrorKind::Unauthenticated, ..error })?;
     Ok(Who {
         project: keys.get(index).map(|key| key.project.clone()),
         actor: format!("user {}", claims.user),

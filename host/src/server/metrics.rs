@@ -43,7 +43,9 @@ pub(super) struct Counted<'a> {
 }
 
 fn kind(method: &Method, path: &str) -> usize {
-    let name = if path.starts_with("/v1/connections/") && path.contains("/proxy/") {
+    let name = if super::paragon::project_of(path).is_some() {
+        "vendor"
+    } else if path.starts_with("/v1/connections/") && path.contains("/proxy/") {
         "proxy"
     } else if path.starts_with("/v1/invocations") && method == Method::POST || path.contains("/actions/") {
         "action"
@@ -51,8 +53,6 @@ fn kind(method: &Method, path: &str) -> usize {
         "api"
     } else if path.starts_with("/connect/") || path.starts_with("/oauth/") {
         "connect"
-    } else if path.contains("/projects/") {
-        "vendor"
     } else {
         "other"
     };

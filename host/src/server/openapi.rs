@@ -75,7 +75,7 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
             "name": parameter.name, "in": "query", "required": false, "description": parameter.about, "schema": schema,
         }));
     }
-    if route.access != Access::Public {
+    if matches!(route.access, Access::User | Access::Operator) {
         parameters.push(json!({
             "name": "Jackfield-Project", "in": "header", "required": false, "schema": {"type": "string"},
             "description": "The project, where there are several and the token is not of one.",
@@ -87,7 +87,9 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
         None => json!({}),
     };
     let body = if route.method == Method::HEAD { json!({}) } else { json!({media: {"schema": schema}}) };
-    let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
+    // Whoever was written for another server looks for errors under another name.
+    let named = if route.access == Access::UserOfProject { "application/json" } else { "application/problem+json" };
+    let problem = json!({named: {"schema": {"$ref": "#/components/schemas/Problem"}}});
     let mut operation = json!({
         "summary": route.about,
         "operationId": operation_id(route),
@@ -111,6 +113,9 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
         Access::Public => operation["security"] = json!([]),
         Access::User => operation["description"] = json!("For operators, and for users as far as it is theirs."),
         Access::Operator => operation["description"] = json!("For operators alone."),
+        Access::UserOfProject => {
+            operation["description"] = json!("For users of the project alone, and for what is theirs. As Paragon's clients ask for it.");
+        }
     }
     operation
 }

@@ -1,5 +1,6 @@
 //! The few pages that end users see: what will be connected and why, and how it ended. They work without script, and say
-//! nothing that anybody could have put there as anything but text.
+//! nothing that anybody could have put there as anything but text. Only what an app has opened as a popup has one, which
+//! tells the app's page what it has to know and closes the popup.
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,6 +30,9 @@ const SESSION: &str = "jackfield_session";
 
 const STYLE: &str = include_str!("pages/connect.css");
 
+/// What a popup does: nothing of it is made of what anybody has sent.
+const SCRIPT: &str = include_str!("pages/popup.js");
+
 /// What a browser may make of a page: show it. Forms lead here, and from here to wherever the provider is.
 const POLICY: &str = "default-src 'none'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'";
 
@@ -52,7 +56,9 @@ fn templates() -> &'static Environment<'static> {
 fn draw(status: StatusCode, name: &str, values: Value) -> Response {
     let drawn = templates()
         .get_template(name)
-        .and_then(|template| template.render(context! { style => STYLE, page => minijinja::value::Serde(values) }));
+        .and_then(|template| {
+            template.render(context! { style => STYLE, script => SCRIPT, page => minijinja::value::Serde(&values) })
+        });
     let html = match drawn {
         Ok(html) => html,
         Err(error) => {
@@ -60,9 +66,14 @@ fn draw(status: StatusCode, name: &str, values: Value) -> Response {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         }
     };
-    static STYLE_HASH: OnceLock<String> = OnceLock::new();
-    let hash = STYLE_HASH.get_or_init(|| STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes())));
-    page_of(status, html, &format!("{POLICY}; style-src 'sha256-{hash}'"))
+    static HASHES: OnceLock<[String; 2]> = OnceLock::new();
+    let hash = |text: &str| STANDARD.encode(digest::digest(&digest::SHA256, text.as_bytes()));
+    let [style, script] = HASHES.get_or_init(|| [hash(STYLE), hash(SCRIPT)]);
+    let mut policy = format!("{POLICY}; style-src 'sha256-{style}'");
+    if values.get("origin").is_some_and(Value::is_string) {
+        policy += &format!("; script-src 'sha256-{script}'");
+    }
+    page_of(status, html, &policy)
 }
 
 fn page_of(status: StatusCode, html: String, policy: &str) -> Response {
@@ -78,7 +89,7 @@ fn page_of(status: StatusCode, html: String, policy: &str) -> Response {
 }
 
 /// How something ended that has no page to go back to.
-fn failed(error: &Error) -> Response {
+pub(super) fn failed(error: &Error) -> Response {
     let text = &error.message;
     let status = if error.kind == ErrorKind::NotFound { StatusCode::GONE } else { status(&error.kind) };
     draw(
@@ -100,15 +111,19 @@ fn sentence(text: &str) -> String {
 }
 
 /// The session that a browser shows.
-fn session(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let found = pairs.filter(|(name, _)| *name == SESSION).map(|(_, value)| value.to_owned()).next();
+pub(super) fn session(headers: &HeaderMap) -> Option<String> {
     // What we have given has this form.
-    found.filter(|value| value.len() == 43 && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)))
+    cookie(headers, SESSION).filter(|value| value.len() == 43 && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)))
 }
 
-fn set_session(state: &State, response: &mut Response, session: &str) -> Result<()> {
+/// The cookie of this name that a browser shows.
+pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
+}
+
+pub(super) fn set_session(state: &State, response: &mut Response, session: &str) -> Result<()> {
     let secure = if state.host.settings()?.config.public_url.is_secure() { "; Secure" } else { "" };
     // It comes back with a browser that a provider sends here, and with nothing that another page begins.
     let cookie = format!("{SESSION}={session}; Path=/; HttpOnly; SameSite=Lax; Max-Age=3600{secure}");
@@ -219,7 +234,7 @@ async fn go(state: &State, token: &str, headers: &HeaderMap, body: &[u8]) -> Res
 }
 
 /// Sends a browser away.
-fn away(to: &Url) -> Response {
+pub(super) fn away(to: &Url) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();
     let headers = response.headers_mut();
     if let Ok(to) = HeaderValue::from_str(to.as_str()) {
@@ -320,6 +335,25 @@ fn end(state: &State, link: &Link) -> Response {
         }
         _ => ("Not connected", "This is not over yet.".to_owned(), None),
     };
-    let values = serde_json::json!({"title": format!("{title}: {heading}"), "heading": heading, "text": text, "next": next});
+    let mut values = serde_json::json!({"title": format!("{title}: {heading}"), "heading": heading, "text": text, "next": next});
+    if let Some(origin) = &link.origin {
+        // What went well needs no reading; anything else stays for as long as somebody reads it.
+        values["origin"] = origin.as_str().into();
+        values["close"] = (heading == "Connected").into();
+        values["message"] = super::paragon::told(link).map_or(Value::Null, |message| message.to_string().into());
+    }
+    draw(StatusCode::OK, "end", values)
+}
+
+/// A page in a popup that tells the page which has opened it something, if that is of this origin.
+pub(super) fn tells(origin: &str, message: &Value) -> Response {
+    let values = serde_json::json!({
+        "title": "Connect an account",
+        "heading": "One moment",
+        "text": "You are being sent on.",
+        "next": "If nothing happens, close this window and begin again.",
+        "origin": origin,
+        "message": message.to_string(),
+    });
     draw(StatusCode::OK, "end", values)
 }

@@ -19,7 +19,7 @@ use super::{
     State,
     answer::Problem,
     guard::{Access, guard},
-    metrics, pages, routes,
+    metrics, pages, paragon, routes,
 };
 use crate::{
     api::{
@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// How large a request may be, in bytes: an input, as a command would take it from a file.
-const MAX_BODY: usize = 17 * 1024 * 1024;
+pub(super) const MAX_BODY: usize = 17 * 1024 * 1024;
 
 type Shape = fn(&mut SchemaGenerator) -> Schema;
 
@@ -65,7 +65,7 @@ fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-fn route<H, T>(access: Access, method: Method, path: &'static str, about: &'static str, handler: H) -> Route
+pub(super) fn route<H, T>(access: Access, method: Method, path: &'static str, about: &'static str, handler: H) -> Route
 where
     H: Handler<T, Arc<State>>,
     T: 'static,
@@ -76,22 +76,22 @@ where
 }
 
 impl Route {
-    fn takes<T: JsonSchema>(mut self) -> Self {
+    pub(super) fn takes<T: JsonSchema>(mut self) -> Self {
         self.takes = Some(shape::<T>);
         self
     }
 
-    fn gives<T: JsonSchema>(mut self) -> Self {
+    pub(super) fn gives<T: JsonSchema>(mut self) -> Self {
         self.gives = Some(shape::<T>);
         self
     }
 
-    fn media(mut self, media: &'static str) -> Self {
+    pub(super) fn media(mut self, media: &'static str) -> Self {
         self.media = Some(media);
         self
     }
 
-    fn asks<T: JsonSchema>(mut self, name: &'static str, about: &'static str) -> Self {
+    pub(super) fn asks<T: JsonSchema>(mut self, name: &'static str, about: &'static str) -> Self {
         self.query.push(Parameter { name, about, shape: shape::<T> });
         self
     }
@@ -225,6 +225,7 @@ pub(crate) fn table() -> Vec<Route> {
             route(Anyone, method, "/v1/connections/{id}/proxy/{*path}", about, proxy::forward).media("*/*"),
         );
     }
+    table.extend(paragon::table());
     table
 }
 
@@ -239,6 +240,7 @@ pub(super) fn router(state: &Arc<State>) -> Router {
         .fallback(async || Problem(unknown("there is no such address")))
         .method_not_allowed_fallback(async || Problem(unknown("this address does not take that method")))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn(paragon::translate))
         .layer(middleware::from_fn_with_state(state.clone(), system_headers))
         .with_state(state.clone())
 }

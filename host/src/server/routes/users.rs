@@ -37,7 +37,7 @@ const MAX_META: usize = 16 * 1024;
 #[serde(deny_unknown_fields)]
 pub(in crate::server) struct Meta {
     /// Whatever the app wants to keep of them, in the place of what it kept before.
-    meta: Map<String, Value>,
+    pub(in crate::server) meta: Map<String, Value>,
 }
 
 /// What came of erasing a user.
@@ -58,7 +58,7 @@ pub(in crate::server) async fn list(
 }
 
 /// The user that is named. Whoever has a user's token is one, also if nobody has seen them yet.
-async fn find(state: &State, tenant: &Tenant, id: &str) -> Result<User, Problem> {
+pub(in crate::server) async fn find(state: &State, tenant: &Tenant, id: &str) -> Result<User, Problem> {
     let id = tenant.user_of(Some(id.to_owned()))?.unwrap_or_default();
     let found = state.host.store.user(tenant.project.clone(), id.clone()).await?;
     match found {
