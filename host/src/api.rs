@@ -290,8 +290,11 @@ async fn credential(
     }
     let names_one = connection.is_some() || caller.user.is_some();
     if token.is_some() && names_one {
-        return Err(Error::new(ErrorKind::Usage, "the action is run with a token or as a connection, not as both")
-            .hint("leave one of the two out"));
+        return Err(Error::new(
+            ErrorKind::Usage,
+            "the action is run with a token or as a connection, not as both",
+        )
+        .hint("leave one of the two out"));
     }
     let settings = host.settings()?;
     let file = settings.config.integration(&manifest.id).token_file.filter(|_| !names_one && token.is_none());
@@ -347,11 +350,10 @@ async fn credential(
         None if dry_run => Credential::of_token(auth, SecretString::from("TOKEN"), parameters)?,
         None => {
             let text = format!("{} needs a credential, and none was given", manifest.title);
-            return Err(Error::new(ErrorKind::Unauthorized, text)
-                .hint(format!(
-                    "connect an account: jackfield connect {}; or give a token: --token-file FILE",
-                    manifest.id
-                )));
+            return Err(Error::new(ErrorKind::Unauthorized, text).hint(format!(
+                "connect an account: jackfield connect {}; or give a token: --token-file FILE",
+                manifest.id
+            )));
         }
     };
     Ok((credential, None))

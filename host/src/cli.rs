@@ -58,7 +58,13 @@ pub(crate) struct Everywhere {
     #[arg(long, global = true, value_name = "URL", env = "JACKFIELD_SERVER", help_heading = "Everywhere")]
     pub(crate) server: Option<String>,
     /// The file with the token for --server
-    #[arg(long, global = true, value_name = "FILE", env = "JACKFIELD_SERVER_TOKEN_FILE", help_heading = "Everywhere")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "JACKFIELD_SERVER_TOKEN_FILE",
+        help_heading = "Everywhere"
+    )]
     pub(crate) server_token_file: Option<PathBuf>,
     /// Ask nothing: fail where something would have to be asked
     #[arg(long, global = true, help_heading = "Everywhere")]

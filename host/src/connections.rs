@@ -222,8 +222,9 @@ impl Connections {
                 secrets.extend(token.map(|token| (ACCESS_TOKEN.to_owned(), token)));
             } else {
                 let opened = self.vault.open(owner, envelope)?;
-                let typed =
-                    |(name, secret): (String, SecretString)| Some((name.strip_prefix(TYPED)?.to_owned(), secret));
+                let typed = |(name, secret): (String, SecretString)| {
+                    Some((name.strip_prefix(TYPED)?.to_owned(), secret))
+                };
                 secrets.extend(opened.into_iter().filter_map(typed));
             }
         }

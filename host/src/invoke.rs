@@ -442,8 +442,7 @@ impl Host {
         let mut redactor = Redactor::default();
         target.credential.redact(&mut redactor);
         let message = frame::encode(input.get().as_bytes(), &[]);
-        let services =
-            CallServices::about(Outside::Egress(egress), target, deadline, flight, op, input);
+        let services = CallServices::about(Outside::Egress(egress), target, deadline, flight, op, input);
         let services = Arc::new(services);
         self.workers.supervisor().may_run(&library, || services.what())?;
         let call = Call { family: Family::Auth, op, message, services, deadline };
@@ -456,7 +455,12 @@ impl Host {
                 }
             })
         })?;
-        let fault = || Error::new(ErrorKind::ConnectorFault, format!("`{connector}` answered `{op}` with nothing that can be read"));
+        let fault = || {
+            Error::new(
+                ErrorKind::ConnectorFault,
+                format!("`{connector}` answered `{op}` with nothing that can be read"),
+            )
+        };
         frame::decode(&answer).map(|(head, _)| head.to_vec()).map_err(|_| fault())
     }
 }

@@ -160,7 +160,10 @@ impl Server {
     /// If the system does not say.
     pub fn address(&self) -> Result<SocketAddr> {
         self.network.local_addr().map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("the address of the server is unknown: {}", system::words(&error)))
+            Error::new(
+                ErrorKind::Internal,
+                format!("the address of the server is unknown: {}", system::words(&error)),
+            )
         })
     }
 
@@ -188,11 +191,13 @@ impl Server {
         let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         };
-        let socket = axum::serve(self.listener, router.clone().into_make_service_with_connect_info::<guard::Came>())
-            .with_graceful_shutdown(until(stopped.clone()));
+        let socket =
+            axum::serve(self.listener, router.clone().into_make_service_with_connect_info::<guard::Came>())
+                .with_graceful_shutdown(until(stopped.clone()));
         let network = axum::serve(self.network, router.into_make_service_with_connect_info::<guard::Came>())
             .with_graceful_shutdown(until(stopped));
-        let served = tokio::spawn(async move { tokio::try_join!(socket.into_future(), network.into_future()) });
+        let served =
+            tokio::spawn(async move { tokio::try_join!(socket.into_future(), network.into_future()) });
         tokio::select! {
             () = end => {}
             () = state.end.notified() => {}
@@ -270,7 +275,9 @@ impl Local {
         })?;
         let service = self.router.clone().into_make_service_with_connect_info::<guard::Came>();
         let served = axum::serve(listener, service).with_graceful_shutdown(end).into_future();
-        served.await.map_err(|error| Error::new(ErrorKind::Internal, format!("the server failed: {}", system::words(&error))))
+        served.await.map_err(|error| {
+            Error::new(ErrorKind::Internal, format!("the server failed: {}", system::words(&error)))
+        })
     }
 
     /// Waits until nothing is under way that may not be cut off.

@@ -20,9 +20,9 @@ use serde_json::Value;
 
 pub use self::{
     accounts::{
-        Accounts, ApiToken, Audit, Connection, ConnectionState, DEFAULT_PROJECT, Event, Grant, Held, Integration,
-        Lease, Link, Once, Page, Progress, Project, Renewed, Scope, Sealed, SealedPlace, SigningKey, User, Which,
-        Written,
+        Accounts, ApiToken, Audit, Connection, ConnectionState, DEFAULT_PROJECT, Event, Grant, Held,
+        Integration, Lease, Link, Once, Page, Progress, Project, Renewed, Scope, Sealed, SealedPlace,
+        SigningKey, User, Which, Written,
     },
     sqlite::{Restored, Sqlite, restore},
 };

@@ -37,7 +37,7 @@ fn put(home: &Home, bytes: &[u8]) {
 /// How a connector is listed by the server, each file of it on a line: version, state and reason.
 fn listed(home: &Home, name: &str) -> Vec<(String, String, String)> {
     let (_, lines) = home.ask("GET", "/v1/connectors", &Value::Null);
-            let lines = lines["items"].clone();
+    let lines = lines["items"].clone();
     let lines = lines.as_array().cloned().unwrap_or_default();
     let of = lines.iter().filter(|line| text(line, "name") == name);
     of.map(|line| (text(line, "version").into(), text(line, "state").into(), text(line, "reason").into()))

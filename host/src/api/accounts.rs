@@ -171,9 +171,8 @@ pub struct IntegrationShown {
 ///
 /// If the configuration is wrong.
 pub fn integration(host: &Host, integration: Integration, notes: Vec<String>) -> Result<IntegrationShown> {
-    let has = |name: &str| {
-        integration.sealed.as_ref().is_some_and(|envelope| envelope.fields.contains_key(name))
-    };
+    let has =
+        |name: &str| integration.sealed.as_ref().is_some_and(|envelope| envelope.fields.contains_key(name));
     let base = host.settings()?.config.public_url.base().to_owned();
     Ok(IntegrationShown {
         has_client_secret: has(CLIENT_SECRET),

@@ -7,7 +7,8 @@ use jackfield::{
     Error, ErrorKind, Result,
     server::Lock,
     store::{Restored, restore},
-    system, vault::Vault,
+    system,
+    vault::Vault,
 };
 use serde_json::json;
 
@@ -54,14 +55,20 @@ impl Restore {
                 .hint("leave --server out"));
         }
         let home = everywhere.home()?;
-        let question = format!("Put {} in the place of everything in {}?", self.file.display(), home.store().display());
+        let question =
+            format!("Put {} in the place of everything in {}?", self.file.display(), home.store().display());
         sure(everywhere, self.yes, &question)?;
         // Nobody may serve from what is taken away under them.
         let _lock = Lock::take(&home)?;
         let vault = Vault::at(home.vault_keys());
-        let Restored { before } = restore(&home.store(), &self.file, |used| {
-            if used.is_empty() { Ok(()) } else { vault.must_fit(used) }
-        })?;
+        let Restored { before } =
+            restore(
+                &home.store(),
+                &self.file,
+                |used| {
+                    if used.is_empty() { Ok(()) } else { vault.must_fit(used) }
+                },
+            )?;
         say(&format!("{} is what {} was", home.store().display(), self.file.display()));
         if let Some(before) = before {
             say(&format!("what was there before is in {}", before.display()));

@@ -224,7 +224,11 @@ impl Command {
                 let query = printing.query()?;
                 let mut engine = engine()?;
                 let found: ConnectionShown = engine.get(&at(&id, ""))?;
-                sure(everywhere, yes, &format!("Take away the connection to {} of {}?", found.label, found.user))?;
+                sure(
+                    everywhere,
+                    yes,
+                    &format!("Take away the connection to {} of {}?", found.label, found.user),
+                )?;
                 let done: GivenUp = engine.ask("DELETE", &at(&id, ""), None::<&()>)?;
                 printing.print(query.as_ref(), &json!(done), std::slice::from_ref(&id), || {
                     given_up(&format!("{id} is taken away"), &done);
@@ -250,7 +254,12 @@ fn given_up(text: &str, done: &GivenUp) {
     }
 }
 
-fn link(engine: &mut Engine, connector: String, whose: Whose, return_url: Option<String>) -> Result<LinkShown> {
+fn link(
+    engine: &mut Engine,
+    connector: String,
+    whose: Whose,
+    return_url: Option<String>,
+) -> Result<LinkShown> {
     let new = NewLink {
         connector,
         user: Some(whose.user.unwrap_or_else(|| OPERATOR.to_owned())),
@@ -378,8 +387,11 @@ impl Connect {
             let is_empty = given.as_object().is_none_or(Map::is_empty);
             if is_empty && !auth.parameters.is_empty() {
                 if !everywhere.can_ask() {
-                    return Err(Error::new(ErrorKind::Usage, format!("`{name}` needs something typed, and there is no terminal to ask in"))
-                        .hint("give it as JSON in a file: --file FILE, or --file - for standard input"));
+                    return Err(Error::new(
+                        ErrorKind::Usage,
+                        format!("`{name}` needs something typed, and there is no terminal to ask in"),
+                    )
+                    .hint("give it as JSON in a file: --file FILE, or --file - for standard input"));
                 }
                 given = ask_for(&auth.title, &form(), &schema, given)?;
             }
@@ -398,21 +410,36 @@ impl Connect {
             done.notes.iter().for_each(|note| output::warn(note, None));
             done.connection
         };
-        self.printing.print(query.as_ref(), &json!(connected), std::slice::from_ref(&connected.id), || {
-            let scopes = connected.scopes.as_ref().map_or(String::new(), |scopes| format!(", with {}", output::count(scopes.len(), "scope")));
-            output::data(&format!("{}\n", connected.id));
-            say(&format!("connected {} as {}{scopes}", connected.connector, connected.label));
-            if let Some(shares) = &connected.shares {
-                output::warn(&format!("{shares} leads to the same account; both use one grant"), None);
-            }
-            for gap in connected.gaps.iter().filter(|gap| !gap.identify) {
-                let needs: Vec<&str> = gap.actions.iter().chain(&gap.triggers).map(String::as_str).collect();
-                output::warn(&format!("without {}: no {}", gap.scopes.join(", "), needs.join(", ")), None);
-            }
-        })?;
+        self.printing.print(
+            query.as_ref(),
+            &json!(connected),
+            std::slice::from_ref(&connected.id),
+            || {
+                let scopes = connected.scopes.as_ref().map_or(String::new(), |scopes| {
+                    format!(", with {}", output::count(scopes.len(), "scope"))
+                });
+                output::data(&format!("{}\n", connected.id));
+                say(&format!("connected {} as {}{scopes}", connected.connector, connected.label));
+                if let Some(shares) = &connected.shares {
+                    output::warn(&format!("{shares} leads to the same account; both use one grant"), None);
+                }
+                for gap in connected.gaps.iter().filter(|gap| !gap.identify) {
+                    let needs: Vec<&str> =
+                        gap.actions.iter().chain(&gap.triggers).map(String::as_str).collect();
+                    output::warn(
+                        &format!("without {}: no {}", gap.scopes.join(", "), needs.join(", ")),
+                        None,
+                    );
+                }
+            },
+        )?;
         if connected.state == ConnectionState::NeedsScope {
             let reason = connected.reason.clone().unwrap_or_default();
-            return Err(Error::new(ErrorKind::MissingScope, format!("connected, and not usable yet: {reason}")).hint(format!(
+            return Err(Error::new(
+                ErrorKind::MissingScope,
+                format!("connected, and not usable yet: {reason}"),
+            )
+            .hint(format!(
                 "tick it in the app at {}, then: jackfield connect {} --user {} --connection {}",
                 shown.manifest.title, self.connector, connected.user, connected.id
             )));
@@ -474,7 +501,9 @@ impl Connect {
                 let _ = tokio::time::timeout(Duration::from_secs(2), listening).await;
             }
             match (found.progress, found.connection, found.error) {
-                (Progress::Connected, Some(id), _) => served.get(&format!("/v1/connections/{}", encoded(&id))).await,
+                (Progress::Connected, Some(id), _) => {
+                    served.get(&format!("/v1/connections/{}", encoded(&id))).await
+                }
                 (_, _, Some(error)) => Err(error),
                 _ => Err(Error::new(ErrorKind::Internal, "it is over, and nobody knows how")),
             }
@@ -485,11 +514,18 @@ impl Connect {
 
 /// Opens an address in a browser, if there is a desktop to show it on.
 fn open_browser(url: &str) -> bool {
-    let has_desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    let has_desktop = ["DISPLAY", "WAYLAND_DISPLAY"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     if !has_desktop || !std::io::stderr().is_terminal() {
         return false;
     }
-    let opener = Process::new("xdg-open").arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let opener = Process::new("xdg-open")
+        .arg(url)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     match opener {
         Ok(mut opener) => {
             // It hands the address on and ends.

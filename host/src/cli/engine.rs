@@ -218,7 +218,8 @@ impl Engine {
             return Err(Error::new(ErrorKind::Internal, "there is no host"));
         };
         runtime.block_on(async {
-            let projects = if self.project.is_some() { Vec::new() } else { host.store.projects().unwrap_or_default() };
+            let projects =
+                if self.project.is_some() { Vec::new() } else { host.store.projects().unwrap_or_default() };
             let project = match (&self.project, &projects[..]) {
                 (Some(named), _) => named.clone(),
                 (None, [only]) => only.id.clone(),

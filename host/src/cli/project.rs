@@ -112,7 +112,9 @@ impl Command {
                 let project: Project = engine.ask("POST", "/v1/projects", Some(&set))?;
                 printing.print(query.as_ref(), &json!(project), std::slice::from_ref(&project.id), || {
                     show(&project, &[]);
-                    output::say("its app's users are known by a key: jackfield project key add FILE --project NAME");
+                    output::say(
+                        "its app's users are known by a key: jackfield project key add FILE --project NAME",
+                    );
                 })
             }
             Self::Key(Key::Add { file, printing }) => {
@@ -165,7 +167,10 @@ fn show(project: &Project, keys: &[SigningKey]) {
         ("title", project.title.clone().unwrap_or_default()),
         ("return addresses", project.return_urls.join(", ")),
         ("made", project.created.to_string()),
-        ("keys", keys.iter().map(|key| format!("{} ({})", key.id, key.algorithm)).collect::<Vec<_>>().join(", ")),
+        (
+            "keys",
+            keys.iter().map(|key| format!("{} ({})", key.id, key.algorithm)).collect::<Vec<_>>().join(", "),
+        ),
     ];
     output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
 }

@@ -50,12 +50,14 @@ pub(crate) struct Request {
 impl Request {
     pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
         let body = self.body()?;
-        let method = self.method.clone().unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.to_owned());
+        let method =
+            self.method.clone().unwrap_or_else(|| if body.is_some() { "POST" } else { "GET" }.to_owned());
         let mut headers = Vec::new();
         for header in &self.headers {
             let (name, value) = header.split_once(':').ok_or_else(|| {
                 let short: String = header.escape_debug().take(40).collect();
-                Error::new(ErrorKind::Usage, format!("`{short}` is no header")).hint("write it as 'NAME: VALUE'")
+                Error::new(ErrorKind::Usage, format!("`{short}` is no header"))
+                    .hint("write it as 'NAME: VALUE'")
             })?;
             headers.push((name.trim().to_owned(), value.trim().to_owned()));
         }
@@ -74,7 +76,13 @@ impl Request {
         // What an address cannot hold is written as it can; what is encoded stays as it is.
         let path: String = path
             .bytes()
-            .map(|byte| if byte.is_ascii_graphic() && byte != b'#' { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+            .map(|byte| {
+                if byte.is_ascii_graphic() && byte != b'#' {
+                    char::from(byte).to_string()
+                } else {
+                    format!("%{byte:02X}")
+                }
+            })
             .collect();
         let address = format!("/v1/connections/{}/proxy/{path}", encoded(&connection.id));
         let (include, mut status) = (self.include, 0);
@@ -113,7 +121,10 @@ impl Request {
                 }
             };
             written.and_then(|()| out.flush()).map_err(|error| {
-                Error::new(ErrorKind::NotShown, format!("the answer cannot be printed: {}", system::words(&error)))
+                Error::new(
+                    ErrorKind::NotShown,
+                    format!("the answer cannot be printed: {}", system::words(&error)),
+                )
             })
         });
         engine.block_on(sent)?;
@@ -123,7 +134,10 @@ impl Request {
         if !(200..300).contains(&status) {
             output::say(&format!("the provider answered with status {status}"));
             if self.fail {
-                return Err(Error::new(ErrorKind::Refused, format!("the provider answered with status {status}")));
+                return Err(Error::new(
+                    ErrorKind::Refused,
+                    format!("the provider answered with status {status}"),
+                ));
             }
         }
         Ok(())
@@ -138,7 +152,10 @@ impl Request {
             None => Ok(Some(data.clone().into_bytes())),
             Some("-") => {
                 let mut bytes = Vec::new();
-                io::stdin().lock().read_to_end(&mut bytes).map_err(|error| cannot("standard input", error))?;
+                io::stdin()
+                    .lock()
+                    .read_to_end(&mut bytes)
+                    .map_err(|error| cannot("standard input", error))?;
                 Ok(Some(bytes))
             }
             Some(file) => fs::read(file).map(Some).map_err(|error| cannot(file, error)),

@@ -159,7 +159,8 @@ impl Served {
         let coming = match &self.way {
             Way::Socket(home) => {
                 let Some(stream) = server::connect(home).await? else { return Ok(None) };
-                let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+                let (mut sender, connection) =
+                    http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
                 tokio::spawn(async move { drop(connection.await) });
                 let request = request.body(Full::new(Bytes::from(body))).map_err(broken)?;
                 Coming::Hyper(sender.send_request(request).await.map_err(broken)?)
@@ -177,7 +178,10 @@ impl Served {
         match (&self.way, coming.server()) {
             (Way::Socket(_), Some(theirs)) if theirs != ours => {
                 let text = format!("this home is served by {theirs}, and this is {ours}");
-                output::warn(&text, Some("start that one again: jackfield serve --drain, then jackfield serve"));
+                output::warn(
+                    &text,
+                    Some("start that one again: jackfield serve --drain, then jackfield serve"),
+                );
             }
             (Way::Network(_), theirs) if theirs != Some(ours) => {
                 let theirs = theirs.unwrap_or("something that does not say what it is");
@@ -231,11 +235,13 @@ impl Served {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let usage = |error: http::Error| Error::new(ErrorKind::Usage, format!("the request is none: {error}"));
+        let usage =
+            |error: http::Error| Error::new(ErrorKind::Usage, format!("the request is none: {error}"));
         let mut coming = match &self.way {
             Way::Socket(home) => {
                 let stream = server::connect(home).await?.ok_or_else(|| broken("it is gone"))?;
-                let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+                let (mut sender, connection) =
+                    http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
                 tokio::spawn(async move { drop(connection.await) });
                 let request = request.body(Full::new(Bytes::from(body))).map_err(usage)?;
                 Coming::Hyper(sender.send_request(request).await.map_err(broken)?)
@@ -251,7 +257,10 @@ impl Served {
             Coming::Here(response) => response.headers().clone(),
         };
         if !headers.contains_key(server::PASSED_ON) {
-            return Err(read::<serde_json::Value>(coming).await.err().unwrap_or_else(|| broken("it makes no sense")));
+            return Err(read::<serde_json::Value>(coming)
+                .await
+                .err()
+                .unwrap_or_else(|| broken("it makes no sense")));
         }
         take(Piece::Head(coming.status(), &headers))?;
         while let Some(chunk) = coming.chunk().await? {

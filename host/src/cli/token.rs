@@ -50,7 +50,9 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn format(&self) -> Format {
         match self {
-            Self::Create { printing, .. } | Self::List { printing } | Self::Remove { printing, .. } => printing.output,
+            Self::Create { printing, .. } | Self::List { printing } | Self::Remove { printing, .. } => {
+                printing.output
+            }
         }
     }
 
@@ -63,7 +65,10 @@ impl Command {
                 let made: TokenMade = engine.ask("POST", "/v1/tokens", Some(&set))?;
                 printing.print(query.as_ref(), &json!(made), std::slice::from_ref(&made.kept.id), || {
                     output::data(&format!("{}\n", made.token));
-                    let until = made.kept.expires.map_or("until it is taken back".to_owned(), |at| format!("until {at}"));
+                    let until = made
+                        .kept
+                        .expires
+                        .map_or("until it is taken back".to_owned(), |at| format!("until {at}"));
                     output::say(&format!("{} is good {until}; it is not shown again", made.kept.id));
                 })
             }
@@ -77,7 +82,9 @@ impl Command {
                             token.id.clone(),
                             token.user.as_ref().map_or("operator".to_owned(), |user| format!("user {user}")),
                             token.project.clone().unwrap_or_else(|| "all".to_owned()),
-                            token.expires.map_or("never".to_owned(), |at| at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+                            token.expires.map_or("never".to_owned(), |at| {
+                                at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+                            }),
                             token.name.clone().unwrap_or_default(),
                         ]
                     };
@@ -86,7 +93,8 @@ impl Command {
             }
             Self::Remove { id, printing } => {
                 let query = printing.query()?;
-                let done: Value = engine.ask("DELETE", &format!("/v1/tokens/{}", encoded(&id)), None::<&()>)?;
+                let done: Value =
+                    engine.ask("DELETE", &format!("/v1/tokens/{}", encoded(&id)), None::<&()>)?;
                 printing.print(query.as_ref(), &done, std::slice::from_ref(&id), || {
                     output::say(&format!("{id} is taken back"));
                 })

@@ -43,7 +43,9 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn format(&self) -> Format {
         match self {
-            Self::List { printing, .. } | Self::Show { printing, .. } | Self::Delete { printing, .. } => printing.output,
+            Self::List { printing, .. } | Self::Show { printing, .. } | Self::Delete { printing, .. } => {
+                printing.output
+            }
         }
     }
 
@@ -70,7 +72,10 @@ impl Command {
                         ("id", user.id.clone()),
                         ("since", user.created.to_string()),
                         ("connections", user.connections.to_string()),
-                        ("meta", if user.meta.is_empty() { String::new() } else { json!(user.meta).to_string() }),
+                        (
+                            "meta",
+                            if user.meta.is_empty() { String::new() } else { json!(user.meta).to_string() },
+                        ),
                     ];
                     output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
                     output::say(&format!("their connections: jackfield connection list --user {id}"));
@@ -88,7 +93,10 @@ impl Command {
                     engine.ask("DELETE", &format!("/v1/users/{}", encoded(&id)), None::<&()>)?;
                 printing.print(query.as_ref(), &json!(erased), std::slice::from_ref(&id), || {
                     let untold = erased.connections.iter().filter(|one| !one.told).count();
-                    output::say(&format!("{id} is erased, with {}", output::count(erased.connections.len(), "connection")));
+                    output::say(&format!(
+                        "{id} is erased, with {}",
+                        output::count(erased.connections.len(), "connection")
+                    ));
                     if untold > 0 {
                         output::warn(&format!("of {untold} of them the provider does not know it"), None);
                     }
@@ -104,7 +112,9 @@ pub(super) fn sure(everywhere: &Everywhere, yes: bool, question: &str) -> Result
         return Ok(());
     }
     if !everywhere.can_ask() {
-        return Err(Error::new(ErrorKind::Usage, "this cannot be taken back").hint("say that it is meant: --yes"));
+        return Err(
+            Error::new(ErrorKind::Usage, "this cannot be taken back").hint("say that it is meant: --yes")
+        );
     }
     if prompt::confirm(question) {
         return Ok(());

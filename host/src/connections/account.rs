@@ -29,9 +29,7 @@ use crate::{
     host::Host,
     id::Id,
     invoke::Asking,
-    store::{
-        Audit, Connection, ConnectionState, Held, Integration, Renewed, Scope, Written,
-    },
+    store::{Audit, Connection, ConnectionState, Held, Integration, Renewed, Scope, Written},
     vault::Owner,
 };
 
@@ -263,7 +261,8 @@ impl Host {
                 Written::Stale => {}
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "somebody else is changing this connection").hint("connect it again"))
+        Err(Error::new(ErrorKind::Conflict, "somebody else is changing this connection")
+            .hint("connect it again"))
     }
 
     /// Asks the provider who is behind a connection, and says what it lacks: whether it works.
@@ -307,7 +306,9 @@ impl Host {
         let setting = self.setting(&held.connection.connector)?;
         if !matches!(setting.auth(&held.connection.auth)?.kind, AuthKind::Oauth2(_)) {
             let text = format!("the connection `{id}` has no token that ends");
-            return Err(Error::new(ErrorKind::Usage, text).hint("see whether it works: jackfield connection test"));
+            return Err(
+                Error::new(ErrorKind::Usage, text).hint("see whether it works: jackfield connection test")
+            );
         }
         super::usable(&held.connection)?;
         self.connections.refresh(&setting, held, Instant::now() + PATIENCE).await?;
@@ -328,7 +329,8 @@ impl Host {
             if connection.holder != connection.id {
                 let mut alone = connection;
                 alone.holder.clone_from(&alone.id);
-                (alone.state, alone.reason) = (ConnectionState::Revoked, Some("it was given up here".to_owned()));
+                (alone.state, alone.reason) =
+                    (ConnectionState::Revoked, Some("it was given up here".to_owned()));
                 alone.since = Timestamp::now();
                 self.store.connect(alone, None, audit).await?;
                 return Ok(GivenUp {
@@ -469,10 +471,8 @@ fn same_account(connection: &Connection, now: Option<&Identity>, provider: &str)
         "the connection `{}` leads to {} at {provider}, and this is {}",
         connection.id, before.label, now.label
     );
-    Err(Error::new(ErrorKind::Conflict, text).hint(format!(
-        "sign in as {} there, or connect this one as a new connection",
-        before.label
-    )))
+    Err(Error::new(ErrorKind::Conflict, text)
+        .hint(format!("sign in as {} there, or connect this one as a new connection", before.label)))
 }
 
 /// Splits what was typed into what is secret and what is not, after it was checked.

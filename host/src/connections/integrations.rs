@@ -174,7 +174,10 @@ pub fn uses_client(manifest: &Manifest, auth: &str) -> bool {
 #[must_use]
 pub fn webhook_secret(manifest: &Manifest) -> Option<&str> {
     let secrets = manifest.webhooks.iter().filter_map(|webhook| webhook.secret.as_ref());
-    secrets.filter(|secret| secret.owner == SecretOwner::Integration).map(|secret| secret.title.as_str()).next()
+    secrets
+        .filter(|secret| secret.owner == SecretOwner::Integration)
+        .map(|secret| secret.title.as_str())
+        .next()
 }
 
 /// Looks at what is to be set: all problems at once.
@@ -186,13 +189,16 @@ fn check(manifest: &Manifest, mut change: Change) -> Result<(Change, Vec<String>
     {
         let names: Vec<&str> = manifest.auth.iter().map(|auth| auth.name.as_str()).collect();
         let meant = did_you_mean(auth, names.iter().copied());
-        let meant = meant.map_or(format!("is one of {}", names.join(", ")), |meant| format!("is probably `{meant}`"));
+        let meant =
+            meant.map_or(format!("is one of {}", names.join(", ")), |meant| format!("is probably `{meant}`"));
         problems.push(Problem::new("/auth", meant));
     }
     if let Some(id) = &change.client_id {
         problems.extend(plain(id).map(|wrong| Problem::new("/client_id", wrong)));
     }
-    for (path, secret) in [("/client_secret", &change.client_secret), ("/webhook_secret", &change.webhook_secret)] {
+    for (path, secret) in
+        [("/client_secret", &change.client_secret), ("/webhook_secret", &change.webhook_secret)]
+    {
         let wrong = secret.as_ref().and_then(|secret| plain(secret.expose_secret()));
         problems.extend(wrong.map(|wrong| Problem::new(path, wrong)));
     }

@@ -125,7 +125,8 @@ pub struct Back {
 /// If the system gives no random bytes.
 pub fn secret() -> Result<SecretString> {
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
-    rand::fill(&mut *bytes).map_err(|_| Error::new(ErrorKind::Internal, "the system gives no random bytes"))?;
+    rand::fill(&mut *bytes)
+        .map_err(|_| Error::new(ErrorKind::Internal, "the system gives no random bytes"))?;
     Ok(SecretString::from(URL_SAFE_NO_PAD.encode(*bytes)))
 }
 
@@ -205,9 +206,15 @@ impl Host {
         }
         if let Some(url) = new.return_url.as_deref().filter(|url| !may_return(&project.return_urls, url)) {
             let short: String = url.escape_debug().take(120).collect();
-            return Err(Error::new(ErrorKind::InvalidInput, "nobody is sent back to an address that is not allowed")
-                .problems([connector_protocol::Problem::new("/return_url", format!("`{short}` is not among the project's return addresses"))])
-                .hint(format!("allow it: jackfield project add {} --return-url URL", project.id)));
+            return Err(Error::new(
+                ErrorKind::InvalidInput,
+                "nobody is sent back to an address that is not allowed",
+            )
+            .problems([connector_protocol::Problem::new(
+                "/return_url",
+                format!("`{short}` is not among the project's return addresses"),
+            )])
+            .hint(format!("allow it: jackfield project add {} --return-url URL", project.id)));
         }
         let mut connection = None;
         if let Some(id) = &new.connection {
@@ -215,7 +222,9 @@ impl Host {
             let held = self.connections.held(&scope, id)?;
             if held.connection.connector != new.connector {
                 let text = format!("the connection `{id}` does not lead to `{}`", new.connector);
-                return Err(Error::new(ErrorKind::Usage, text).hint("name one that does: jackfield connection list"));
+                return Err(
+                    Error::new(ErrorKind::Usage, text).hint("name one that does: jackfield connection list")
+                );
             }
             connection = Some(id.clone());
         }
@@ -270,12 +279,7 @@ impl Host {
     /// # Errors
     ///
     /// If the link is not good; or each problem with what was typed, and then it stays as it was.
-    pub async fn follow_link(
-        &self,
-        token: &str,
-        session: &str,
-        typed: Map<String, Value>,
-    ) -> Result<Next> {
+    pub async fn follow_link(&self, token: &str, session: &str, typed: Map<String, Value>) -> Result<Next> {
         let seen = self.link_of(token).await?;
         if seen.progress.is_over() || seen.progress == Progress::Back {
             return Err(gone());
@@ -474,14 +478,15 @@ fn whys(manifest: &connector_protocol::Manifest, integration: &Integration) -> V
     let asked = asked_scopes(manifest, integration);
     let family = scopes::family(manifest, &asked).map(str::to_owned);
     let why = |scope: &String| {
-        let needs = |needed| {
-            scopes::of_family(needed, family.as_deref()).is_some_and(|set| set.all.contains(scope))
-        };
+        let needs =
+            |needed| scopes::of_family(needed, family.as_deref()).is_some_and(|set| set.all.contains(scope));
         let mut why = Vec::new();
         if needs(&manifest.identify_scopes) {
             why.push("To know which account this is".to_owned());
         }
-        why.extend(manifest.actions.iter().filter(|action| needs(&action.scopes)).map(|action| action.title.clone()));
+        why.extend(
+            manifest.actions.iter().filter(|action| needs(&action.scopes)).map(|action| action.title.clone()),
+        );
         let triggers = manifest.triggers.iter().filter(|trigger| needs(&trigger.scopes));
         why.extend(triggers.map(|trigger| format!("When: {}", trigger.title)));
         why
@@ -503,4 +508,3 @@ fn refused(title: &str, error: &str, description: Option<&str>) -> Error {
     Error::new(ErrorKind::Refused, format!("{title} refused: {}{said}", clean(error)))
         .hint("see what the app is set up with: jackfield doctor")
 }
-

@@ -50,7 +50,8 @@ impl Host {
         let setting = self.setting(&held.connection.connector)?;
         let used = self.connections.credential(&setting, scope, id, deadline).await?;
         let url = raw.url.as_deref().map(Url::parse).transpose().map_err(|_| {
-            Error::new(ErrorKind::Usage, "the address to send it to is none").hint("write it as https://host/path")
+            Error::new(ErrorKind::Usage, "the address to send it to is none")
+                .hint("write it as https://host/path")
         })?;
         let request = egress::Raw {
             method: raw.method,
@@ -95,5 +96,7 @@ async fn take(body: Body) -> Result<RawBody> {
         return Ok(RawBody::Whole(whole.to_bytes()));
     }
     let broken = |_| Error::new(ErrorKind::Usage, "the request broke off before it was whole");
-    Ok(RawBody::Streamed(BodyExt::map_frame(body.map_err(broken), |frame| frame.map_data(Bytes::from)).boxed_unsync()))
+    Ok(RawBody::Streamed(
+        BodyExt::map_frame(body.map_err(broken), |frame| frame.map_data(Bytes::from)).boxed_unsync(),
+    ))
 }

@@ -61,7 +61,8 @@ pub(super) struct Gate {
 pub(super) fn is_fresh(grant: &Grant) -> bool {
     let Some(expires) = grant.expires else { return true };
     let now = Timestamp::now();
-    let life = grant.refreshed.map_or(SignedDuration::from_hours(1), |refreshed| expires.duration_since(refreshed));
+    let life =
+        grant.refreshed.map_or(SignedDuration::from_hours(1), |refreshed| expires.duration_since(refreshed));
     // Short-lived ones would otherwise never be fresh.
     let ahead = AHEAD.min(life / 10);
     if now.saturating_add(ahead).is_ok_and(|soon| soon < expires) {
@@ -116,7 +117,9 @@ impl Connections {
         let mut gates = self.gates.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that nobody stands at, and whose last refresh went well, are made again when they are needed.
         if gates.len() > 1024 {
-            gates.retain(|_, gate| Arc::strong_count(gate) > 1 || gate.turn.try_lock().is_ok_and(|turn| *turn > 0));
+            gates.retain(|_, gate| {
+                Arc::strong_count(gate) > 1 || gate.turn.try_lock().is_ok_and(|turn| *turn > 0)
+            });
         }
         gates.entry(holder.to_owned()).or_default().clone()
     }
@@ -327,7 +330,10 @@ impl Connections {
                 Ok(Written::Stale) => return Ok(()),
                 Ok(Written::OldKey) => self.catch_up().await?,
                 Err(failed) => {
-                    tracing::error!(connection = connection.holder, "new tokens could not be written: {failed}");
+                    tracing::error!(
+                        connection = connection.holder,
+                        "new tokens could not be written: {failed}"
+                    );
                     error = Some(failed);
                     tokio::time::sleep(Duration::from_millis(50 << attempt.min(6))).await;
                 }
@@ -346,7 +352,9 @@ fn lost(connections: &Connections, connection: &crate::store::Connection, lease:
 
 /// What a user has typed, by the names that templates use.
 fn typed(secrets: &BTreeMap<String, SecretString>) -> BTreeMap<String, SecretString> {
-    let typed = secrets.iter().filter_map(|(name, secret)| Some((name.strip_prefix(TYPED)?.to_owned(), secret.clone())));
+    let typed = secrets
+        .iter()
+        .filter_map(|(name, secret)| Some((name.strip_prefix(TYPED)?.to_owned(), secret.clone())));
     typed.collect()
 }
 

@@ -49,7 +49,9 @@ impl Connections {
         let resumed = self.vault.ids()?.len() > 1;
         let key = if resumed { newest } else { self.vault.add_key()? };
         if current.as_ref() != Some(&key) {
-            self.store.set_key(key.clone(), Audit::new(DEFAULT_PROJECT, actor, "secret.rotate_key", &key)).await?;
+            self.store
+                .set_key(key.clone(), Audit::new(DEFAULT_PROJECT, actor, "secret.rotate_key", &key))
+                .await?;
         }
         let mut resealed = 0;
         let mut damaged = BTreeSet::new();
@@ -74,8 +76,11 @@ impl Connections {
                     // Changed meanwhile: with the new key, or it is found again.
                     Written::Stale => {}
                     Written::OldKey => {
-                        return Err(Error::new(ErrorKind::Conflict, "somebody else rotates the key in this moment")
-                            .hint("look again when they are done: jackfield secret rotate-key"));
+                        return Err(Error::new(
+                            ErrorKind::Conflict,
+                            "somebody else rotates the key in this moment",
+                        )
+                        .hint("look again when they are done: jackfield secret rotate-key"));
                     }
                 }
             }

@@ -27,7 +27,12 @@ fn meant<'a>(scope: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
     let (noun, rest) = scope.split_once(':')?;
     let singular = format!("{}:{rest}", noun.strip_suffix('s')?);
     let exact = known.get(singular.as_str()).copied();
-    exact.or_else(|| known.iter().find(|known| known.strip_prefix(&*singular).is_some_and(|rest| rest.starts_with(':'))).copied())
+    exact.or_else(|| {
+        known
+            .iter()
+            .find(|known| known.strip_prefix(&*singular).is_some_and(|rest| rest.starts_with(':')))
+            .copied()
+    })
 }
 
 /// All scopes that a connector knows.

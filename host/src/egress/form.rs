@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 
 use super::{
     Egress, Prepared, Target,
-    place::Place,
     lost::Lost,
+    place::Place,
     send::{asked, fits, lost},
 };
 

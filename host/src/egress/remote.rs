@@ -53,7 +53,8 @@ impl Remote {
     pub fn at(url: &str, token: SecretString) -> Result<Self> {
         let short: String = url.escape_debug().take(120).collect();
         let unfit = |text: String| {
-            Error::new(ErrorKind::Usage, text).hint("it looks like https://jackfield.example.com: --server URL")
+            Error::new(ErrorKind::Usage, text)
+                .hint("it looks like https://jackfield.example.com: --server URL")
         };
         let base = Url::parse(url).map_err(|_| unfit(format!("`{short}` is no address of a server")))?;
         let local = matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
@@ -130,7 +131,10 @@ impl Egress {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(network)? {
             if body.len() + chunk.len() > MOST {
-                return Err(Error::new(ErrorKind::UnexpectedAnswer, "it answers with more than was asked for"));
+                return Err(Error::new(
+                    ErrorKind::UnexpectedAnswer,
+                    "it answers with more than was asked for",
+                ));
             }
             body.extend_from_slice(&chunk);
         }

@@ -298,8 +298,7 @@ impl Egress {
         if left.is_zero() {
             return Err(before(Error::new(ErrorKind::Timeout, "there was no time left to send a request")));
         }
-        self
-            .client(request)
+        self.client(request)
             .map_err(before)?
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone())

@@ -128,9 +128,8 @@ pub(super) async fn guard(
 }
 
 fn unauthenticated(text: &str) -> Error {
-    Error::new(ErrorKind::Unauthenticated, text).hint(
-        "send a token: `Authorization: Bearer …`; an operator makes one with: jackfield token create",
-    )
+    Error::new(ErrorKind::Unauthenticated, text)
+        .hint("send a token: `Authorization: Bearer …`; an operator makes one with: jackfield token create")
 }
 
 fn who(state: &State, came: &Came, headers: &HeaderMap) -> Result<Who> {
@@ -281,8 +280,11 @@ impl Tenant {
 /// Whether something can be the id of an app's user.
 pub(crate) fn is_user_id(id: &str) -> Result<()> {
     if id.is_empty() || id.len() > 255 || id.chars().any(char::is_control) {
-        return Err(Error::new(ErrorKind::InvalidInput, "the user's id has 1 to 255 characters, none of them a control character")
-            .at("/user"));
+        return Err(Error::new(
+            ErrorKind::InvalidInput,
+            "the user's id has 1 to 255 characters, none of them a control character",
+        )
+        .at("/user"));
     }
     Ok(())
 }
@@ -294,7 +296,8 @@ impl FromRequestParts<Arc<State>> for Tenant {
         let who = parts.extensions.get::<Who>().cloned();
         // Without the guard nobody is anybody.
         let who = who.ok_or_else(|| Problem(unauthenticated("whoever asks has to say who they are")))?;
-        let asked = parts.headers.get(PROJECT).map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
+        let asked =
+            parts.headers.get(PROJECT).map(|name| String::from_utf8_lossy(name.as_bytes()).into_owned());
         let is_command = parts.headers.get(header::USER_AGENT).is_some_and(|agent| agent == super::COMMANDS);
         let source = if is_command { Source::Cli } else { Source::Api };
         Self::of(state, who, asked.as_deref(), source).map_err(Problem)

@@ -93,7 +93,8 @@ fn text(state: &State) -> String {
             let count = count.load(Ordering::Relaxed);
             if count > 0 {
                 let class = class + 1;
-                let _ = writeln!(out, "jackfield_requests_total{{kind=\"{kind}\",status=\"{class}xx\"}} {count}");
+                let _ =
+                    writeln!(out, "jackfield_requests_total{{kind=\"{kind}\",status=\"{class}xx\"}} {count}");
             }
         }
     }

@@ -88,7 +88,8 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
     };
     let body = if route.method == Method::HEAD { json!({}) } else { json!({media: {"schema": schema}}) };
     // Whoever was written for another server looks for errors under another name.
-    let named = if route.access == Access::UserOfProject { "application/json" } else { "application/problem+json" };
+    let named =
+        if route.access == Access::UserOfProject { "application/json" } else { "application/problem+json" };
     let problem = json!({named: {"schema": {"$ref": "#/components/schemas/Problem"}}});
     let mut operation = json!({
         "summary": route.about,
@@ -107,14 +108,19 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
     }
     if let Some(takes) = route.takes {
         let schema = takes(generator).to_value();
-        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema}}});
+        operation["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": schema}}});
     }
     match route.access {
         Access::Public => operation["security"] = json!([]),
-        Access::User => operation["description"] = json!("For operators, and for users as far as it is theirs."),
+        Access::User => {
+            operation["description"] = json!("For operators, and for users as far as it is theirs.")
+        }
         Access::Operator => operation["description"] = json!("For operators alone."),
         Access::UserOfProject => {
-            operation["description"] = json!("For users of the project alone, and for what is theirs. As Paragon's clients ask for it.");
+            operation["description"] = json!(
+                "For users of the project alone, and for what is theirs. As Paragon's clients ask for it."
+            );
         }
     }
     operation

@@ -54,11 +54,10 @@ fn templates() -> &'static Environment<'static> {
 }
 
 fn draw(status: StatusCode, name: &str, values: Value) -> Response {
-    let drawn = templates()
-        .get_template(name)
-        .and_then(|template| {
-            template.render(context! { style => STYLE, script => SCRIPT, page => minijinja::value::Serde(&values) })
-        });
+    let drawn = templates().get_template(name).and_then(|template| {
+        template
+            .render(context! { style => STYLE, script => SCRIPT, page => minijinja::value::Serde(&values) })
+    });
     let html = match drawn {
         Ok(html) => html,
         Err(error) => {
@@ -113,13 +112,16 @@ fn sentence(text: &str) -> String {
 /// The session that a browser shows.
 pub(super) fn session(headers: &HeaderMap) -> Option<String> {
     // What we have given has this form.
-    cookie(headers, SESSION).filter(|value| value.len() == 43 && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)))
+    cookie(headers, SESSION).filter(|value| {
+        value.len() == 43 && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    })
 }
 
 /// The cookie of this name that a browser shows.
 pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut pairs =
+        cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(known, _)| *known == name).map(|(_, value)| value.to_owned())
 }
 
@@ -147,17 +149,15 @@ fn ask(shown: &Shown, token: &str, value: Option<&Value>, problems: &[Problem]) 
     let title = &shown.manifest.title;
     let app = shown.project.title.as_deref().unwrap_or("This app");
     if let Some(form) = form_of(shown)? {
-        let page = page::Page {
-            value,
-            problems,
-            action: Some(token),
-            file: "connect.json",
-            command: "",
-        };
+        let page = page::Page { value, problems, action: Some(token), file: "connect.json", command: "" };
         let html = page::html(&form, &page)
             .map_err(|error| Error::new(ErrorKind::Internal, format!("the form cannot be drawn: {error}")))?;
         let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-        return Ok(page_of(status, html, &format!("{POLICY}; style-src 'unsafe-inline'; form-action 'self'")));
+        return Ok(page_of(
+            status,
+            html,
+            &format!("{POLICY}; style-src 'unsafe-inline'; form-action 'self'"),
+        ));
     }
     let values = serde_json::json!({
         "title": format!("Connect {title}"),
@@ -208,7 +208,8 @@ async fn go(state: &State, token: &str, headers: &HeaderMap, body: &[u8]) -> Res
     let form = form_of(&shown)?;
     let typed = match &form {
         Some(form) => {
-            let text = std::str::from_utf8(body).map_err(|_| Error::new(ErrorKind::Usage, "the form cannot be read"))?;
+            let text = std::str::from_utf8(body)
+                .map_err(|_| Error::new(ErrorKind::Usage, "the form cannot be read"))?;
             match forms::submitted::value(form, &forms::submitted::pairs(text), None) {
                 Value::Object(typed) => typed,
                 _ => Map::new(),
@@ -303,7 +304,11 @@ fn end(state: &State, link: &Link) -> Response {
         }
         return away(&url);
     }
-    let title = state.host.registry().find(&link.connector).map_or(link.connector.clone(), |library| library.head.title.clone());
+    let title = state
+        .host
+        .registry()
+        .find(&link.connector)
+        .map_or(link.connector.clone(), |library| library.head.title.clone());
     let (heading, text, next) = match (link.progress, &link.error) {
         (Progress::Connected, _) => {
             let state = link.connected.as_deref().and_then(|id| {
@@ -331,7 +336,11 @@ fn end(state: &State, link: &Link) -> Response {
         ),
         (_, Some(error)) => {
             let next = error.hint.as_deref().filter(|hint| !hint.contains("jackfield")).map(sentence);
-            ("Not connected", sentence(&error.message), next.or(Some("Go back to the app and begin again.".to_owned())))
+            (
+                "Not connected",
+                sentence(&error.message),
+                next.or(Some("Go back to the app and begin again.".to_owned())),
+            )
         }
         _ => ("Not connected", "This is not over yet.".to_owned(), None),
     };
@@ -340,7 +349,8 @@ fn end(state: &State, link: &Link) -> Response {
         // What went well needs no reading; anything else stays for as long as somebody reads it.
         values["origin"] = origin.as_str().into();
         values["close"] = (heading == "Connected").into();
-        values["message"] = super::paragon::told(link).map_or(Value::Null, |message| message.to_string().into());
+        values["message"] =
+            super::paragon::told(link).map_or(Value::Null, |message| message.to_string().into());
     }
     draw(StatusCode::OK, "end", values)
 }

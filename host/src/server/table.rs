@@ -65,7 +65,13 @@ fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-pub(super) fn route<H, T>(access: Access, method: Method, path: &'static str, about: &'static str, handler: H) -> Route
+pub(super) fn route<H, T>(
+    access: Access,
+    method: Method,
+    path: &'static str,
+    about: &'static str,
+    handler: H,
+) -> Route
 where
     H: Handler<T, Arc<State>>,
     T: 'static,
@@ -120,10 +126,22 @@ pub(crate) fn table() -> Vec<Route> {
             .gives::<Health>(),
         route(Operator, Method::GET, "/v1/workers", "The processes that run connectors", system::workers)
             .gives::<Vec<worker::Running>>(),
-        route(Anyone, Method::GET, "/v1/connectors", "Connectors, and files that are not used", connectors::list)
-            .gives::<List<ConnectorLine>>(),
-        route(Anyone, Method::GET, "/v1/connectors/{id}", "A connector and what it declares", connectors::show)
-            .gives::<ConnectorShown>(),
+        route(
+            Anyone,
+            Method::GET,
+            "/v1/connectors",
+            "Connectors, and files that are not used",
+            connectors::list,
+        )
+        .gives::<List<ConnectorLine>>(),
+        route(
+            Anyone,
+            Method::GET,
+            "/v1/connectors/{id}",
+            "A connector and what it declares",
+            connectors::show,
+        )
+        .gives::<ConnectorShown>(),
         route(Anyone, Method::GET, "/v1/invocations", "What was run, the newest first", invocations::list)
             .asks::<Option<String>>("connector", "Of this connector")
             .asks::<Option<String>>("action", "Of this action of the connector")
@@ -133,7 +151,8 @@ pub(crate) fn table() -> Vec<Route> {
         route(Anyone, Method::POST, "/v1/invocations", "Run an action", invocations::invoke)
             .takes::<Invoke>()
             .gives::<Output>(),
-        route(Anyone, Method::GET, "/v1/invocations/{id}", "What was run", invocations::show).gives::<Invocation>(),
+        route(Anyone, Method::GET, "/v1/invocations/{id}", "What was run", invocations::show)
+            .gives::<Invocation>(),
         route(Anyone, Method::POST, "/v1/invocations/{id}/cancel", "Stop it", invocations::cancel)
             .gives::<system::Fine>(),
         route(Operator, Method::GET, "/v1/projects", "Projects", projects::list).gives::<List<Project>>(),
@@ -141,61 +160,147 @@ pub(crate) fn table() -> Vec<Route> {
             .takes::<ProjectSet>()
             .gives::<Project>(),
         route(Operator, Method::GET, "/v1/projects/{id}", "A project", projects::show).gives::<Project>(),
-        route(Operator, Method::GET, "/v1/projects/{id}/keys", "The keys that users' tokens are signed with", projects::keys)
-            .gives::<List<SigningKey>>(),
-        route(Operator, Method::POST, "/v1/projects/{id}/keys", "Add the public half of such a key", projects::add_key)
-            .takes::<projects::Pem>()
-            .gives::<SigningKey>(),
-        route(Operator, Method::DELETE, "/v1/projects/{id}/keys/{key}", "Take such a key out", projects::remove_key)
-            .gives::<system::Fine>(),
+        route(
+            Operator,
+            Method::GET,
+            "/v1/projects/{id}/keys",
+            "The keys that users' tokens are signed with",
+            projects::keys,
+        )
+        .gives::<List<SigningKey>>(),
+        route(
+            Operator,
+            Method::POST,
+            "/v1/projects/{id}/keys",
+            "Add the public half of such a key",
+            projects::add_key,
+        )
+        .takes::<projects::Pem>()
+        .gives::<SigningKey>(),
+        route(
+            Operator,
+            Method::DELETE,
+            "/v1/projects/{id}/keys/{key}",
+            "Take such a key out",
+            projects::remove_key,
+        )
+        .gives::<system::Fine>(),
         route(Operator, Method::GET, "/v1/integrations", "Connectors that are set up", integrations::list)
             .gives::<List<IntegrationShown>>(),
         route(Operator, Method::POST, "/v1/integrations", "Set a connector up", integrations::add)
             .takes::<IntegrationSet>()
             .gives::<IntegrationShown>(),
-        route(Operator, Method::GET, "/v1/integrations/{connector}", "How a connector is set up", integrations::show)
-            .gives::<IntegrationShown>(),
+        route(
+            Operator,
+            Method::GET,
+            "/v1/integrations/{connector}",
+            "How a connector is set up",
+            integrations::show,
+        )
+        .gives::<IntegrationShown>(),
         route(Operator, Method::PATCH, "/v1/integrations/{connector}", "Change that", integrations::set)
             .takes::<IntegrationSet>()
             .gives::<IntegrationShown>(),
-        route(Operator, Method::DELETE, "/v1/integrations/{connector}", "Undo it; with no connections left", integrations::remove)
-            .gives::<system::Fine>(),
-        route(Operator, Method::GET, "/v1/integrations/{connector}/checks", "Whether it is set up as it should be", integrations::checks)
-            .gives::<integrations::Checks>(),
+        route(
+            Operator,
+            Method::DELETE,
+            "/v1/integrations/{connector}",
+            "Undo it; with no connections left",
+            integrations::remove,
+        )
+        .gives::<system::Fine>(),
+        route(
+            Operator,
+            Method::GET,
+            "/v1/integrations/{connector}/checks",
+            "Whether it is set up as it should be",
+            integrations::checks,
+        )
+        .gives::<integrations::Checks>(),
         route(Operator, Method::GET, "/v1/users", "Users", users::list).pages().gives::<List<User>>(),
         route(Anyone, Method::GET, "/v1/users/{id}", "A user", users::show).gives::<User>(),
         route(Anyone, Method::PATCH, "/v1/users/{id}", "Change what is kept of a user", users::set)
             .takes::<users::Meta>()
             .gives::<User>(),
-        route(Operator, Method::DELETE, "/v1/users/{id}", "Give up a user's connections, and erase them", users::erase)
-            .gives::<users::Erased>(),
+        route(
+            Operator,
+            Method::DELETE,
+            "/v1/users/{id}",
+            "Give up a user's connections, and erase them",
+            users::erase,
+        )
+        .gives::<users::Erased>(),
         route(Anyone, Method::GET, "/v1/connections", "Connections", connections::list)
             .asks::<Option<String>>("connector", "Of this connector")
             .asks::<Option<String>>("user", "Of this user")
             .asks::<Option<crate::store::ConnectionState>>("state", "In this state")
             .pages()
             .gives::<List<ConnectionShown>>(),
-        route(Anyone, Method::POST, "/v1/connections", "Connect an account with what is typed", connections::connect)
-            .takes::<ConnectTyped>()
-            .gives::<ConnectedShown>(),
+        route(
+            Anyone,
+            Method::POST,
+            "/v1/connections",
+            "Connect an account with what is typed",
+            connections::connect,
+        )
+        .takes::<ConnectTyped>()
+        .gives::<ConnectedShown>(),
         route(Anyone, Method::GET, "/v1/connections/{id}", "A connection", connections::show)
             .gives::<ConnectionShown>(),
-        route(Anyone, Method::DELETE, "/v1/connections/{id}", "Give a connection up, and take it away", connections::remove)
-            .gives::<GivenUp>(),
-        route(Anyone, Method::POST, "/v1/connections/{id}/test", "Ask the provider whose account it is", connections::test)
-            .gives::<ConnectionShown>(),
-        route(Anyone, Method::POST, "/v1/connections/{id}/refresh", "Renew its token now", connections::refresh)
-            .gives::<ConnectionShown>(),
-        route(Anyone, Method::POST, "/v1/connections/{id}/revoke", "Give a connection up; it stays, revoked", connections::revoke)
-            .gives::<GivenUp>(),
-        route(Anyone, Method::POST, "/v1/connections/{id}/actions/{name}", "Run an action; the body is its input", invocations::invoke_as)
-            .takes::<serde_json::Value>()
-            .gives::<Output>(),
-        route(Anyone, Method::POST, "/v1/connect-links", "Make a one-time address at which a user connects an account", links::add)
-            .takes::<NewLink>()
+        route(
+            Anyone,
+            Method::DELETE,
+            "/v1/connections/{id}",
+            "Give a connection up, and take it away",
+            connections::remove,
+        )
+        .gives::<GivenUp>(),
+        route(
+            Anyone,
+            Method::POST,
+            "/v1/connections/{id}/test",
+            "Ask the provider whose account it is",
+            connections::test,
+        )
+        .gives::<ConnectionShown>(),
+        route(
+            Anyone,
+            Method::POST,
+            "/v1/connections/{id}/refresh",
+            "Renew its token now",
+            connections::refresh,
+        )
+        .gives::<ConnectionShown>(),
+        route(
+            Anyone,
+            Method::POST,
+            "/v1/connections/{id}/revoke",
+            "Give a connection up; it stays, revoked",
+            connections::revoke,
+        )
+        .gives::<GivenUp>(),
+        route(
+            Anyone,
+            Method::POST,
+            "/v1/connections/{id}/actions/{name}",
+            "Run an action; the body is its input",
+            invocations::invoke_as,
+        )
+        .takes::<serde_json::Value>()
+        .gives::<Output>(),
+        route(
+            Anyone,
+            Method::POST,
+            "/v1/connect-links",
+            "Make a one-time address at which a user connects an account",
+            links::add,
+        )
+        .takes::<NewLink>()
+        .gives::<LinkShown>(),
+        route(Anyone, Method::GET, "/v1/connect-links/{id}", "How far it is", links::show)
             .gives::<LinkShown>(),
-        route(Anyone, Method::GET, "/v1/connect-links/{id}", "How far it is", links::show).gives::<LinkShown>(),
-        route(Operator, Method::GET, "/v1/tokens", "Tokens for this API", users::tokens).gives::<List<ApiToken>>(),
+        route(Operator, Method::GET, "/v1/tokens", "Tokens for this API", users::tokens)
+            .gives::<List<ApiToken>>(),
         route(Operator, Method::POST, "/v1/tokens", "Make a token", users::add_token)
             .takes::<TokenSet>()
             .gives::<TokenMade>(),
@@ -207,19 +312,41 @@ pub(crate) fn table() -> Vec<Route> {
         route(Operator, Method::GET, "/v1/audit", "Who did what, the oldest first", system::audit)
             .pages()
             .gives::<List<Audit>>(),
-        route(Operator, Method::POST, "/v1/secrets/rotate-key", "Seal all secrets with another master key", system::rotate_key)
-            .gives::<Rotated>(),
-        route(Operator, Method::POST, "/v1/backup", "Copy the store into a file on the server", system::backup)
-            .takes::<system::Backup>()
-            .gives::<system::Fine>(),
-        route(Public, Method::GET, "/connect/{token}", "Where a user connects an account", pages::link).media("text/html"),
-        route(Public, Method::POST, "/connect/{token}", "Where they say yes", pages::follow).media("text/html"),
+        route(
+            Operator,
+            Method::POST,
+            "/v1/secrets/rotate-key",
+            "Seal all secrets with another master key",
+            system::rotate_key,
+        )
+        .gives::<Rotated>(),
+        route(
+            Operator,
+            Method::POST,
+            "/v1/backup",
+            "Copy the store into a file on the server",
+            system::backup,
+        )
+        .takes::<system::Backup>()
+        .gives::<system::Fine>(),
+        route(Public, Method::GET, "/connect/{token}", "Where a user connects an account", pages::link)
+            .media("text/html"),
+        route(Public, Method::POST, "/connect/{token}", "Where they say yes", pages::follow)
+            .media("text/html"),
         route(Public, Method::GET, "/oauth/callback", "Where providers send them back to", pages::callback)
             .media("text/html"),
-        route(Public, Method::GET, "/oauth/nonce/{nonce}", "Whether the outer address leads here", system::nonce)
-            .gives::<system::Nonce>(),
+        route(
+            Public,
+            Method::GET,
+            "/oauth/nonce/{nonce}",
+            "Whether the outer address leads here",
+            system::nonce,
+        )
+        .gives::<system::Nonce>(),
     ];
-    for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS] {
+    for method in
+        [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS]
+    {
         let about = "Send a request to the provider as this connection";
         table.push(
             route(Anyone, method, "/v1/connections/{id}/proxy/{*path}", about, proxy::forward).media("*/*"),

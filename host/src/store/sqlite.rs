@@ -634,15 +634,19 @@ pub fn restore(path: &Path, copy: &Path, may: impl Fn(&[String]) -> Result<()>) 
             fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh).map_err(to)?;
         std::io::copy(&mut from, &mut file).and_then(|_| file.sync_all()).map_err(to)?;
         let failed = |error: rusqlite::Error| match explain(copy, &error) {
-            error if error.message.ends_with("is damaged") => odd(format!("{shown} is damaged, or no copy of a store")),
+            error if error.message.ends_with("is damaged") => {
+                odd(format!("{shown} is damaged, or no copy of a store"))
+            }
             error => error,
         };
         let connection = Connection::open(&fresh).map_err(failed)?;
-        let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+        let version: i64 =
+            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         if !(1..=VERSION).contains(&version) {
             return Err(odd(format!("{shown} was not written by this Jackfield, or by a later one")));
         }
-        let found: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
+        let found: String =
+            connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failed)?;
         if found != "ok" {
             return Err(odd(format!("{shown} is damaged")));
         }

@@ -4,10 +4,16 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State as Shared};
 
-use super::{super::{State, answer::Named, guard::Tenant}, Gives};
+use super::{
+    super::{State, answer::Named, guard::Tenant},
+    Gives,
+};
 use crate::api::{self, ConnectorLine, ConnectorShown, accounts::List};
 
-pub(in crate::server) async fn list(Shared(state): Shared<Arc<State>>, tenant: Tenant) -> Gives<List<ConnectorLine>> {
+pub(in crate::server) async fn list(
+    Shared(state): Shared<Arc<State>>,
+    tenant: Tenant,
+) -> Gives<List<ConnectorLine>> {
     // Whoever asks may have put one there a moment ago.
     state.host.reload_unless_busy().await?;
     let mut lines = api::connectors(&state.host.registry(), state.host.workers.supervisor())?;

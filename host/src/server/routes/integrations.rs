@@ -14,7 +14,8 @@ use super::{
         answer::{Body, Named, Problem},
         guard::Tenant,
     },
-    Gives, system::Fine,
+    Gives,
+    system::Fine,
 };
 use crate::{
     api::accounts::{self, IntegrationSet, IntegrationShown, List},
@@ -52,7 +53,8 @@ pub struct Check {
 }
 
 fn change(set: IntegrationSet) -> Change {
-    let secret = |secret: Option<zeroize::Zeroizing<String>>| secret.map(|secret| SecretString::from(secret.as_str()));
+    let secret =
+        |secret: Option<zeroize::Zeroizing<String>>| secret.map(|secret| SecretString::from(secret.as_str()));
     Change {
         auth: set.auth,
         client_id: set.client_id,
@@ -76,9 +78,10 @@ pub(in crate::server) async fn add(
     tenant: Tenant,
     Body(set): Body<IntegrationSet>,
 ) -> Gives<IntegrationShown> {
-    let connector = set.connector.clone().ok_or_else(|| {
-        Error::new(ErrorKind::InvalidInput, "the connector is not named").at("/connector")
-    })?;
+    let connector = set
+        .connector
+        .clone()
+        .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "the connector is not named").at("/connector"))?;
     write(&state, &tenant, &connector, set, true).await
 }
 
@@ -135,7 +138,8 @@ pub(in crate::server) async fn remove(
 ) -> Gives<Fine> {
     let found = find(&state, &tenant, connector).await?;
     let connector = found.connector.clone();
-    let audit = Audit::new(&tenant.project, &tenant.who.actor, "integration.remove", &found.id).detail(&connector);
+    let audit =
+        Audit::new(&tenant.project, &tenant.who.actor, "integration.remove", &found.id).detail(&connector);
     if state.host.store.remove_integration(found, audit).await? {
         return Ok(Json(Fine::yes()));
     }

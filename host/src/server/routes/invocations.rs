@@ -29,7 +29,8 @@ use super::{
         answer::{Asked, Body, Named, Problem, status},
         guard::Tenant,
     },
-    Gives, Part, system::Fine,
+    Gives, Part,
+    system::Fine,
 };
 use crate::{
     api::{self, Invoke, Line, accounts::List},
@@ -205,8 +206,11 @@ async fn once(
         }
         Once::Lost => {
             return Err(Problem(
-                Error::new(ErrorKind::Ambiguous, "what was asked for under this key was cut off, and nobody knows how far it came")
-                    .hint("look at the provider, and use another key"),
+                Error::new(
+                    ErrorKind::Ambiguous,
+                    "what was asked for under this key was cut off, and nobody knows how far it came",
+                )
+                .hint("look at the provider, and use another key"),
             ));
         }
         Once::Answered { status, body } => {

@@ -19,7 +19,9 @@ use crate::{api::accounts::LinkShown, connections::links::NewLink};
 /// The user that an account is connected for.
 pub(super) fn whose(tenant: &Tenant, named: Option<String>) -> Result<String> {
     tenant.user_of(named)?.ok_or_else(|| {
-        Error::new(ErrorKind::InvalidInput, "the user is not named").at("/user").hint("say for whom: --user ID")
+        Error::new(ErrorKind::InvalidInput, "the user is not named")
+            .at("/user")
+            .hint("say for whom: --user ID")
     })
 }
 
@@ -42,6 +44,7 @@ pub(in crate::server) async fn show(
     Named(id): Named<String>,
 ) -> Gives<LinkShown> {
     let found = state.host.store.link(tenant.scope(), id).await?;
-    let found = found.ok_or_else(|| Problem(Error::new(ErrorKind::Unknown, "there is no such connect link")))?;
+    let found =
+        found.ok_or_else(|| Problem(Error::new(ErrorKind::Unknown, "there is no such connect link")))?;
     Ok(Json(LinkShown::of(found, None)))
 }

@@ -15,7 +15,8 @@ use super::{
         answer::{Body, Named, Problem},
         guard::Who,
     },
-    Gives, system::Fine,
+    Gives,
+    system::Fine,
 };
 use crate::{
     access,
@@ -60,7 +61,10 @@ pub(in crate::server) async fn put(
     if id.is_empty() || id.len() > 63 || !id.chars().all(fits) {
         problems.push(Wrong::new("/id", "has 1 to 63 lower-case letters, digits, dashes and underscores"));
     }
-    if title.as_ref().is_some_and(|title| title.is_empty() || title.len() > 200 || title.chars().any(char::is_control)) {
+    if title
+        .as_ref()
+        .is_some_and(|title| title.is_empty() || title.len() > 200 || title.chars().any(char::is_control))
+    {
         problems.push(Wrong::new("/title", "has 1 to 200 characters on one line"));
     }
     for (index, url) in return_urls.iter().enumerate() {
@@ -74,11 +78,16 @@ pub(in crate::server) async fn put(
         });
         if !fits {
             let path = format!("/return_urls/{index}");
-            problems.push(Wrong::new(path, "is https://host/path, or http:// on this machine, without `?` and `#`"));
+            problems.push(Wrong::new(
+                path,
+                "is https://host/path, or http:// on this machine, without `?` and `#`",
+            ));
         }
     }
     if !problems.is_empty() {
-        return Err(Problem(Error::new(ErrorKind::InvalidInput, "the project does not fit").problems(problems)));
+        return Err(Problem(
+            Error::new(ErrorKind::InvalidInput, "the project does not fit").problems(problems),
+        ));
     }
     who.may_see(&id)?;
     let found = state.host.store.projects()?.into_iter().find(|project| project.id == id);
@@ -132,7 +141,10 @@ pub(in crate::server) async fn add_key(
         return Ok(Json(kept));
     }
     let text = format!("the key `{}` is some project's already", kept.id);
-    Err(Problem(Error::new(ErrorKind::Conflict, text).hint("make a key for each project: it says whose users they are")))
+    Err(Problem(
+        Error::new(ErrorKind::Conflict, text)
+            .hint("make a key for each project: it says whose users they are"),
+    ))
 }
 
 pub(in crate::server) async fn remove_key(
@@ -147,5 +159,7 @@ pub(in crate::server) async fn remove_key(
         return Ok(Json(Fine::yes()));
     }
     let text = format!("the project `{id}` has no such key");
-    Err(Problem(Error::new(ErrorKind::Unknown, text).hint(format!("see which it has: jackfield project show {id}"))))
+    Err(Problem(
+        Error::new(ErrorKind::Unknown, text).hint(format!("see which it has: jackfield project show {id}")),
+    ))
 }

@@ -59,7 +59,11 @@ pub(in crate::server) struct Nonce {
 }
 
 /// Says on every answer who we are, and lets no browser make more of it than it is.
-pub(in crate::server) async fn headers(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
+pub(in crate::server) async fn headers(
+    Shared(state): Shared<Arc<State>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let counted = state.counts.request(request.method(), request.uri().path());
     let (method, begun) = (request.method().clone(), Instant::now());
     // The address as the table has it: what stands in its place may be a secret.
@@ -91,7 +95,8 @@ fn came_from(state: &State, request: &Request) -> Option<String> {
     let trusted = |address: &IpAddr| settings.config.server.trusted_proxies.contains(address);
     let mut from = peer.ip();
     if trusted(&from) {
-        let forwarded = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let forwarded =
+            request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
         let addresses: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
         // From the nearest on: the first that is not one of ours is the one.
         for address in addresses.iter().rev() {
@@ -144,7 +149,8 @@ pub(in crate::server) async fn events(
     Asked(part): Asked<Part>,
 ) -> Gives<List<Event>> {
     let (page, limit) = part.page()?;
-    let mut events = List::of(state.host.store.events(tenant.scope(), page).await?, limit, |event| event.id.clone());
+    let mut events =
+        List::of(state.host.store.events(tenant.scope(), page).await?, limit, |event| event.id.clone());
     // More may come at any time: what was seen last is where to go on.
     if events.next.is_none() {
         events.next = events.items.last().map(|event| event.id.clone()).or(part.after);
@@ -159,7 +165,9 @@ pub(in crate::server) async fn audit(
 ) -> Gives<List<Audit>> {
     let after = match &part.after {
         None => 0,
-        Some(after) => after.parse().map_err(|_| Error::new(ErrorKind::Usage, "`after` is no number of an entry"))?,
+        Some(after) => {
+            after.parse().map_err(|_| Error::new(ErrorKind::Usage, "`after` is no number of an entry"))?
+        }
     };
     let limit = part.limit()?;
     let entries = state.host.store.audit_log(who.project().map(str::to_owned), after, limit + 1).await?;
@@ -189,11 +197,15 @@ pub(in crate::server) async fn backup(
 ) -> Gives<Fine> {
     of_all(&who)?;
     if !file.is_absolute() {
-        return Err(Problem(Error::new(ErrorKind::InvalidInput, "the file is named by its whole path").at("/file")));
+        return Err(Problem(
+            Error::new(ErrorKind::InvalidInput, "the file is named by its whole path").at("/file"),
+        ));
     }
     let apart = state.host.home.plugins();
     if file.starts_with(&apart) {
-        return Err(Problem(Error::new(ErrorKind::InvalidInput, "nothing is written beside the plugins").at("/file")));
+        return Err(Problem(
+            Error::new(ErrorKind::InvalidInput, "nothing is written beside the plugins").at("/file"),
+        ));
     }
     let audit = Audit::new(DEFAULT_PROJECT, &who.actor, "store.backup", file.display().to_string());
     state.host.store.audit(audit).await?;

@@ -16,7 +16,8 @@ use super::{
         answer::{Asked, Body, Named, Problem},
         guard::{Tenant, Who, is_user_id},
     },
-    Gives, Part, system::Fine,
+    Gives, Part,
+    system::Fine,
 };
 use crate::{
     access,
@@ -130,7 +131,10 @@ pub(in crate::server) async fn add_token(
         return Err(refuse("/days", format!("a token is good for 1 to {most} days")));
     }
     if set.all_projects && (set.user.is_some() || tenant.who.project().is_some()) {
-        return Err(refuse("/all_projects", "only an operator of all projects makes a token for all".to_owned()));
+        return Err(refuse(
+            "/all_projects",
+            "only an operator of all projects makes a token for all".to_owned(),
+        ));
     }
     let (token, _, digest) = access::new_token(if set.user.is_some() { "jf_user_" } else { "jf_op_" })?;
     let now = Timestamp::now();
@@ -140,8 +144,9 @@ pub(in crate::server) async fn add_token(
         project: (!set.all_projects).then(|| tenant.project.clone()),
         user: set.user,
         created: now,
-        expires: days
-            .map(|days| now.saturating_add(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MAX)),
+        expires: days.map(|days| {
+            now.saturating_add(SignedDuration::from_hours(24 * i64::from(days))).unwrap_or(Timestamp::MAX)
+        }),
     };
     let whose = kept.user.as_ref().map_or("an operator".to_owned(), |user| format!("user {user}"));
     let audit = Audit::new(&tenant.project, &tenant.who.actor, "token.create", &kept.id).detail(whose);
@@ -158,7 +163,10 @@ pub(in crate::server) async fn remove_token(
     let found = known.into_iter().find(|token| token.id == id);
     let unknown = || {
         let short: String = id.escape_debug().take(60).collect();
-        Problem(Error::new(ErrorKind::Unknown, format!("there is no token `{short}`")).hint("see which there are: jackfield token list"))
+        Problem(
+            Error::new(ErrorKind::Unknown, format!("there is no token `{short}`"))
+                .hint("see which there are: jackfield token list"),
+        )
     };
     let found = found.ok_or_else(unknown)?;
     let project = found.project.clone().unwrap_or_else(|| crate::store::DEFAULT_PROJECT.to_owned());

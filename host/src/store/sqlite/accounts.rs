@@ -165,10 +165,8 @@ fn sealed(row: &Row<'_>, at: usize) -> Sql<Option<Envelope>> {
 /// Whether something sealed is sealed by the key that is in force. The first one there is comes into force.
 fn fits_key(transaction: &Transaction<'_>, envelope: Option<&Envelope>) -> Sql<bool> {
     let Some(envelope) = envelope else { return Ok(true) };
-    transaction.execute(
-        "INSERT INTO vault (one, current) VALUES (1, ?1) ON CONFLICT DO NOTHING",
-        [&envelope.key],
-    )?;
+    transaction
+        .execute("INSERT INTO vault (one, current) VALUES (1, ?1) ON CONFLICT DO NOTHING", [&envelope.key])?;
     let current: String = transaction.query_row("SELECT current FROM vault", [], |row| row.get(0))?;
     Ok(current == envelope.key)
 }
@@ -402,7 +400,11 @@ impl Accounts for Sqlite {
     fn set_integration_fault(&self, id: String, fault: Option<String>) -> Pending<()> {
         self.change(move |transaction| {
             let found = transaction
-                .query_row("SELECT head, version, sealed FROM integrations WHERE id = ?1", [&id], read_integration)
+                .query_row(
+                    "SELECT head, version, sealed FROM integrations WHERE id = ?1",
+                    [&id],
+                    read_integration,
+                )
                 .optional()?;
             let Some(mut integration) = found.filter(|found| found.fault != fault) else { return Ok(()) };
             integration.fault = fault;
@@ -718,13 +720,7 @@ impl Accounts for Sqlite {
         })
     }
 
-    fn release(
-        &self,
-        holder: String,
-        fence: i64,
-        unsent: bool,
-        retry_at: Option<Timestamp>,
-    ) -> Pending<()> {
+    fn release(&self, holder: String, fence: i64, unsent: bool, retry_at: Option<Timestamp>) -> Pending<()> {
         self.change(move |transaction| {
             transaction
                 .execute(
@@ -923,9 +919,7 @@ impl Accounts for Sqlite {
                 .optional()?;
             Ok(match found {
                 Some((before, ..)) if before != request => Once::Another,
-                Some((_, _, Some(status), body)) => {
-                    Once::Answered { status, body: body.unwrap_or_default() }
-                }
+                Some((_, _, Some(status), body)) => Once::Answered { status, body: body.unwrap_or_default() },
                 Some((_, before, ..)) if is_alive(&before) => Once::UnderWay,
                 Some(_) => Once::Lost,
                 None => {
@@ -995,8 +989,10 @@ impl Accounts for Sqlite {
                 return Ok(Written::OldKey);
             }
             // The secrets are the same ones, so whoever is about to change them has not seen anything old.
-            let query =
-                format!("UPDATE {} SET key = ?3, sealed = ?4 WHERE id = ?1 AND sealed = ?2", seen.place.table());
+            let query = format!(
+                "UPDATE {} SET key = ?3, sealed = ?4 WHERE id = ?1 AND sealed = ?2",
+                seen.place.table()
+            );
             let written =
                 transaction.execute(&query, params![seen.id, text(&seen.envelope)?, now.key, text(&now)?])?;
             Ok(if written == 0 { Written::Stale } else { Written::Yes })
