@@ -14,6 +14,7 @@ mod newer;
 mod run;
 mod test;
 mod tidy;
+mod visitor;
 
 use std::process::ExitCode;
 
@@ -32,7 +33,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show Jackfield at work: all eight Zoom actions against the simulator
+    /// Show Jackfield at work: an account is connected, and all eight Zoom actions are run, against the simulator
     Demo,
     /// Measure what Jackfield costs, beside baselines and targets
     Bench,

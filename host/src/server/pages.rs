@@ -153,11 +153,7 @@ fn ask(shown: &Shown, token: &str, value: Option<&Value>, problems: &[Problem]) 
         let html = page::html(&form, &page)
             .map_err(|error| Error::new(ErrorKind::Internal, format!("the form cannot be drawn: {error}")))?;
         let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-        return Ok(page_of(
-            status,
-            html,
-            &format!("{POLICY}; style-src 'unsafe-inline'; form-action 'self'"),
-        ));
+        return Ok(page_of(status, html, &format!("{POLICY}; style-src 'unsafe-inline'")));
     }
     let values = serde_json::json!({
         "title": format!("Connect {title}"),
