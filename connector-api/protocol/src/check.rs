@@ -88,6 +88,7 @@ impl<'a> Checker<'a> {
             ("/actions", manifest.actions.len()),
             ("/triggers", manifest.triggers.len()),
             ("/lookups", manifest.lookups.len()),
+            ("/setup/families", manifest.setup.as_ref().map_or(0, |setup| setup.families.len())),
             ("/setup/events", manifest.setup.as_ref().map_or(0, |setup| setup.events.len())),
         ] {
             if len > MAX_LIST {
@@ -705,6 +706,7 @@ mod tests {
             ("/webhooks/0/verify/message", json!(["body"]), "must cover the timestamp"),
             ("/webhooks/0/verify/timestamp", json!(null), "is signed, so it must be said where it stands"),
             ("/setup/url", json!("http://apps.example.com"), "/setup/url must begin with `https://`"),
+            ("/setup/families", json!(["new", "old"]), "/setup/families/1 `old` is not among `scope_families`"),
             ("/setup/steps", json!([]), "/setup/steps must hold at least one step"),
             (
                 "/setup/steps",

@@ -5,6 +5,8 @@
 
 use connector_api::setup::{Setup, Show, Step};
 
+use crate::scopes;
+
 pub(crate) fn setup() -> Setup {
     let new_app = "Sign in, press Develop, then Build App, and choose General app. Under Basic Information, choose \
                    User-managed: then each user connects their own account.";
@@ -24,6 +26,7 @@ pub(crate) fn setup() -> Setup {
     let owner = "As long as the app is not published, only users of the Zoom account that owns it can connect. For everybody \
                  else, Zoom has to review and publish it first.";
     Setup::at("https://marketplace.zoom.us/user/build")
+        .families([scopes::GRANULAR, scopes::CLASSIC])
         .step(Step::new("Make a General app", new_app))
         .step(
             Step::new("Say where users come back to", addresses)

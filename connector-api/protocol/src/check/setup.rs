@@ -25,6 +25,12 @@ impl Checker<'_> {
             let text = format!("holds {} steps; the limit is {MAX_STEPS}", setup.steps.len());
             return self.problem("/setup/steps", text);
         }
+        for (index, family) in setup.families.iter().enumerate() {
+            if !self.manifest.scope_families.iter().any(|known| known.name == *family) {
+                let text = format!("`{}` is not among `scope_families`", family.escape_debug());
+                self.problem(format!("/setup/families/{index}"), text);
+            }
+        }
         let mut shown = BTreeSet::new();
         for (index, step) in setup.steps.iter().enumerate() {
             let path = format!("/setup/steps/{index}");

@@ -12,6 +12,9 @@ pub struct Setup {
     /// The provider's page where apps are made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The families of scopes that such an app may have; all of the provider's if none is named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub families: Vec<String>,
     /// What is to be done there, in the order in which it works.
     pub steps: Vec<Step>,
     /// What the provider's screen calls each event, by the name that it is sent under.
@@ -23,6 +26,13 @@ impl Setup {
     /// A guide that begins at this page of the provider, where apps are made.
     pub fn at(url: impl Into<String>) -> Self {
         Self { url: Some(url.into()), ..Self::default() }
+    }
+
+    /// Names the families of scopes that such an app may have, where the provider has more.
+    #[must_use]
+    pub fn families<const N: usize>(mut self, names: [&str; N]) -> Self {
+        self.families = names.map(str::to_owned).into();
+        self
     }
 
     /// Adds a step.
