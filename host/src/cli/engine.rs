@@ -49,6 +49,12 @@ impl Engine {
         Ok(Self { home: Some(home), project, runtime, there: served, here: None, local: None })
     }
 
+    /// Means this project from here on.
+    pub(crate) fn means(&mut self, project: &str) {
+        self.project = Some(project.to_owned());
+        self.there = self.there.take().map(|there| there.in_project(Some(project.to_owned())));
+    }
+
     /// The home on this machine.
     pub(crate) fn home(&self) -> Result<&Home> {
         self.home.as_ref().ok_or_else(|| {

@@ -62,7 +62,12 @@ impl State {
         const WHAT: &str = "client";
         let connector = &integration.connector;
         let Some(auth) = setting.manifest.auth(&integration.auth) else {
-            return check(WHAT, Some(false), format!("the connector no longer knows the way `{}`", integration.auth), None);
+            return check(
+                WHAT,
+                Some(false),
+                format!("the connector no longer knows the way `{}`", integration.auth),
+                None,
+            );
         };
         let AuthKind::Oauth2(oauth) = &auth.kind else {
             return check(WHAT, Some(true), "none is needed", None);
@@ -89,12 +94,17 @@ impl State {
             // It has taken the client, and not the code, which is none.
             Ok(_) => check(WHAT, Some(true), "the provider accepts it", None),
             Err(refused) => match refused.why {
-                Why::Grant | Why::Request => check(WHAT, Some(true), "the provider accepts client id and secret", None),
+                Why::Grant | Why::Request => {
+                    check(WHAT, Some(true), "the provider accepts client id and secret", None)
+                }
                 Why::Client => check(
                     WHAT,
                     Some(false),
                     refused.error.message,
-                    Some(format!("take both from the app's page at {}, of the same environment: {again}", setting.manifest.title)),
+                    Some(format!(
+                        "take both from the app's page at {}, of the same environment: {again}",
+                        setting.manifest.title
+                    )),
                 ),
                 Why::Passing { .. } | Why::Unreadable => check(
                     WHAT,
@@ -130,7 +140,12 @@ impl State {
                     constant_time::verify_slices_are_equal(came.nonce.as_bytes(), ours.as_bytes()).is_ok()
                 };
                 if came.is_some_and(same) {
-                    check(WHAT, Some(true), format!("{base} leads here, and so does {base}/oauth/callback"), None)
+                    check(
+                        WHAT,
+                        Some(true),
+                        format!("{base} leads here, and so does {base}/oauth/callback"),
+                        None,
+                    )
                 } else {
                     check(WHAT, Some(false), format!("{base} leads to something else"), Some(hint.to_owned()))
                 }
@@ -186,7 +201,12 @@ fn scope_checks(manifest: &Manifest, integration: &Integration, granted: &[Vec<S
             checks.push(check("scopes", None, found, Some("take away what nobody needs".to_owned())));
         }
         if checks.is_empty() {
-            checks.push(check("scopes", Some(true), format!("{} are configured, and suffice for everything", configured.len()), None));
+            checks.push(check(
+                "scopes",
+                Some(true),
+                format!("{} are configured, and suffice for everything", configured.len()),
+                None,
+            ));
         }
     }
     for scope in configured {
@@ -196,17 +216,26 @@ fn scope_checks(manifest: &Manifest, integration: &Integration, granted: &[Vec<S
                 "scopes granted",
                 Some(false),
                 format!("{lack} of {} connections lack {scope}", granted.len()),
-                Some(format!("those users connect again: jackfield connection list --connector {}", integration.connector)),
+                Some(format!(
+                    "those users connect again: jackfield connection list --connector {}",
+                    integration.connector
+                )),
             ));
         }
     }
-    let mut more: Vec<&String> = granted.iter().flatten().filter(|scope| !configured.contains(scope)).collect();
+    let mut more: Vec<&String> =
+        granted.iter().flatten().filter(|scope| !configured.contains(scope)).collect();
     more.sort();
     more.dedup();
     if !configured.is_empty() && !more.is_empty() {
         let names: Vec<&str> = more.iter().map(|scope| scope.as_str()).collect();
         let found = format!("connections have {}, which are not configured", names.join(", "));
-        checks.push(check("scopes granted", None, found, Some("add them with --scopes, or take them away in the app".to_owned())));
+        checks.push(check(
+            "scopes granted",
+            None,
+            found,
+            Some("add them with --scopes, or take them away in the app".to_owned()),
+        ));
     }
     checks
 }
@@ -224,7 +253,10 @@ fn webhook_secret(manifest: &Manifest, integration: &Integration) -> Option<Chec
             "webhook secret",
             Some(false),
             format!("without the {title} every webhook is refused"),
-            Some(format!("give it: jackfield integration set {} --webhook-secret-file FILE", integration.connector)),
+            Some(format!(
+                "give it: jackfield integration set {} --webhook-secret-file FILE",
+                integration.connector
+            )),
         )
     })
 }
@@ -241,7 +273,9 @@ async fn clock(setting: &Setting) -> Check {
             check("clock", Some(fine), found, (!fine).then(|| "set this machine's clock".to_owned()))
         }
         Ok(None) => check("clock", None, "the provider does not say what time it is", None),
-        Err(error) => check("clock", None, format!("the provider could not be asked: {}", error.message), error.hint),
+        Err(error) => {
+            check("clock", None, format!("the provider could not be asked: {}", error.message), error.hint)
+        }
     }
 }
 

@@ -11,13 +11,17 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::{
         State,
-        answer::{Body, Named, Problem},
+        answer::{Asked, Body, Named, Problem},
         guard::Tenant,
     },
-    Gives, system::Fine,
+    Gives,
+    system::Fine,
 };
 use crate::{
-    api::accounts::{self, IntegrationSet, IntegrationShown, List},
+    api::{
+        accounts::{self, IntegrationSet, IntegrationShown, List},
+        guide::{self, Guide},
+    },
     connections::{
         integrations::{Change, none},
         scopes::Gap,
@@ -51,14 +55,24 @@ pub struct Check {
     pub hint: Option<String>,
 }
 
-fn change(set: IntegrationSet) -> Change {
-    let secret = |secret: Option<zeroize::Zeroizing<String>>| secret.map(|secret| SecretString::from(secret.as_str()));
+/// How something is changed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::server) struct How {
+    /// Whether it is only said what would be changed.
+    dry_run: bool,
+}
+
+fn change(set: IntegrationSet, how: &How) -> Change {
+    let secret =
+        |secret: Option<zeroize::Zeroizing<String>>| secret.map(|secret| SecretString::from(secret.as_str()));
     Change {
         auth: set.auth,
         client_id: set.client_id,
         client_secret: secret(set.client_secret),
         webhook_secret: secret(set.webhook_secret),
         scopes: set.scopes,
+        dry_run: how.dry_run,
     }
 }
 
@@ -74,18 +88,21 @@ pub(in crate::server) async fn list(
 pub(in crate::server) async fn add(
     Shared(state): Shared<Arc<State>>,
     tenant: Tenant,
+    Asked(how): Asked<How>,
     Body(set): Body<IntegrationSet>,
 ) -> Gives<IntegrationShown> {
-    let connector = set.connector.clone().ok_or_else(|| {
-        Error::new(ErrorKind::InvalidInput, "the connector is not named").at("/connector")
-    })?;
-    write(&state, &tenant, &connector, set, true).await
+    let connector = set
+        .connector
+        .clone()
+        .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "the connector is not named").at("/connector"))?;
+    write(&state, &tenant, &connector, change(set, &how), true).await
 }
 
 pub(in crate::server) async fn set(
     Shared(state): Shared<Arc<State>>,
     tenant: Tenant,
     Named(connector): Named<String>,
+    Asked(how): Asked<How>,
     Body(set): Body<IntegrationSet>,
 ) -> Gives<IntegrationShown> {
     if set.connector.as_ref().is_some_and(|named| *named != connector) {
@@ -93,14 +110,14 @@ pub(in crate::server) async fn set(
         return Err(Problem(Error::new(ErrorKind::InvalidInput, text).at("/connector")));
     }
     let found = find(&state, &tenant, connector).await?;
-    write(&state, &tenant, &found.connector, set, false).await
+    write(&state, &tenant, &found.connector, change(set, &how), false).await
 }
 
 async fn write(
     state: &State,
     tenant: &Tenant,
     connector: &str,
-    set: IntegrationSet,
+    change: Change,
     add: bool,
 ) -> Gives<IntegrationShown> {
     state.host.reload_unless_busy().await?;
@@ -109,9 +126,10 @@ async fn write(
     let audit = |integration: &Integration| {
         Audit::new(&tenant.project, &tenant.who.actor, action, &integration.id).detail(connector)
     };
-    let (written, notes) =
-        state.host.connections.set_up(&manifest, &tenant.project, change(set), add, audit).await?;
-    Ok(Json(accounts::integration(&state.host, written, notes)?))
+    let done = state.host.connections.set_up(&manifest, &tenant.project, change, add, audit).await?;
+    let mut shown = accounts::integration(&state.host, done.integration, done.notes)?;
+    shown.changes = done.changed.into_iter().map(str::to_owned).collect();
+    Ok(Json(shown))
 }
 
 async fn find(state: &State, tenant: &Tenant, connector: String) -> Result<Integration, Problem> {
@@ -135,7 +153,8 @@ pub(in crate::server) async fn remove(
 ) -> Gives<Fine> {
     let found = find(&state, &tenant, connector).await?;
     let connector = found.connector.clone();
-    let audit = Audit::new(&tenant.project, &tenant.who.actor, "integration.remove", &found.id).detail(&connector);
+    let audit =
+        Audit::new(&tenant.project, &tenant.who.actor, "integration.remove", &found.id).detail(&connector);
     if state.host.store.remove_integration(found, audit).await? {
         return Ok(Json(Fine::yes()));
     }
@@ -152,4 +171,15 @@ pub(in crate::server) async fn checks(
 ) -> Gives<Checks> {
     let found = find(&state, &tenant, connector).await?;
     Ok(Json(state.check_integration(found).await?))
+}
+
+pub(in crate::server) async fn setup(
+    Shared(state): Shared<Arc<State>>,
+    tenant: Tenant,
+    Named(connector): Named<String>,
+) -> Gives<Guide> {
+    state.host.reload_unless_busy().await?;
+    let manifest = state.host.setting(&connector)?.manifest;
+    let found = state.host.store.integration(tenant.project.clone(), connector).await?;
+    Ok(Json(guide::guide(&state.host, &manifest, found)?))
 }
