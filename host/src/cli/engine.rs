@@ -118,6 +118,17 @@ impl Engine {
         self.ask("GET", path, None::<&()>)
     }
 
+    /// Gets something, if it comes within this time.
+    pub(crate) fn get_within<T: DeserializeOwned>(&mut self, path: &str, patience: Duration) -> Result<Option<T>> {
+        let served = self.served()?;
+        self.runtime.block_on(async {
+            match tokio::time::timeout(patience, served.get(path)).await {
+                Ok(answer) => answer.map(Some),
+                Err(_) => Ok(None),
+            }
+        })
+    }
+
     /// Gets a list, all of its parts, up to so many.
     pub(crate) fn list<T: DeserializeOwned>(&mut self, path: &str, most: usize) -> Result<Vec<T>> {
         let mut items = Vec::new();

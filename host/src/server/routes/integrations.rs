@@ -1,6 +1,6 @@
 //! Connectors, set up for a project.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State as Shared};
 use connector_protocol::{Error, ErrorKind};
@@ -53,6 +53,9 @@ pub struct Check {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What it is made of, each part under its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
 }
 
 /// How something is changed.
