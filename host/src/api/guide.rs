@@ -200,7 +200,7 @@ impl Here {
                 note: match integration {
                     None => Some(format!("it is known once the connector is set up here: {command}")),
                     Some(_) if !self.is_secure => Some(
-                        "providers send to https alone: set `public_url` in jackfield.toml to the address of your \
+                        "webhooks are sent to https addresses alone: set `public_url` in jackfield.toml to that of your \
                          reverse proxy"
                             .to_owned(),
                     ),

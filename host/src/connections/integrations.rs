@@ -246,8 +246,10 @@ fn check(manifest: &Manifest, mut change: Change) -> Result<(Change, Vec<String>
         }
         let (read, mut called, unknown) = scopes::read(manifest, scopes);
         notes.append(&mut called);
-        if !unknown.is_empty() {
-            notes.push(format!("nothing of {} needs {}", manifest.title, unknown.join(", ")));
+        for scope in unknown {
+            let meant = did_you_mean(&scope, scopes::known(manifest));
+            let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+            notes.push(format!("nothing of {} needs `{scope}`{meant}", manifest.title));
         }
         change.scopes = Some(read);
     }

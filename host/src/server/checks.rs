@@ -354,3 +354,133 @@ pub(super) fn nonces() -> Result<hmac::Key> {
     let digest = digest::digest(&digest::SHA256, secret.expose_secret().as_bytes());
     Ok(hmac::Key::new(hmac::HMAC_SHA256, digest.as_ref()))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let action = |name: &str, scope: &str| {
+            json!({
+                "name": name, "title": name, "description": name, "effect": "reads", "scopes": [{"all": [scope]}],
+                "input": {"type": "object"}, "output": {},
+            })
+        };
+        serde_json::from_value(json!({
+            "manifest_version": 1, "id": "acme", "title": "Acme", "version": "0.1.0", "description": "Things",
+            "hosts": [], "auth": [], "identify_scopes": [{"all": ["me"]}],
+            "actions": [action("get", "read"), action("list", "read"), action("make", "write")],
+        }))
+        .unwrap()
+    }
+
+    fn owned(scopes: &[&str]) -> Vec<String> {
+        scopes.iter().map(|scope| (*scope).to_owned()).collect()
+    }
+
+    fn integration(scopes: &[&str]) -> Integration {
+        Integration {
+            id: "int_1".to_owned(),
+            project: "default".to_owned(),
+            connector: "acme".to_owned(),
+            auth: "user".to_owned(),
+            client_id: None,
+            scopes: owned(scopes),
+            fault: None,
+            created: Timestamp::UNIX_EPOCH,
+            changed: Timestamp::UNIX_EPOCH,
+            version: 1,
+            sealed: None,
+        }
+    }
+
+    /// What, how it is, and its parts, one a line.
+    fn told(checks: Vec<Check>) -> Vec<String> {
+        let state = |fine| match fine {
+            Some(true) => "ok",
+            Some(false) => "no",
+            None => "?",
+        };
+        let told = checks.into_iter().flat_map(|check| {
+            assert_eq!(check.fine == Some(true), check.hint.is_none(), "{check:?}");
+            let head = format!("{} {}: {}", state(check.fine), check.what, check.found);
+            let parts = check.details.into_iter().map(|(name, text)| format!("  {name}: {text}"));
+            std::iter::once(head).chain(parts).collect::<Vec<_>>()
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn what_is_configured_is_compared_with_what_is_needed_both_ways() {
+        for (configured, expected) in [
+            (&[][..], &["? scopes: nobody has said which scopes the app has"][..]),
+            (
+                &["me", "read", "write"],
+                &["ok scopes: what is configured suffices for everything: me, read, write"],
+            ),
+            (&["read", "write"], &["no identify: without me: no account can be connected"]),
+            (
+                &["me"],
+                &[
+                    "no scopes: not everything can be done with what is configured",
+                    "  without read: no get, list",
+                    "  without write: no make",
+                ],
+            ),
+            (&["me", "read", "write", "drive"], &["? scopes: nothing needs drive"]),
+        ] {
+            assert_eq!(told(scope_checks(&manifest(), &integration(configured))), expected, "{configured:?}");
+        }
+        let hints: Vec<String> = scope_checks(&manifest(), &integration(&["me", "drive"]))
+            .into_iter()
+            .filter_map(|check| check.hint)
+            .collect();
+        assert!(
+            hints[0].ends_with("jackfield integration set acme --scopes me,drive,read,write"),
+            "{hints:?}"
+        );
+        assert!(hints[1].ends_with("jackfield integration set acme --scopes me"), "{hints:?}");
+    }
+
+    #[test]
+    fn what_users_granted_is_compared_with_what_is_configured_both_ways() {
+        let all = owned(&["me", "read", "write"]);
+        for (configured, granted, expected) in [
+            (&["me", "read", "write"][..], vec![], &[][..]),
+            (&[], vec![all.clone()], &[]),
+            (
+                &["me", "read", "write"],
+                vec![all.clone(), all.clone()],
+                &["ok granted: every connection has what is configured"],
+            ),
+            (
+                &["me", "read", "write"],
+                vec![all.clone(), owned(&["me", "read"]), owned(&["read"])],
+                &[
+                    "no granted: connections lack scopes that are configured",
+                    "  without me: 1 of 3: no account can be connected",
+                    "  without write: 2 of 3: no make",
+                ],
+            ),
+            // What the app lacks has been said already.
+            (
+                &["me", "read", "drive"],
+                vec![owned(&["me", "read"])],
+                &["no granted: connections lack scopes that are configured", "  without drive: 1 of 1"],
+            ),
+            (
+                &["me", "read"],
+                vec![all.clone()],
+                &["? granted: connections have write, which nobody has configured"],
+            ),
+        ] {
+            assert_eq!(
+                told(granted_checks(&manifest(), &integration(configured), &granted)),
+                expected,
+                "{configured:?}"
+            );
+        }
+    }
+}
