@@ -185,16 +185,16 @@ mod tests {
             ("s", "s", false, true),
             (":", ":", false, true),
         ] {
-            let (read, notes, strange) = super::read(&manifest, &owned(&[given]));
+            let (found, notes, strange) = read(&manifest, &owned(&[given]));
             assert_eq!(
-                (read, notes.len(), strange.len()),
+                (found, notes.len(), strange.len()),
                 (owned(&[expected]), usize::from(noted), usize::from(unknown)),
                 "{given}"
             );
         }
-        let (read, notes, _) = super::read(&manifest, &owned(&["user:read", "users:read"]));
+        let (found, notes, _) = read(&manifest, &owned(&["user:read", "users:read"]));
         assert_eq!(
-            (read, notes),
+            (found, notes),
             (owned(&["user:read"]), owned(&["Acme has no scope `users:read`; it is `user:read` there"]))
         );
     }

@@ -18,7 +18,7 @@ pub(super) fn print(guide: &Guide) {
 
 fn step(step: &GuideStep) {
     let lines = wrapped(&step.text, output::text_width().saturating_sub(INDENT));
-    output::data(&lines.iter().map(|line| indented(line)).collect::<String>());
+    output::data(&lines.iter().map(indented).collect::<String>());
     // What is one line each stands in one block.
     let mut pairs: Vec<(&str, String)> = Vec::new();
     for shown in &step.shown {
@@ -48,7 +48,7 @@ fn step(step: &GuideStep) {
             Shown::Connect { commands } => {
                 output::data(&format!(
                     "\n{}",
-                    commands.iter().map(|command| indented(command)).collect::<String>()
+                    commands.iter().map(indented).collect::<String>()
                 ));
             }
             _ => {}
