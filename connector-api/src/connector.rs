@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 use connector_protocol::{
     Error, ErrorKind, Manifest, Result,
     answers::{AnswerRule, Answers, ErrorMembers, WaitHeader},
-    manifest::{self, Auth, Base, Effect, HostRule, RateClass, RateLimit, ScopeFamily, Scopes, Webhook},
+    manifest::{
+        self, Auth, Base, Effect, HostRule, RateClass, RateLimit, ScopeFamily, Scopes, Setup, Webhook,
+    },
     message::{self, Identity},
 };
 use schemars::JsonSchema;
@@ -98,6 +100,7 @@ impl Connector {
             actions: Vec::new(),
             triggers: Vec::new(),
             lookups: Vec::new(),
+            setup: None,
             defs: serde_json::Map::new(),
         };
         Self {
@@ -274,6 +277,24 @@ impl Connector {
     #[must_use]
     pub fn webhook(mut self, webhook: Webhook) -> Self {
         self.declared.webhooks.push(webhook);
+        self
+    }
+
+    /// Says how the provider's side is set up, step by step. The host fills in what is its own: addresses, scopes, commands.
+    ///
+    /// ```
+    /// # use connector_api::prelude::*;
+    /// use connector_api::setup::{Setup, Show, Step};
+    ///
+    /// let setup = Setup::at("https://acme.example.com/apps")
+    ///     .step(Step::new("Make an app", "Press New app and name it after your product."))
+    ///     .step(Step::new("Connect", "Whoever made the app can be the first.").showing([Show::Connect]));
+    /// let connector = Connector::new("acme", "Acme", "0.1.0").setup(setup);
+    /// # assert_eq!(connector.manifest().setup.unwrap().steps.len(), 2);
+    /// ```
+    #[must_use]
+    pub fn setup(mut self, setup: Setup) -> Self {
+        self.declared.setup = Some(setup);
         self
     }
 

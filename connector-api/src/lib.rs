@@ -60,6 +60,11 @@ pub mod answers {
     };
 }
 
+/// How the provider's side is set up.
+pub mod setup {
+    pub use connector_protocol::manifest::{Setup, Show, Step};
+}
+
 /// How a provider's webhooks are accepted.
 pub mod webhook {
     pub use connector_protocol::manifest::{

@@ -48,6 +48,12 @@ fn invocations() {
 }
 
 #[test]
+fn setting_a_connector_up() {
+    let simulator = simulator();
+    run("setup", &simulator, &simulator.home());
+}
+
+#[test]
 fn doctor() {
     let simulator = simulator();
     run("doctor", &simulator, &simulator.home());
@@ -126,6 +132,8 @@ fn changing(line: &str) -> String {
         let when = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}";
         let patterns = [
             ("inv_[0-9a-f]{20,32}", "inv_[..]"),
+            ("int_[0-9a-f]{20,32}", "int_[..]"),
+            ("key_[0-9a-f]{16}", "key_[..]"),
             ("[0-9a-f]{64}", "[..]"),
             ("sha256 [0-9a-f]{12}", "sha256 [..]"),
             // Who runs the tests, and how files are made there.

@@ -3,6 +3,7 @@
 //! Everything here is about the document alone: whether the types fit the manifest is a test of the connector's own, and
 //! whether the provider does what the manifest says is the fixtures' business.
 
+mod setup;
 mod webhooks;
 
 use std::collections::HashSet;
@@ -52,6 +53,7 @@ fn run(manifest: &Manifest, strict: bool) -> Vec<Problem> {
     checker.answers();
     checker.webhooks();
     checker.operations();
+    checker.setup();
     checker.definitions();
     checker.problems
 }
@@ -86,6 +88,8 @@ impl<'a> Checker<'a> {
             ("/actions", manifest.actions.len()),
             ("/triggers", manifest.triggers.len()),
             ("/lookups", manifest.lookups.len()),
+            ("/setup/families", manifest.setup.as_ref().map_or(0, |setup| setup.families.len())),
+            ("/setup/events", manifest.setup.as_ref().map_or(0, |setup| setup.events.len())),
         ] {
             if len > MAX_LIST {
                 self.problem(path, format!("holds {len} things; the limit is {MAX_LIST}"));
@@ -603,6 +607,14 @@ mod tests {
                 "source": {"kind": "app_webhook", "hook": "default", "events": ["made"]},
                 "parameters": {"type": "object"}, "event": {"type": "object"},
             }],
+            "setup": {
+                "url": "https://apps.example.com/new",
+                "steps": [
+                    {"title": "Make an app", "text": "Press New app.", "show": ["redirect_uri", "client"]},
+                    {"title": "Subscribe", "text": "Tick it.", "show": ["webhook_secret", "webhook_url", "events", "scopes", "connect"]},
+                ],
+                "events": {"made": "Thing has been made"},
+            },
             "$defs": {"Size": {"type": "string", "description": "How large", "x-ui": {"widget": "radio"}}},
         })
     }
@@ -693,6 +705,41 @@ mod tests {
             ("/webhooks/0/verify/message", json!(["timestamp"]), "must cover the body"),
             ("/webhooks/0/verify/message", json!(["body"]), "must cover the timestamp"),
             ("/webhooks/0/verify/timestamp", json!(null), "is signed, so it must be said where it stands"),
+            ("/setup/url", json!("http://apps.example.com"), "/setup/url must begin with `https://`"),
+            (
+                "/setup/families",
+                json!(["new", "old"]),
+                "/setup/families/1 `old` is not among `scope_families`",
+            ),
+            ("/setup/steps", json!([]), "/setup/steps must hold at least one step"),
+            (
+                "/setup/steps",
+                json!(vec![json!({"title": "Go on", "text": "Press it."}); 41]),
+                "/setup/steps holds 41 steps; the limit is 40",
+            ),
+            ("/setup/steps/0/title", json!(" "), "/setup/steps/0/title must not be empty"),
+            ("/setup/steps/0/text", json!("a".repeat(1001)), "/setup/steps/0/text has 1001 characters"),
+            ("/setup/steps/0/text", json!("one\ntwo"), "/setup/steps/0/text must be plain sentences"),
+            ("/setup/steps/1/show/0", json!("client"), "/setup/steps/1/show/0 is shown twice"),
+            ("/setup/events", json!({"gone": "It went"}), "/setup/events does not say what `made` is called"),
+            ("/setup/events/gone", json!("It went"), "/setup/events/gone is an event of no trigger"),
+            ("/setup/events/made", json!(""), "/setup/events/made must not be empty"),
+            // What is to be shown has to be there.
+            (
+                "/auth/1",
+                json!(sound()["auth"][0]),
+                "/setup/steps/0/show/0 is not there: no way to authorise sends",
+            ),
+            (
+                "/webhooks/0/secret/owner",
+                json!("subscription"),
+                "/setup/steps/1/show/0 is not there: no webhook has a secret",
+            ),
+            (
+                "/triggers/0/source",
+                json!({"kind": "poll", "every_seconds": 60}),
+                "/setup/steps/1/show/1 is not there: no trigger comes by a webhook of the app",
+            ),
         ] {
             let found = problems(pointer, change.clone());
             let expected = expected.replace(": has", " has");

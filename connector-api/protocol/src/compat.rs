@@ -407,6 +407,7 @@ mod tests {
             ),
             ("/actions/0/scopes", json!([{"all": ["write"]}, {"all": ["admin"]}])),
             ("/triggers/0/source/every_seconds", json!(30)),
+            ("/setup", json!({"steps": [{"title": "Make an app", "text": "Press New app."}]})),
         ] {
             assert_eq!(breaks(pointer, change), Vec::<String>::new(), "{pointer}");
         }

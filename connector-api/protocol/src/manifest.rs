@@ -9,6 +9,7 @@
 
 mod auth;
 mod operation;
+mod setup;
 mod webhook;
 
 use schemars::JsonSchema;
@@ -21,6 +22,7 @@ pub use self::{
         Action, Base, Effect, HostRule, Lookup, Paging, PagingStyle, RateClass, RateLimit, ScopeFamily,
         Scopes, Source, Trigger,
     },
+    setup::{Setup, Show, Step},
     webhook::{
         Encoding, EventName, Handshake, HandshakeAnswer, HandshakeValue, HashAlgorithm, MessagePart,
         Revocation, Secret, SecretOwner, Select, Signature, Test, Timestamp, TimestampUnit, Verify, Webhook,
@@ -120,6 +122,9 @@ pub struct Manifest {
     /// The lists that fill pickers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lookups: Vec<Lookup>,
+    /// How it is set up at the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub setup: Option<Setup>,
     /// The schemas that several of the schemas above refer to.
     #[serde(rename = "$defs", default, skip_serializing_if = "Map::is_empty")]
     pub defs: Map<String, Value>,

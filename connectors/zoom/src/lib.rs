@@ -8,6 +8,7 @@ mod errors;
 mod identity;
 mod model;
 mod scopes;
+mod setup;
 mod triggers;
 
 use connector_api::{
@@ -60,6 +61,7 @@ fn connector() -> Connector {
         .answer_rule(limit_of_a_host_or_registrant())
         .explain(errors::explain)
         .webhook(webhook())
+        .setup(setup::setup())
         .action::<actions::CreateMeeting>()
         .action::<actions::UpdateMeeting>()
         .action::<actions::GetMeetings>()

@@ -163,6 +163,9 @@ pub struct IntegrationShown {
     /// What was noticed while it was changed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What was changed just now, or would be, by the names of what can be set.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
 }
 
 /// An integration as it is shown.
@@ -190,6 +193,7 @@ pub fn integration(host: &Host, integration: Integration, notes: Vec<String>) ->
         created: integration.created,
         changed: integration.changed,
         notes,
+        changes: Vec::new(),
     })
 }
 

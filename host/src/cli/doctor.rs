@@ -1,4 +1,6 @@
-//! `jackfield doctor`. It looks for itself, whoever serves the home.
+//! `jackfield doctor`. It looks for itself, whoever serves the home; only how integrations are is asked of whoever serves it.
+
+mod accounts;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
@@ -52,7 +54,7 @@ enum State {
 
 #[derive(Debug, Serialize)]
 struct Finding {
-    check: &'static str,
+    check: String,
     state: State,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,20 +70,24 @@ type Details = serde_json::Map<String, Value>;
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    fn ok(&mut self, check: &'static str, text: impl Into<String>) {
+    fn ok(&mut self, check: impl Into<String>, text: impl Into<String>) {
         self.add(check, State::Ok, text.into(), None);
     }
 
-    fn warn(&mut self, check: &'static str, text: impl Into<String>, hint: impl Into<String>) {
+    fn warn(&mut self, check: impl Into<String>, text: impl Into<String>, hint: impl Into<String>) {
         self.add(check, State::Warn, text.into(), Some(hint.into()));
     }
 
-    fn bad(&mut self, check: &'static str, error: &Error) {
+    fn wrong(&mut self, check: impl Into<String>, text: impl Into<String>, hint: impl Into<String>) {
+        self.add(check, State::Bad, text.into(), Some(hint.into()));
+    }
+
+    fn bad(&mut self, check: impl Into<String>, error: &Error) {
         self.add(check, State::Bad, error.message.clone(), error.hint.clone());
     }
 
-    fn add(&mut self, check: &'static str, state: State, text: String, hint: Option<String>) {
-        self.0.push(Finding { check, state, text, hint, details: Details::new() });
+    fn add(&mut self, check: impl Into<String>, state: State, text: String, hint: Option<String>) {
+        self.0.push(Finding { check: check.into(), state, text, hint, details: Details::new() });
     }
 
     /// Says more of the last finding.
@@ -103,10 +109,10 @@ impl Doctor {
         let home = everywhere.locate()?;
         match home.must_exist() {
             Err(error) => findings.bad("home", &error),
-            Ok(()) => look(&home, &mut findings)?,
+            Ok(()) => look(everywhere, &home, &mut findings)?,
         }
         let findings = findings.0;
-        let names: Vec<String> = findings.iter().map(|finding| finding.check.to_owned()).collect();
+        let names: Vec<String> = findings.iter().map(|finding| finding.check.clone()).collect();
         self.printing.print(query.as_ref(), &json!(findings), &names, || print(&findings))?;
         let bad = findings.iter().filter(|finding| finding.state == State::Bad).count();
         if bad == 0 {
@@ -130,7 +136,7 @@ fn print(findings: &[Finding]) {
         };
         output::data(&format!(
             "{style}{word:<4}{style:#}  {:<13}  {}",
-            finding.check,
+            output::one_line(&finding.check),
             output::one_line(&finding.text)
         ));
         if let Some(hint) = &finding.hint {
@@ -143,7 +149,7 @@ fn print(findings: &[Finding]) {
     }
 }
 
-fn look(home: &Home, findings: &mut Findings) -> Result<()> {
+fn look(everywhere: &Everywhere, home: &Home, findings: &mut Findings) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -178,12 +184,22 @@ fn look(home: &Home, findings: &mut Findings) -> Result<()> {
     if let Ok(config) = &config {
         runtime.block_on(integrations(config, findings));
     }
-    match runtime.block_on(store.check()) {
+    let stored = runtime.block_on(store.check());
+    match &stored {
         Ok(()) => findings.ok("store", home.store().display().to_string()),
-        Err(error) => findings.bad("store", &error),
+        Err(error) => findings.bad("store", error),
     }
     room(home, findings);
-    runtime.block_on(served(home, findings));
+    let answers = runtime.block_on(served(home, findings));
+    if stored.is_ok() {
+        runtime.block_on(accounts::vault(home, &store, findings));
+    }
+    if let Ok(config) = &config {
+        accounts::addresses(config, findings);
+        if stored.is_ok() && registry.is_ok() {
+            accounts::integrations(everywhere, &runtime, &store, answers, findings);
+        }
+    }
     Ok(())
 }
 
@@ -401,24 +417,31 @@ fn room(home: &Home, findings: &mut Findings) {
     }
 }
 
-async fn served(home: &Home, findings: &mut Findings) {
+/// Who serves the home; whether something can be asked of them, or of a host in this process.
+async fn served(home: &Home, findings: &mut Findings) -> bool {
+    const CHECK: &str = "server";
     match server::connect(home).await {
-        Ok(None) => findings.ok("server", "nobody serves this home: each command works by itself"),
-        Err(error) => findings.bad("server", &error),
+        Ok(None) => {
+            findings.ok(CHECK, "nobody serves this home: each command works by itself");
+            return true;
+        }
+        Err(error) => findings.bad(CHECK, &error),
         Ok(Some(_)) => match timeout(ANSWER, Served::of(home.clone()).get::<Health>("/v1/health")).await {
-            Err(_) => findings.bad("server", &hangs(home)),
-            Ok(Err(error)) => findings.bad("server", &error),
+            Err(_) => findings.bad(CHECK, &hangs(home)),
+            Ok(Err(error)) => findings.bad(CHECK, &error),
             Ok(Ok(health)) => {
                 let text = format!("process {}, version {}, {}", health.pid, health.version, health.state);
                 if health.version == env!("CARGO_PKG_VERSION") {
-                    findings.ok("server", text);
+                    findings.ok(CHECK, text);
                 } else {
                     let hint = "start it again: jackfield serve --drain, then jackfield serve";
-                    findings.warn("server", text, hint);
+                    findings.warn(CHECK, text, hint);
                 }
+                return true;
             }
         },
     }
+    false
 }
 
 /// That a server is there and says nothing.

@@ -49,6 +49,12 @@ impl Engine {
         Ok(Self { home: Some(home), project, runtime, there: served, here: None, local: None })
     }
 
+    /// Means this project from here on.
+    pub(crate) fn means(&mut self, project: &str) {
+        self.project = Some(project.to_owned());
+        self.there = self.there.take().map(|there| there.in_project(Some(project.to_owned())));
+    }
+
     /// The home on this machine.
     pub(crate) fn home(&self) -> Result<&Home> {
         self.home.as_ref().ok_or_else(|| {
@@ -110,6 +116,21 @@ impl Engine {
     /// Gets something.
     pub(crate) fn get<T: DeserializeOwned>(&mut self, path: &str) -> Result<T> {
         self.ask("GET", path, None::<&()>)
+    }
+
+    /// Gets something, if it comes within this time.
+    pub(crate) fn get_within<T: DeserializeOwned>(
+        &mut self,
+        path: &str,
+        patience: Duration,
+    ) -> Result<Option<T>> {
+        let served = self.served()?;
+        self.runtime.block_on(async {
+            match tokio::time::timeout(patience, served.get(path)).await {
+                Ok(answer) => answer.map(Some),
+                Err(_) => Ok(None),
+            }
+        })
     }
 
     /// Gets a list, all of its parts, up to so many.

@@ -1,6 +1,9 @@
 //! `jackfield integration`
 
-use std::path::PathBuf;
+mod apply;
+mod setup;
+
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use jackfield::{
@@ -8,11 +11,12 @@ use jackfield::{
     api::{
         ConnectorShown,
         accounts::{IntegrationSet, IntegrationShown},
+        guide::Guide,
     },
     connections::integrations::{uses_client, webhook_secret},
     secret_file,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -46,10 +50,15 @@ pub(crate) enum Command {
         /// The connector
         #[arg(add = completion::connectors())]
         connector: String,
+        /// Show, step by step, how it is set up at the provider and here
+        #[arg(long)]
+        setup: bool,
         #[command(flatten)]
         printing: Printing,
     },
-    /// Change how a connector is set up; what is not named stays as it is
+    /// Set connectors up as a file says, which git can keep; secrets stand in files of their own
+    Apply(apply::Apply),
+    /// Change how a connector is set up; what is not named stays as it is. With nothing named, it is asked for
     Set {
         /// The connector
         #[arg(add = completion::connectors())]
@@ -109,25 +118,43 @@ impl Given {
             && self.auth.is_none()
     }
 
-    fn set(self) -> Result<IntegrationSet> {
+    fn set(self, everywhere: &Everywhere) -> Result<IntegrationSet> {
+        let secret = |file: Option<PathBuf>, stdin: bool, name: &str| match file {
+            Some(file) => read_secret(&file).map(Some),
+            // Typed in a terminal it is not to be seen.
+            None if stdin && everywhere.can_ask() => prompt::secret(name),
+            None if stdin => secret_file::read_stdin()
+                .map(taken)
+                .map(Some)
+                .map_err(|error| said(error, "the secret alone, on one line: --client-secret-stdin < FILE")),
+            None => Ok(None),
+        };
         Ok(IntegrationSet {
             connector: None,
             auth: self.auth,
             client_id: self.client_id,
-            client_secret: secret(self.client_secret_file, self.client_secret_stdin)?,
-            webhook_secret: secret(self.webhook_secret_file, self.webhook_secret_stdin)?,
+            client_secret: secret(self.client_secret_file, self.client_secret_stdin, "Client secret")?,
+            webhook_secret: secret(self.webhook_secret_file, self.webhook_secret_stdin, "Webhook secret")?,
             scopes: self.scopes.map(|scopes| scopes.into_iter().filter(|scope| !scope.is_empty()).collect()),
         })
     }
 }
 
-fn secret(file: Option<PathBuf>, stdin: bool) -> Result<Option<Zeroizing<String>>> {
-    let read = match file {
-        Some(file) => Some(secret_file::read(&file)?),
-        None if stdin => Some(secret_file::read_stdin()?),
-        None => None,
-    };
-    Ok(read.map(|secret| Zeroizing::new(secret.expose_secret().to_owned())))
+/// Reads a secret from a file.
+fn read_secret(file: &Path) -> Result<Zeroizing<String>> {
+    let hint = "write the secret into that file, alone on one line";
+    secret_file::read(file).map(taken).map_err(|error| said(error, hint))
+}
+
+fn taken(secret: SecretString) -> Zeroizing<String> {
+    Zeroizing::new(secret.expose_secret().to_owned())
+}
+
+/// An error about a file that holds a secret, where it is no token.
+fn said(mut error: Error, hint: &str) -> Error {
+    error.kind = ErrorKind::Usage;
+    error.message = error.message.replacen("token", "secret", 1);
+    error.hint(hint)
 }
 
 impl Command {
@@ -138,17 +165,22 @@ impl Command {
             | Self::Show { printing, .. }
             | Self::Set { printing, .. }
             | Self::Remove { printing, .. } => printing.output,
+            Self::Apply(apply) => apply.format(),
         }
     }
 
     pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
+        if let Self::Apply(apply) = self {
+            return apply.run(everywhere);
+        }
         let mut engine = Engine::find(everywhere)?;
         let at = |connector: &str| format!("/v1/integrations/{}", encoded(connector));
         match self {
+            Self::Apply(_) => Ok(()),
             Self::Add { connector, given, printing } => {
                 let query = printing.query()?;
                 let shown = engine.connector(&connector)?;
-                let mut set = IntegrationSet { connector: Some(connector), ..given.set()? };
+                let mut set = IntegrationSet { connector: Some(connector), ..given.set(everywhere)? };
                 ask_for_missing(everywhere, &shown, &mut set)?;
                 let made: IntegrationShown = engine.ask("POST", "/v1/integrations", Some(&set))?;
                 print(&printing, query.as_ref(), &made)?;
@@ -172,18 +204,31 @@ impl Command {
                     output::rows(&["CONNECTOR", "AUTH", "CLIENT ID", "ID", "STATE"], found.iter().map(row));
                 })
             }
-            Self::Show { connector, printing } => {
+            Self::Show { connector, setup: true, printing } => {
+                let query = printing.query()?;
+                let guide: Guide = engine.get(&format!("{}/setup", at(&connector)))?;
+                printing.print(query.as_ref(), &json!(guide), std::slice::from_ref(&guide.connector), || {
+                    setup::print(&guide);
+                })
+            }
+            Self::Show { connector, setup: false, printing } => {
                 let query = printing.query()?;
                 let found: IntegrationShown = engine.get(&at(&connector))?;
                 print(&printing, query.as_ref(), &found)
             }
             Self::Set { connector, given, printing } => {
                 let query = printing.query()?;
-                if given.is_empty() {
+                let mut set = IntegrationSet::default();
+                if !given.is_empty() {
+                    set = given.set(everywhere)?;
+                } else if everywhere.can_ask() {
+                    let found: IntegrationShown = engine.get(&at(&connector))?;
+                    ask_for_changes(&engine.connector(&connector)?, &found, &mut set)?;
+                } else {
                     return Err(Error::new(ErrorKind::Usage, "nothing is to be set")
                         .hint("see what can be: jackfield integration set --help"));
                 }
-                let made: IntegrationShown = engine.ask("PATCH", &at(&connector), Some(&given.set()?))?;
+                let made: IntegrationShown = engine.ask("PATCH", &at(&connector), Some(&set))?;
                 print(&printing, query.as_ref(), &made)
             }
             Self::Remove { connector, yes, printing } => {
@@ -218,6 +263,25 @@ fn ask_for_missing(everywhere: &Everywhere, shown: &ConnectorShown, set: &mut In
         && set.webhook_secret.is_none()
     {
         set.webhook_secret = prompt::secret(&format!("{title} of its webhooks (Enter for later)"))?;
+    }
+    Ok(())
+}
+
+/// Asks for what may be another one now, in a terminal; what is left empty stays as it is.
+fn ask_for_changes(shown: &ConnectorShown, found: &IntegrationShown, set: &mut IntegrationSet) -> Result<()> {
+    let manifest = &shown.manifest;
+    let stays = |there: bool| if there { "Enter leaves it as it is" } else { "Enter for later" };
+    if uses_client(manifest, &found.auth) {
+        let question =
+            format!("Client id of the {} app ({})", manifest.title, stays(found.client_id.is_some()));
+        set.client_id = Some(prompt::line(&question)?).filter(|id| !id.is_empty());
+        let question =
+            format!("Client secret of the {} app ({})", manifest.title, stays(found.has_client_secret));
+        set.client_secret = prompt::secret(&question)?;
+    }
+    if let Some(title) = webhook_secret(manifest) {
+        set.webhook_secret =
+            prompt::secret(&format!("{title} of its webhooks ({})", stays(found.has_webhook_secret)))?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_lc_rs::constant_time;
 use connector_protocol::{
     Error, ErrorKind, Manifest, Problem, Result, did_you_mean,
     manifest::{AuthKind, Client, SecretOwner},
@@ -42,6 +43,18 @@ pub struct Change {
     pub webhook_secret: Option<SecretString>,
     /// The scopes that the app was given.
     pub scopes: Option<Vec<String>>,
+    /// Whether it is only to be said what would be changed.
+    pub dry_run: bool,
+}
+
+/// What came of a change.
+pub struct SetUp {
+    /// The integration, as it is now, or as it would be.
+    pub integration: Integration,
+    /// What was noticed.
+    pub notes: Vec<String>,
+    /// What is another one than before, by the names of [`Change`].
+    pub changed: Vec<&'static str>,
 }
 
 /// That a connector is not set up.
@@ -53,7 +66,7 @@ pub fn none(connector: &str) -> Error {
 }
 
 impl Connections {
-    /// Sets a connector up, or changes how it is. What came of it, and notes.
+    /// Sets a connector up, or changes how it is. What is as it was already is not written again.
     ///
     /// # Errors
     ///
@@ -65,7 +78,7 @@ impl Connections {
         change: Change,
         add: bool,
         audit: impl Fn(&Integration) -> Audit,
-    ) -> Result<(Integration, Vec<String>)> {
+    ) -> Result<SetUp> {
         let (change, notes) = check(manifest, change)?;
         for _ in 0..TRIES {
             let found = self.store.integration(project.to_owned(), manifest.id.clone()).await?;
@@ -91,12 +104,15 @@ impl Connections {
                     sealed: None,
                 },
             };
-            self.apply(&mut integration, &change)?;
+            let changed = self.apply(&mut integration, &change)?;
+            if change.dry_run || (changed.is_empty() && !add) {
+                return Ok(SetUp { integration, notes, changed });
+            }
             let audit = audit(&integration);
             match self.store.put_integration(integration.clone(), audit).await? {
                 Written::Yes => {
                     integration.version += 1;
-                    return Ok((integration, notes));
+                    return Ok(SetUp { integration, notes, changed });
                 }
                 Written::OldKey => self.catch_up().await?,
                 Written::Stale => {}
@@ -106,44 +122,56 @@ impl Connections {
             .hint("look at it and try again: jackfield integration show"))
     }
 
-    fn apply(&self, integration: &mut Integration, change: &Change) -> Result<()> {
+    /// Makes the change, and says what of it is another one than before. Secrets are compared here, so that whoever gives the
+    /// same one again changes nothing and learns nothing else.
+    fn apply(&self, integration: &mut Integration, change: &Change) -> Result<Vec<&'static str>> {
         let owner_id = integration.id.clone();
         let owner = Owner { project: &integration.project, id: &owner_id };
         let mut secrets = match &integration.sealed {
             Some(envelope) => self.vault.open(owner, envelope)?,
             None => BTreeMap::new(),
         };
-        let mut touched = false;
-        if let Some(secret) = &change.client_secret {
-            secrets.insert(CLIENT_SECRET.to_owned(), secret.clone());
-            touched = true;
+        let mut changed = Vec::new();
+        if let Some(auth) = change.auth.as_ref().filter(|auth| **auth != integration.auth) {
+            integration.auth.clone_from(auth);
+            changed.push("auth");
         }
-        if let Some(secret) = &change.webhook_secret {
-            let before = secrets.insert(WEBHOOK_SECRET.to_owned(), secret.clone());
-            if let Some(before) = before.filter(|before| before.expose_secret() != secret.expose_secret()) {
+        if let Some(id) = change.client_id.as_ref().filter(|id| Some(*id) != integration.client_id.as_ref()) {
+            integration.client_id = Some(id.clone());
+            changed.push("client_id");
+        }
+        if let Some(secret) = &change.client_secret
+            && !is_same(secrets.get(CLIENT_SECRET), secret)
+        {
+            secrets.insert(CLIENT_SECRET.to_owned(), secret.clone());
+            changed.push("client_secret");
+        }
+        if let Some(secret) = &change.webhook_secret
+            && !is_same(secrets.get(WEBHOOK_SECRET), secret)
+        {
+            if let Some(before) = secrets.insert(WEBHOOK_SECRET.to_owned(), secret.clone()) {
                 secrets.insert(WEBHOOK_SECRET_BEFORE.to_owned(), before);
             }
-            touched = true;
+            changed.push("webhook_secret");
         }
-        // Sealed again each time, so that whoever changes anything also leaves an old key behind.
-        if touched || integration.sealed.is_some() {
-            integration.sealed = Some(self.vault.seal(owner, &secrets)?);
-        }
-        if let Some(auth) = &change.auth {
-            integration.auth.clone_from(auth);
-        }
-        if let Some(id) = &change.client_id {
-            integration.client_id = Some(id.clone());
-        }
-        if let Some(scopes) = &change.scopes {
+        if let Some(scopes) = change.scopes.as_ref().filter(|scopes| **scopes != integration.scopes) {
             integration.scopes.clone_from(scopes);
+            changed.push("scopes");
         }
-        if change.client_id.is_some() || change.client_secret.is_some() {
+        if integration.fault.is_some() && (change.client_id.is_some() || change.client_secret.is_some()) {
             // It may be right now; the next that asks will see.
             integration.fault = None;
+            changed.push("fault");
+        }
+        if changed.is_empty() {
+            return Ok(changed);
+        }
+        // Sealed again each time, so that whoever changes anything also leaves an old key behind.
+        if !secrets.is_empty() || integration.sealed.is_some() {
+            integration.sealed = Some(self.vault.seal(owner, &secrets)?);
         }
         integration.changed = Timestamp::now();
-        Ok(())
+        Ok(changed)
     }
 
     /// What secrets an integration has, by name.
@@ -155,6 +183,13 @@ impl Connections {
         let owner = Owner { project: &integration.project, id: &integration.id };
         integration.sealed.as_ref().map_or(Ok(BTreeMap::new()), |envelope| self.vault.open(owner, envelope))
     }
+}
+
+fn is_same(before: Option<&SecretString>, now: &SecretString) -> bool {
+    let now = now.expose_secret().as_bytes();
+    before.is_some_and(|before| {
+        constant_time::verify_slices_are_equal(before.expose_secret().as_bytes(), now).is_ok()
+    })
 }
 
 fn first_auth(manifest: &Manifest) -> Result<String> {
@@ -211,8 +246,10 @@ fn check(manifest: &Manifest, mut change: Change) -> Result<(Change, Vec<String>
         }
         let (read, mut called, unknown) = scopes::read(manifest, scopes);
         notes.append(&mut called);
-        if !unknown.is_empty() {
-            notes.push(format!("nothing of {} needs {}", manifest.title, unknown.join(", ")));
+        for scope in unknown {
+            let meant = did_you_mean(&scope, scopes::known(manifest));
+            let meant = meant.map_or_else(String::new, |meant| format!("; did you mean `{meant}`?"));
+            notes.push(format!("nothing of {} needs `{scope}`{meant}", manifest.title));
         }
         change.scopes = Some(read);
     }

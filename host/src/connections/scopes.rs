@@ -81,7 +81,8 @@ pub fn suffices(needed: &[Scopes], granted: &[String]) -> bool {
 #[must_use]
 pub fn family<'a>(manifest: &'a Manifest, granted: &[String]) -> Option<&'a str> {
     let count = |family: &str| {
-        let lists = manifest.actions.iter().map(|action| &action.scopes);
+        let lists = [&manifest.identify_scopes].into_iter();
+        let lists = lists.chain(manifest.actions.iter().map(|action| &action.scopes));
         let lists = lists.chain(manifest.triggers.iter().map(|trigger| &trigger.scopes));
         let of_family = lists.flatten().filter(|set| set.family.as_deref() == Some(family));
         let names: BTreeSet<&String> = of_family.flat_map(|set| &set.all).collect();
@@ -138,4 +139,84 @@ pub fn needed(manifest: &Manifest, family: Option<&str>) -> Vec<String> {
         .filter(|scope| seen.insert((*scope).clone()))
         .cloned()
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let either =
+            |new: &str, old: &str| json!([{"family": "new", "all": [new]}, {"family": "old", "all": [old]}]);
+        let action = |name: &str, scopes: Value| {
+            json!({
+                "name": name, "title": name, "description": name, "effect": "reads", "scopes": scopes,
+                "input": {"type": "object"}, "output": {},
+            })
+        };
+        serde_json::from_value(json!({
+            "manifest_version": 1, "id": "acme", "title": "Acme", "version": "0.1.0", "description": "Things",
+            "hosts": [], "auth": [],
+            "scope_families": [{"name": "new", "title": "New"}, {"name": "old", "title": "Old"}],
+            "identify_scopes": either("user:read:user", "user:read"),
+            "actions": [
+                action("get", either("thing:read:one", "thing:read")),
+                action("list", either("thing:read:list", "thing:read")),
+            ],
+        }))
+        .unwrap()
+    }
+
+    fn owned(scopes: &[&str]) -> Vec<String> {
+        scopes.iter().map(|scope| (*scope).to_owned()).collect()
+    }
+
+    #[test]
+    fn scopes_are_read_as_the_provider_calls_them_and_as_its_page_does() {
+        let manifest = manifest();
+        for (given, expected, noted, unknown) in [
+            ("thing:read", "thing:read", false, false),
+            ("thing:read:one", "thing:read:one", false, false),
+            ("users:read", "user:read", true, false),
+            ("things:read:list", "thing:read:list", true, false),
+            ("users:write", "users:write", false, true),
+            ("s", "s", false, true),
+            (":", ":", false, true),
+        ] {
+            let (found, notes, strange) = read(&manifest, &owned(&[given]));
+            assert_eq!(
+                (found, notes.len(), strange.len()),
+                (owned(&[expected]), usize::from(noted), usize::from(unknown)),
+                "{given}"
+            );
+        }
+        let (found, notes, _) = read(&manifest, &owned(&["user:read", "users:read"]));
+        assert_eq!(
+            (found, notes),
+            (owned(&["user:read"]), owned(&["Acme has no scope `users:read`; it is `user:read` there"]))
+        );
+    }
+
+    #[test]
+    fn a_gap_names_the_scope_of_the_family_that_is_there_and_what_it_disables() {
+        let manifest = manifest();
+        let gap = |scope: &str, actions: &[&str], identify| Gap {
+            scopes: owned(&[scope]),
+            actions: owned(actions),
+            triggers: Vec::new(),
+            identify,
+        };
+        for (granted, expected) in [
+            (&["user:read", "thing:read"][..], vec![]),
+            (&["user:read:user", "thing:read:one", "thing:read:list"], vec![]),
+            // What identifies an account says of which family an app is, like everything else.
+            (&["user:read"], vec![gap("thing:read", &["get", "list"], false)]),
+            (&["thing:read"], vec![gap("user:read", &[], true)]),
+            (&["user:read:user", "thing:read:one"], vec![gap("thing:read:list", &["list"], false)]),
+        ] {
+            assert_eq!(gaps(&manifest, &owned(granted)), expected, "{granted:?}");
+        }
+    }
 }

@@ -28,6 +28,7 @@ use crate::{
             ConnectTyped, ConnectedShown, ConnectionShown, IntegrationSet, IntegrationShown, LinkShown, List,
             ProjectSet, TokenMade, TokenSet,
         },
+        guide::Guide,
     },
     connections::{account::GivenUp, links::NewLink, rotate::Rotated},
     store::{ApiToken, Audit, Event, Invocation, Project, SigningKey, User},
@@ -188,6 +189,7 @@ pub(crate) fn table() -> Vec<Route> {
         route(Operator, Method::GET, "/v1/integrations", "Connectors that are set up", integrations::list)
             .gives::<List<IntegrationShown>>(),
         route(Operator, Method::POST, "/v1/integrations", "Set a connector up", integrations::add)
+            .asks::<Option<bool>>("dry_run", "Only say what would be changed")
             .takes::<IntegrationSet>()
             .gives::<IntegrationShown>(),
         route(
@@ -199,6 +201,7 @@ pub(crate) fn table() -> Vec<Route> {
         )
         .gives::<IntegrationShown>(),
         route(Operator, Method::PATCH, "/v1/integrations/{connector}", "Change that", integrations::set)
+            .asks::<Option<bool>>("dry_run", "Only say what would be changed")
             .takes::<IntegrationSet>()
             .gives::<IntegrationShown>(),
         route(
@@ -217,6 +220,14 @@ pub(crate) fn table() -> Vec<Route> {
             integrations::checks,
         )
         .gives::<integrations::Checks>(),
+        route(
+            Operator,
+            Method::GET,
+            "/v1/integrations/{connector}/setup",
+            "How it is set up at its provider, step by step",
+            integrations::setup,
+        )
+        .gives::<Guide>(),
         route(Operator, Method::GET, "/v1/users", "Users", users::list).pages().gives::<List<User>>(),
         route(Anyone, Method::GET, "/v1/users/{id}", "A user", users::show).gives::<User>(),
         route(Anyone, Method::PATCH, "/v1/users/{id}", "Change what is kept of a user", users::set)

@@ -1,6 +1,6 @@
 //! Connectors, set up for a project.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{Json, extract::State as Shared};
 use connector_protocol::{Error, ErrorKind};
@@ -11,14 +11,17 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::{
         State,
-        answer::{Body, Named, Problem},
+        answer::{Asked, Body, Named, Problem},
         guard::Tenant,
     },
     Gives,
     system::Fine,
 };
 use crate::{
-    api::accounts::{self, IntegrationSet, IntegrationShown, List},
+    api::{
+        accounts::{self, IntegrationSet, IntegrationShown, List},
+        guide::{self, Guide},
+    },
     connections::{
         integrations::{Change, none},
         scopes::Gap,
@@ -50,9 +53,20 @@ pub struct Check {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What it is made of, each part under its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
 }
 
-fn change(set: IntegrationSet) -> Change {
+/// How something is changed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::server) struct How {
+    /// Whether it is only said what would be changed.
+    dry_run: bool,
+}
+
+fn change(set: IntegrationSet, how: &How) -> Change {
     let secret =
         |secret: Option<zeroize::Zeroizing<String>>| secret.map(|secret| SecretString::from(secret.as_str()));
     Change {
@@ -61,6 +75,7 @@ fn change(set: IntegrationSet) -> Change {
         client_secret: secret(set.client_secret),
         webhook_secret: secret(set.webhook_secret),
         scopes: set.scopes,
+        dry_run: how.dry_run,
     }
 }
 
@@ -76,19 +91,21 @@ pub(in crate::server) async fn list(
 pub(in crate::server) async fn add(
     Shared(state): Shared<Arc<State>>,
     tenant: Tenant,
+    Asked(how): Asked<How>,
     Body(set): Body<IntegrationSet>,
 ) -> Gives<IntegrationShown> {
     let connector = set
         .connector
         .clone()
         .ok_or_else(|| Error::new(ErrorKind::InvalidInput, "the connector is not named").at("/connector"))?;
-    write(&state, &tenant, &connector, set, true).await
+    write(&state, &tenant, &connector, change(set, &how), true).await
 }
 
 pub(in crate::server) async fn set(
     Shared(state): Shared<Arc<State>>,
     tenant: Tenant,
     Named(connector): Named<String>,
+    Asked(how): Asked<How>,
     Body(set): Body<IntegrationSet>,
 ) -> Gives<IntegrationShown> {
     if set.connector.as_ref().is_some_and(|named| *named != connector) {
@@ -96,14 +113,14 @@ pub(in crate::server) async fn set(
         return Err(Problem(Error::new(ErrorKind::InvalidInput, text).at("/connector")));
     }
     let found = find(&state, &tenant, connector).await?;
-    write(&state, &tenant, &found.connector, set, false).await
+    write(&state, &tenant, &found.connector, change(set, &how), false).await
 }
 
 async fn write(
     state: &State,
     tenant: &Tenant,
     connector: &str,
-    set: IntegrationSet,
+    change: Change,
     add: bool,
 ) -> Gives<IntegrationShown> {
     state.host.reload_unless_busy().await?;
@@ -112,9 +129,10 @@ async fn write(
     let audit = |integration: &Integration| {
         Audit::new(&tenant.project, &tenant.who.actor, action, &integration.id).detail(connector)
     };
-    let (written, notes) =
-        state.host.connections.set_up(&manifest, &tenant.project, change(set), add, audit).await?;
-    Ok(Json(accounts::integration(&state.host, written, notes)?))
+    let done = state.host.connections.set_up(&manifest, &tenant.project, change, add, audit).await?;
+    let mut shown = accounts::integration(&state.host, done.integration, done.notes)?;
+    shown.changes = done.changed.into_iter().map(str::to_owned).collect();
+    Ok(Json(shown))
 }
 
 async fn find(state: &State, tenant: &Tenant, connector: String) -> Result<Integration, Problem> {
@@ -156,4 +174,15 @@ pub(in crate::server) async fn checks(
 ) -> Gives<Checks> {
     let found = find(&state, &tenant, connector).await?;
     Ok(Json(state.check_integration(found).await?))
+}
+
+pub(in crate::server) async fn setup(
+    Shared(state): Shared<Arc<State>>,
+    tenant: Tenant,
+    Named(connector): Named<String>,
+) -> Gives<Guide> {
+    state.host.reload_unless_busy().await?;
+    let manifest = state.host.setting(&connector)?.manifest;
+    let found = state.host.store.integration(tenant.project.clone(), connector).await?;
+    Ok(Json(guide::guide(&state.host, &manifest, found)?))
 }
