@@ -4,7 +4,7 @@
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
-use jackfield_tests::{Home, Outcome, Provider, Simulator, Terminal};
+use jackfield_tests::{Home, Outcome, Provider, Simulator, Terminal, reply};
 use serde_json::{Value, json};
 
 const CLIENT_CANARY: &str = "canary-client-5d1f0c";
@@ -472,6 +472,21 @@ fn doctor_finds_what_is_wrong_with_an_integration() {
     );
     drop(server);
     keeps_secrets(&home, &[&home.run(&["-vv", "doctor"])]);
+}
+
+#[test]
+fn doctor_does_not_take_another_server_for_this_one() {
+    let simulator = Simulator::start(&[]);
+    // It knows what an answer looks like, and not the key that it is made with.
+    let other = Provider::start(|_, _| {
+        reply(200, &[], r#"{"nonce": "ZxtYl0J3g1zYt1v8y4uQm5sHkqk1nWc2b7Xo9Rr6TtE"}"#)
+    });
+    let home = home(&simulator, Some(&other.url()));
+    set_up(&simulator, &home, SCOPES);
+    let server = home.serve();
+    let address = doctor(&home, 1)("public_url");
+    assert!(address.state == "bad" && address.text.ends_with(" leads to something else"), "{address:?}");
+    drop(server);
 }
 
 #[test]
