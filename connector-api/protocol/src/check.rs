@@ -706,7 +706,11 @@ mod tests {
             ("/webhooks/0/verify/message", json!(["body"]), "must cover the timestamp"),
             ("/webhooks/0/verify/timestamp", json!(null), "is signed, so it must be said where it stands"),
             ("/setup/url", json!("http://apps.example.com"), "/setup/url must begin with `https://`"),
-            ("/setup/families", json!(["new", "old"]), "/setup/families/1 `old` is not among `scope_families`"),
+            (
+                "/setup/families",
+                json!(["new", "old"]),
+                "/setup/families/1 `old` is not among `scope_families`",
+            ),
             ("/setup/steps", json!([]), "/setup/steps must hold at least one step"),
             (
                 "/setup/steps",

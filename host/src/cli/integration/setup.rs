@@ -46,10 +46,7 @@ fn step(step: &GuideStep) {
             Shown::Scopes { families } => families.iter().for_each(family),
             Shown::Events { events } => self::events(events),
             Shown::Connect { commands } => {
-                output::data(&format!(
-                    "\n{}",
-                    commands.iter().map(indented).collect::<String>()
-                ));
+                output::data(&format!("\n{}", commands.iter().map(indented).collect::<String>()));
             }
             _ => {}
         }
