@@ -4,7 +4,7 @@
 
 use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::PathBuf, time::Duration};
 
-use jackfield_tests::{Home, Outcome, Provider, Simulator, Terminal};
+use jackfield_tests::{Home, Outcome, Provider, Simulator, Terminal, reply};
 use serde_json::{Value, json};
 
 const CLIENT_CANARY: &str = "canary-client-5d1f0c";
@@ -472,6 +472,59 @@ fn doctor_finds_what_is_wrong_with_an_integration() {
     );
     drop(server);
     keeps_secrets(&home, &[&home.run(&["-vv", "doctor"])]);
+}
+
+#[test]
+fn doctor_counts_the_connections_that_wait_for_somebody() {
+    let simulator = Simulator::start(&["--app", "server-to-server"]);
+    let home = home(&simulator, None);
+    let added = home.run(&["integration", "add", "zoom", "--auth", "server_to_server"]);
+    assert_eq!(added.code, 0, "{}", added.stderr);
+    let typed = ["account_id", "client_id", "client_secret"].map(|name| (name, &simulator.ready[name]));
+    let typed: serde_json::Map<String, Value> =
+        typed.into_iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
+    file(&home, "account.json", &Value::Object(typed).to_string());
+    let connected = home.run(&["connect", "zoom", "-f", "account.json"]);
+    assert_eq!(connected.code, 0, "{}", connected.stderr);
+    let found = doctor(&home, 0);
+    assert_eq!(
+        (found("client").state.as_str(), found("client").text.as_str()),
+        ("ok", "zoom: each connection brings its own")
+    );
+    assert_eq!(
+        (found("connection").state.as_str(), found("connection").text.as_str()),
+        ("ok", "none waits for anybody")
+    );
+
+    // Not even a fresh token is accepted any more.
+    simulator.fault(&json!({"path": "/users/*/meetings", "times": 9, "answer": {"kind": "expired-token"}}));
+    let invoke = ["action", "invoke", "zoom.get_meetings", "--set", "user_id=host@example.com", "-o", "json"];
+    assert_eq!(home.run(&invoke).error(4)["kind"], "unauthorized");
+    let waiting = doctor(&home, 0)("connection");
+    assert_eq!(
+        (waiting.state.as_str(), waiting.text.as_str()),
+        ("warn", "1 connection to zoom needs its user to connect again (needs_reauth)")
+    );
+    // What it says to type works.
+    let command = waiting.hint.split(": ").nth(1).unwrap().split(';').next().unwrap();
+    assert_eq!(command, "jackfield connection list --connector zoom --state needs_reauth");
+    let args: Vec<&str> = command.split(' ').skip(1).chain(["-o", "json"]).collect();
+    assert_eq!(home.run(&args).json().as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn doctor_does_not_take_another_server_for_this_one() {
+    let simulator = Simulator::start(&[]);
+    // It knows what an answer looks like, and not the key that it is made with.
+    let other = Provider::start(|_, _| {
+        reply(200, &[], r#"{"nonce": "ZxtYl0J3g1zYt1v8y4uQm5sHkqk1nWc2b7Xo9Rr6TtE"}"#)
+    });
+    let home = home(&simulator, Some(&other.url()));
+    set_up(&simulator, &home, SCOPES);
+    let server = home.serve();
+    let address = doctor(&home, 1)("public_url");
+    assert!(address.state == "bad" && address.text.ends_with(" leads to something else"), "{address:?}");
+    drop(server);
 }
 
 #[test]
