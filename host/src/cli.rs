@@ -54,15 +54,23 @@ pub(crate) struct Everywhere {
     /// The project, where there are several
     #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
     pub(crate) project: Option<String>,
-    /// Ask a Jackfield elsewhere, at this address
-    #[arg(long, global = true, value_name = "URL", env = "JACKFIELD_SERVER", help_heading = "Everywhere")]
+    /// Ask a Jackfield elsewhere, at this address [default: $JACKFIELD_SERVER]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "JACKFIELD_SERVER",
+        hide_env = true,
+        help_heading = "Everywhere"
+    )]
     pub(crate) server: Option<String>,
-    /// The file with the token for --server
+    /// The file with the token for --server [default: $JACKFIELD_SERVER_TOKEN_FILE]
     #[arg(
         long,
         global = true,
         value_name = "FILE",
         env = "JACKFIELD_SERVER_TOKEN_FILE",
+        hide_env = true,
         help_heading = "Everywhere"
     )]
     pub(crate) server_token_file: Option<PathBuf>,

@@ -97,7 +97,11 @@ fn without_a_home_nothing_is_said_or_made_and_a_bad_file_is_passed_over() {
     ] {
         assert_eq!(offered(&home, words), [] as [&str; 0], "{words}");
     }
-    assert_eq!(offered(&home, "jackfield conn"), ["connector"], "what needs no home is there");
+    assert_eq!(
+        offered(&home, "jackfield conn"),
+        ["connector", "connect", "connection"],
+        "what needs no home is there"
+    );
     assert!(!home.path().exists());
 }
 
@@ -138,7 +142,7 @@ fn somebody_at_a_bash_is_helped() {
     terminal.types("source <(jackfield completion bash); echo sour''ced\r");
     terminal.sees("sourced");
     for (typed, completed) in [
-        ("jackfield conn\t", "jackfield connector"),
+        ("jackfield connecto\t", "jackfield connector"),
         ("show zo\t", "show zoom"),
         ("\u{15}jackfield action invoke zoom.cr\t", "invoke zoom.create_meeting"),
         ("--set top\t", "--set topic="),
