@@ -58,7 +58,9 @@ fn fault_31_a_state_that_is_missing_wrong_expired_or_used_gets_nobody_a_token() 
         let state = parameter(&callback, "state").unwrap();
         // What anybody can try without using it up.
         let another: String = state.chars().rev().collect();
-        for wrong in [None, Some(""), Some("x"), Some(&*another), Some(&state[..42]), Some("%00"), Some("%FF")] {
+        for wrong in
+            [None, Some(""), Some("x"), Some(&*another), Some(&state[..42]), Some("%00"), Some("%FF")]
+        {
             let tried = with(&callback, "state", wrong);
             is_refused(&accounts, &visitor.get(&tried), 400, 0, &callback);
         }
@@ -206,7 +208,8 @@ fn fault_34_consent_is_asked_for_with_pkce_by_s256_and_what_the_provider_refuses
         // Somebody has put another challenge into the browser: the provider does not accept our verifier then.
         let (mut visitor, authorize) = away(&accounts);
         let theirs = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-        let callback = accounts.consent(&with(&authorize, "code_challenge", Some(theirs)), accounts.people()[0]);
+        let callback =
+            accounts.consent(&with(&authorize, "code_challenge", Some(theirs)), accounts.people()[0]);
         let page = visitor.get(&callback);
         is_refused(&accounts, &page, 200, 1, &callback);
         assert!(page.body.contains("does not accept the grant"), "{}", page.body);
@@ -266,11 +269,15 @@ fn fault_35_nobody_is_sent_back_to_a_place_that_is_not_allowed() {
 
         let allowed = [
             ("https://app.example.com/done", "https://app.example.com/done?status=connected&link=lnk_"),
-            ("https://app.example.com/done/here?a=1", "https://app.example.com/done/here?a=1&status=connected&link=lnk_"),
+            (
+                "https://app.example.com/done/here?a=1",
+                "https://app.example.com/done/here?a=1&status=connected&link=lnk_",
+            ),
             ("http://localhost:3000/x", "http://localhost:3000/x?status=connected&link=lnk_"),
         ];
         for (url, begins) in allowed {
-            let page = accounts.come_back(&accounts.link("u_42", &json!({"return_url": url})), accounts.people()[0]);
+            let page =
+                accounts.come_back(&accounts.link("u_42", &json!({"return_url": url})), accounts.people()[0]);
             let to = page.header("location").unwrap_or_default();
             assert!(page.status == 303 && to.starts_with(begins), "{url}: {} {to}", page.status);
             let id = accounts.connections("u_42")[0]["id"].as_str().unwrap().to_owned();
@@ -312,7 +319,8 @@ fn fault_36_a_user_who_says_no_is_told_so_and_what_the_address_says_stays_text()
 
         let shown = accounts.ask("GET", "/v1/connectors", &NOTHING);
         assert_eq!(shown.0, 200);
-        let progress = "SELECT json_extract(head, '$.progress'), json_extract(head, '$.error.kind') FROM links";
+        let progress =
+            "SELECT json_extract(head, '$.progress'), json_extract(head, '$.error.kind') FROM links";
         let found: (String, String) =
             accounts.database().query_row(progress, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!(found, ("denied".to_owned(), "cancelled".to_owned()));
@@ -377,7 +385,10 @@ fn an_account_that_nobody_can_identify_needs_a_scope_and_says_which_and_what_to_
         let id = connection["id"].as_str().unwrap();
         assert_eq!(connection["state"], "needs_scope");
         assert!(connection["reason"].as_str().unwrap().contains(lacks), "{connection}");
-        assert!(connection["gaps"].as_array().unwrap().iter().any(|gap| gap["identify"] == true), "{connection}");
+        assert!(
+            connection["gaps"].as_array().unwrap().iter().any(|gap| gap["identify"] == true),
+            "{connection}"
+        );
         for (status, error) in [accounts.read(id), accounts.proxy(id)] {
             assert_eq!((status, &error["kind"]), (403, &json!("missing_scope")), "{error}");
             let again = format!("jackfield connect {} --user u_42 --connection {id}", accounts.connector());
@@ -386,7 +397,8 @@ fn an_account_that_nobody_can_identify_needs_a_scope_and_says_which_and_what_to_
 
         // With what was missing, the same connection is connected.
         let set = json!({"scopes": [lacks, has]});
-        let (status, answer) = accounts.ask("PATCH", &format!("/v1/integrations/{}", accounts.connector()), &set);
+        let (status, answer) =
+            accounts.ask("PATCH", &format!("/v1/integrations/{}", accounts.connector()), &set);
         assert_eq!(status, 200, "{answer}");
         let page = accounts.come_back(&accounts.link("u_42", &json!({"connection": id})), who);
         assert!(page.body.contains("Connected"), "{}", page.body);
