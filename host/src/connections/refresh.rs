@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long somebody waits for a refresh that is made elsewhere before they look again.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How often a refresh token is sent whose answer was lost: once more.
+/// How often a refresh token is sent by processes that have died over it: once more.
 const MOST_SENT: i64 = 2;
 
 /// How long before its end a token is renewed, at most.

@@ -729,7 +729,7 @@ impl Accounts for Sqlite {
             transaction
                 .execute(
                     "UPDATE connections SET lease_owner = NULL, lease_until = NULL, retry_at = ?4,
-                        sent = CASE WHEN ?3 THEN max(sent - 1, 0) ELSE sent END
+                        sent = CASE WHEN ?3 THEN max(sent - 1, 0) ELSE min(sent, 1) END
                      WHERE id = ?1 AND fence = ?2",
                     params![holder, fence, unsent, ms(retry_at)],
                 )
