@@ -44,6 +44,9 @@ const MOST_SENT: i64 = 2;
 /// How long before its end a token is renewed, at most.
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 
+/// How long somebody waits for a token to be renewed who has one that is still good.
+pub(super) const MANNERS: Duration = Duration::from_secs(5);
+
 /// How young a token is that is used to its end: a clock that was set forward refreshes once, and not at every call.
 const YOUNG: SignedDuration = SignedDuration::from_secs(10);
 
@@ -68,6 +71,11 @@ pub(super) fn is_fresh(grant: &Grant) -> bool {
         return true;
     }
     now < expires && grant.refreshed.is_some_and(|refreshed| now.duration_since(refreshed).abs() < YOUNG)
+}
+
+/// Whether an access token has not ended yet, as far as is known.
+pub(super) fn is_good(grant: &Grant) -> bool {
+    grant.expires.is_none_or(|expires| Timestamp::now() < expires)
 }
 
 /// What became of a refresh.
