@@ -394,6 +394,11 @@ impl Accounts for Sqlite {
             if written == 0 {
                 return Ok(Written::Stale);
             }
+            // What failed because of how it was set up is tried at once when that has changed.
+            transaction.execute(
+                "UPDATE connections SET retry_at = NULL WHERE integration = ?1 AND retry_at IS NOT NULL",
+                [&integration.id],
+            )?;
             note(transaction, &audit)?;
             Ok(Written::Yes)
         })
