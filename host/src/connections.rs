@@ -171,7 +171,18 @@ impl Connections {
         if refresh::is_fresh(&held.grant) {
             return self.open(setting, held);
         }
-        self.renewed(setting, scope, held, deadline).await
+        if !refresh::is_good(&held.grant) {
+            return self.renewed(setting, scope, held, deadline).await;
+        }
+        // It is renewed ahead of its end: as long as it is good, nobody has to fail because that cannot be done now.
+        match self.renewed(setting, scope, held, deadline.min(Instant::now() + refresh::MANNERS)).await {
+            Ok(used) => Ok(used),
+            Err(error) => {
+                let held = self.held(scope, id)?;
+                usable(&held.connection)?;
+                if refresh::is_good(&held.grant) { self.open(setting, held) } else { Err(error) }
+            }
+        }
     }
 
     /// A credential of a later version than this one, which the provider does not accept any more.

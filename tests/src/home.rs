@@ -85,6 +85,20 @@ impl Home {
         writeln!(file, "{toml}").expect("it can be written");
     }
 
+    /// Has it listen at a port of this machine, which is also where its links and redirects lead.
+    ///
+    /// # Panics
+    ///
+    /// If the configuration cannot be written.
+    pub fn listens_at(&self, port: u16) {
+        let path = self.path().join("jackfield.toml");
+        let rest = fs::read_to_string(&path).expect("the home has a configuration");
+        // What belongs to no section stands first.
+        let first = format!("public_url = \"http://localhost:{port}\"\n");
+        let server = format!("[server]\nlisten = \"127.0.0.1:{port}\"\n");
+        fs::write(&path, format!("{first}{rest}\n{server}")).expect("it can be written");
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> PathBuf {

@@ -76,7 +76,7 @@ fn split(url: &str) -> (&str, &str) {
 }
 
 /// A browser as far as it remembers: redirects, and cookies of each host.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Visitor {
     cookies: Vec<(String, String, String)>,
 }
@@ -112,13 +112,42 @@ impl Visitor {
     #[must_use]
     #[track_caller]
     pub fn get(&mut self, url: &str) -> Answer {
+        self.send("GET", url, "")
+    }
+
+    /// Sends a form, as the page that holds it would.
+    ///
+    /// # Panics
+    ///
+    /// If nobody answers.
+    #[must_use]
+    #[track_caller]
+    pub fn post(&mut self, url: &str, form: &str) -> Answer {
+        self.send("POST", url, form)
+    }
+
+    /// The value of a cookie that it has of a host.
+    #[must_use]
+    pub fn cookie(&self, host: &str, name: &str) -> Option<&str> {
+        let found = self.cookies.iter().find(|(of, known, _)| of == host && known == name);
+        found.map(|(_, _, value)| value.as_str())
+    }
+
+    #[track_caller]
+    fn send(&mut self, method: &str, url: &str, form: &str) -> Answer {
         let (host, _) = split(url);
         let host = host.to_owned();
         let of_host = self.cookies.iter().filter(|(of, _, _)| *of == host);
         let cookies: Vec<String> = of_host.map(|(_, name, value)| format!("{name}={value}")).collect();
         let cookies = cookies.join("; ");
-        let headers: &[(&str, &str)] = if cookies.is_empty() { &[] } else { &[("cookie", &cookies)] };
-        let answer = http("GET", url, headers, "");
+        let mut headers: Vec<(&str, &str)> = Vec::new();
+        if !cookies.is_empty() {
+            headers.push(("cookie", &cookies));
+        }
+        if method == "POST" {
+            headers.push(("content-type", "application/x-www-form-urlencoded"));
+        }
+        let answer = http(method, url, &headers, form);
         for (_, cookie) in answer.headers.iter().filter(|(name, _)| name == "set-cookie") {
             let pair = cookie.split(';').next().unwrap_or_default();
             let Some((name, value)) = pair.split_once('=') else { continue };

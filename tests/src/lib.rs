@@ -1,9 +1,10 @@
 //! What end-to-end tests are made of: the binary and the libraries as a user has them, a home in a fresh directory, a
 //! provider that answers whatever it is told to, the Zoom simulator, an authorization server that nobody here wrote,
-//! and a real browser.
+//! accounts that are connected at either, and a real browser.
 //!
 //! It links nothing of the host: what a test sees is what a user sees.
 
+mod accounts;
 mod beside;
 mod browser;
 mod bytes;
@@ -26,6 +27,7 @@ use std::{
 };
 
 pub use self::{
+    accounts::{Accounts, At, Fault},
     beside::Beside,
     browser::{Browser, Going, Page},
     bytes::{patched, replaced},

@@ -8,7 +8,7 @@ use std::{
 };
 
 use connector_protocol::{
-    Error, ErrorKind, Problem, Result,
+    Error, ErrorKind, Manifest, Problem, Result,
     manifest::{Auth, AuthKind, CAPABILITIES},
     message::{AuthCall, Context, Identity},
     schema::escape,
@@ -179,7 +179,11 @@ impl Host {
         let granted = tokens.as_ref().and_then(|tokens| tokens.scopes.clone());
         let (identity, state, reason) = match found {
             Ok(identity) => (Some(identity), ConnectionState::Valid, None),
-            Err(error) if error.kind == ErrorKind::MissingScope => {
+            // Not every provider says so in words that its manifest knows; what it has granted says it too.
+            Err(error)
+                if error.kind == ErrorKind::MissingScope
+                    || (error.kind == ErrorKind::Refused && lacks(manifest, granted.as_deref())) =>
+            {
                 let family = scopes::family(manifest, granted.as_deref().unwrap_or_default());
                 let needed = scopes::of_family(&manifest.identify_scopes, family);
                 let names = needed.map(|set| set.all.join(", ")).unwrap_or_default();
@@ -459,6 +463,11 @@ fn credential(
         secrets,
         token_members: tokens.map(|tokens| tokens.members.clone()).unwrap_or_default(),
     }
+}
+
+/// Whether it is known that what was granted does not suffice to tell whose account it is.
+fn lacks(manifest: &Manifest, granted: Option<&[String]>) -> bool {
+    granted.is_some_and(|granted| !scopes::suffices(&manifest.identify_scopes, granted))
 }
 
 /// Whether an account is the one that a connection has led to so far.

@@ -38,11 +38,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long somebody waits for a refresh that is made elsewhere before they look again.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How often a refresh token is sent whose answer was lost: once more.
+/// How often a refresh token is sent by processes that have died over it: once more.
 const MOST_SENT: i64 = 2;
 
 /// How long before its end a token is renewed, at most.
 const AHEAD: SignedDuration = SignedDuration::from_secs(60);
+
+/// How long somebody waits for a token to be renewed who has one that is still good.
+pub(super) const MANNERS: Duration = Duration::from_secs(5);
 
 /// How young a token is that is used to its end: a clock that was set forward refreshes once, and not at every call.
 const YOUNG: SignedDuration = SignedDuration::from_secs(10);
@@ -69,6 +72,19 @@ pub(super) fn is_fresh(grant: &Grant) -> bool {
         return true;
     }
     now < expires && grant.refreshed.is_some_and(|refreshed| now.duration_since(refreshed).abs() < YOUNG)
+}
+
+/// Whether an access token has not ended yet, as far as is known.
+pub(super) fn is_good(grant: &Grant) -> bool {
+    grant.expires.is_none_or(|expires| Timestamp::now() < expires)
+}
+
+/// What became of a refresh.
+enum Went {
+    /// The grant is a newer one than before.
+    Renewed,
+    /// Somebody else has taken the lease meanwhile: what they get counts.
+    Overtaken,
 }
 
 /// A refresh that is under way, counted for as long as it is.
@@ -130,49 +146,66 @@ impl Connections {
         let mut failures = gate.turn.lock().await;
         let scope = Scope::project(seen.connection.project.clone());
         let until = Instant::now() + PATIENCE;
-        let lease = loop {
-            let Some(held) = self.store.held(&scope, &holder)? else {
-                return Err(super::no_connection(&seen.connection.id));
+        loop {
+            let Some(lease) = self.win(&scope, &seen, until).await? else { return Ok(()) };
+            let keeping = self.keep(holder.clone(), lease.fence);
+            let done = tokio::select! {
+                done = self.refresh_with(setting, &seen, &lease, *failures) => done,
+                never = keeping => match never {},
             };
+            if matches!(done, Ok(Went::Overtaken)) && Instant::now() < until {
+                continue;
+            }
+            *failures = if done.is_ok() { 0 } else { failures.saturating_add(1) };
+            let counted = if done.is_ok() { &self.renewed } else { &self.failed };
+            counted.fetch_add(1, Ordering::Relaxed);
+            return done.map(drop);
+        }
+    }
+
+    /// Waits for the lease on a grant. `None` if somebody else has renewed it by then.
+    async fn win(&self, scope: &Scope, seen: &Held, until: Instant) -> Result<Option<Lease>> {
+        let id = &seen.connection.id;
+        let holder = &seen.connection.holder;
+        let rests = |grant: &Grant| match grant.retry_at.filter(|at| *at > Timestamp::now()) {
+            Some(at) => {
+                let text =
+                    format!("the token of `{id}` could not be renewed a moment ago, and it is not tried again yet");
+                Err(Error::new(ErrorKind::Unavailable, text).retry_at(at).hint("run it again then"))
+            }
+            None => Ok(()),
+        };
+        let look = || self.store.held(scope, holder)?.ok_or_else(|| super::no_connection(id));
+        loop {
+            let held = look()?;
             if held.grant.version != seen.grant.version {
-                return Ok(());
+                return Ok(None);
             }
             usable(&held.connection)?;
-            if let Some(at) = held.grant.retry_at.filter(|at| *at > Timestamp::now()) {
-                let text = format!(
-                    "the token of `{}` could not be renewed a moment ago, and it is not tried again yet",
-                    seen.connection.id
-                );
-                return Err(Error::new(ErrorKind::Unavailable, text).retry_at(at).hint("run it again then"));
-            }
+            rests(&held.grant)?;
             // Taking it writes: a store that cannot be written lets no refresh begin whose answer it could not keep.
-            match self.store.lease(holder.clone(), self.owner.clone(), LEASE).await? {
-                Some(lease) => break lease,
-                None if held.grant.sealed.is_none() => {
+            let Some(lease) = self.store.lease(holder.clone(), self.owner.clone(), LEASE).await? else {
+                if held.grant.sealed.is_none() {
                     return Err(Error::new(ErrorKind::Unauthorized, "the connection has no token to renew"));
                 }
-                None if Instant::now() > until => {
+                if Instant::now() > until {
                     return Err(Error::new(
                         ErrorKind::Timeout,
                         "another process has been renewing this connection's token for too long",
                     ));
                 }
-                None => tokio::time::sleep(LOOK).await,
+                tokio::time::sleep(LOOK).await;
+                continue;
+            };
+            // Whoever had it before may have failed since we looked: nobody sends again what was just refused.
+            let may = look().and_then(|now| usable(&now.connection)).and_then(|()| rests(&lease.grant));
+            if may.is_err() || lease.grant.version != seen.grant.version {
+                self.store.release(holder.clone(), lease.fence, true, lease.grant.retry_at).await?;
+                may?;
+                return Ok(None);
             }
-        };
-        if lease.grant.version != seen.grant.version {
-            self.store.release(holder, lease.fence, true, None).await?;
-            return Ok(());
+            return Ok(Some(lease));
         }
-        let keeping = self.keep(holder.clone(), lease.fence);
-        let done = tokio::select! {
-            done = self.refresh_with(setting, &seen, &lease, *failures) => done,
-            never = keeping => match never {},
-        };
-        *failures = if done.is_ok() { 0 } else { failures.saturating_add(1) };
-        let counted = if done.is_ok() { &self.renewed } else { &self.failed };
-        counted.fetch_add(1, Ordering::Relaxed);
-        done
     }
 
     /// Keeps a lease for as long as it is polled.
@@ -188,7 +221,7 @@ impl Connections {
         }
     }
 
-    async fn refresh_with(&self, setting: &Setting, seen: &Held, lease: &Lease, failures: u32) -> Result<()> {
+    async fn refresh_with(&self, setting: &Setting, seen: &Held, lease: &Lease, failures: u32) -> Result<Went> {
         let connection = &seen.connection;
         let holder = &connection.holder;
         let release = async |unsent, retry_at| {
@@ -208,12 +241,12 @@ impl Connections {
                 )
                 .await?;
             if written == Written::Stale {
-                return Ok(());
+                return Ok(Went::Renewed);
             }
             tracing::warn!(connection = holder, reason, "has to be connected again");
             let mut now = connection.clone();
             (now.state, now.reason) = (ConnectionState::NeedsReauth, Some(reason.to_owned()));
-            usable(&now)
+            usable(&now).map(|()| Went::Renewed)
         };
         let prepared = async {
             let auth = setting.auth(&connection.auth)?;
@@ -227,7 +260,6 @@ impl Connections {
         let (oauth, mut secrets, client, integration) = match prepared.await {
             Ok(Some(prepared)) => prepared,
             Ok(None) => {
-                release(true, None).await;
                 return condemn("the provider does not accept what it was connected with").await;
             }
             Err(error) => {
@@ -236,7 +268,6 @@ impl Connections {
             }
         };
         if lease.grant.sent > MOST_SENT {
-            release(true, None).await;
             return condemn("the answers to its refreshes were lost, twice").await;
         }
         let asks_user = oauth.grant == "authorization_code";
@@ -245,7 +276,6 @@ impl Connections {
             (Some(token), _) => Asked::Refresh { token },
             (None, false) => Asked::Other,
             (None, true) => {
-                release(true, None).await;
                 return condemn("its token has ended, and the provider gave none to renew it with").await;
             }
         };
@@ -265,14 +295,16 @@ impl Connections {
                     let _ = self.store.set_integration_fault(integration.id, None).await;
                 }
                 put(&mut secrets, &tokens);
-                self.commit(connection, lease, &secrets, tokens).await
+                self.commit(connection, lease, &secrets, tokens).await.map(|()| Went::Renewed)
             }
             Err(Refused { why: Why::Grant, error }) => {
-                // Whoever overtook us has made the token old that was refused: theirs counts.
+                // Whoever overtook us has made the token old that was refused: theirs counts, also if it is still to come.
                 if lost(self, connection, lease)? {
-                    return Ok(());
+                    return Ok(Went::Renewed);
                 }
-                release(true, None).await;
+                if !self.store.keep_lease(holder.clone(), lease.fence, LEASE).await? {
+                    return Ok(Went::Overtaken);
+                }
                 let said = error.provider.as_ref().and_then(|provider| provider.message.clone());
                 let said = said.map_or(String::new(), |said| format!(" ({})", said.trim_end_matches('.')));
                 condemn(&if lease.grant.sent > 1 {

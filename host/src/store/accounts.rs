@@ -200,7 +200,8 @@ pub struct Grant {
     pub expires: Option<Timestamp>,
     /// When the tokens came.
     pub refreshed: Option<Timestamp>,
-    /// How often a refresh with this refresh token was begun without an answer that was kept.
+    /// How often a refresh with this refresh token was begun and never ended, because its process did; and one for answers
+    /// that were lost.
     pub sent: i64,
     /// Before when no other refresh is tried, after one that failed.
     pub retry_at: Option<Timestamp>,
@@ -537,8 +538,8 @@ pub trait Accounts: Send + Sync {
     /// Keeps the lease for this many milliseconds more. False if it is lost.
     fn keep_lease(&self, holder: String, fence: i64, ms: i64) -> Pending<bool>;
 
-    /// Gives the lease up. Without a time, nothing was sent, or it is known that nothing came of it; with one, no refresh is
-    /// tried before it.
+    /// Gives the lease up. `unsent`: nothing was sent, or it is known that nothing came of it; otherwise an answer was lost, and
+    /// that counts once, however often. With a time, no refresh is tried before it.
     fn release(&self, holder: String, fence: i64, unsent: bool, retry_at: Option<Timestamp>) -> Pending<()>;
 
     /// Keeps what a refresh has brought, for whoever has the lease, and gives it up.

@@ -392,6 +392,11 @@ impl Accounts for Sqlite {
             if written == 0 {
                 return Ok(Written::Stale);
             }
+            // What failed because of how it was set up is tried at once when that has changed.
+            transaction.execute(
+                "UPDATE connections SET retry_at = NULL WHERE integration = ?1 AND retry_at IS NOT NULL",
+                [&integration.id],
+            )?;
             note(transaction, &audit)?;
             Ok(Written::Yes)
         })
@@ -725,7 +730,7 @@ impl Accounts for Sqlite {
             transaction
                 .execute(
                     "UPDATE connections SET lease_owner = NULL, lease_until = NULL, retry_at = ?4,
-                        sent = CASE WHEN ?3 THEN max(sent - 1, 0) ELSE sent END
+                        sent = CASE WHEN ?3 THEN max(sent - 1, 0) ELSE min(sent, 1) END
                      WHERE id = ?1 AND fence = ?2",
                     params![holder, fence, unsent, ms(retry_at)],
                 )
