@@ -428,13 +428,17 @@ pub fn connector(library: &Library) -> Result<ConnectorShown> {
     })
 }
 
-/// The invocation of this id, or of the only id that begins like this.
+/// The invocation of this id, or of the only id that begins like this, of those that may be seen; all may without a scope.
 ///
 /// # Errors
 ///
 /// If there is none.
-pub async fn invocation(host: &Host, id: &str) -> Result<crate::store::Invocation> {
-    let found = host.store.invocation(id).await?;
+pub async fn invocation(
+    host: &Host,
+    scope: Option<crate::store::Scope>,
+    id: &str,
+) -> Result<crate::store::Invocation> {
+    let found = host.store.invocation(scope, id).await?;
     found.ok_or_else(|| no_invocation(id))
 }
 

@@ -147,8 +147,8 @@ pub trait Store: Accounts {
     /// Is done when everything is written that was to be kept so far.
     fn settle(&self) -> Pending<()>;
 
-    /// The invocation of this id, or of the only id that begins like this.
-    fn invocation(&self, id: &str) -> Pending<Option<Invocation>>;
+    /// The invocation of this id, or of the only id that begins like this, of those that may be seen; all may without a scope.
+    fn invocation(&self, scope: Option<Scope>, id: &str) -> Pending<Option<Invocation>>;
 
     /// Invocations without input, output and exchange, the newest first.
     fn invocations(&self, wanted: Wanted) -> Pending<Vec<Invocation>>;

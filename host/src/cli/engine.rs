@@ -204,7 +204,7 @@ impl Engine {
         }
         self.here()?;
         let (Some(host), runtime) = (&self.here, &self.runtime) else { return Err(api::no_invocation(id)) };
-        runtime.block_on(api::invocation(host, id))
+        runtime.block_on(api::invocation(host, None, id))
     }
 
     pub(crate) fn invocations(&mut self, wanted: store::Wanted) -> Result<Vec<store::Invocation>> {

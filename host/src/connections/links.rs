@@ -95,7 +95,7 @@ pub enum Next {
     /// They go to the provider.
     Away(Url),
     /// It is over.
-    Over(Link),
+    Over(Box<Link>),
 }
 
 /// What came back from a provider.
@@ -297,7 +297,10 @@ impl Host {
                 let connected = self
                     .connect_typed(&integration, &link.user, &auth.name, again.as_deref(), typed, &actor)
                     .await?;
-                return self.close_link(link, seen.progress, Ok(connected)).await.map(Next::Over);
+                return self
+                    .close_link(link, seen.progress, Ok(connected))
+                    .await
+                    .map(|over| Next::Over(Box::new(over)));
             }
         };
         let pkce = if oauth.pkce == PkceRule::S256 { Some(Pkce::new()?) } else { None };

@@ -6,7 +6,7 @@ use connector_protocol::{Error, ErrorKind, manifest::Effect};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Invocation, Sqlite, State, Store, Tally, Wanted};
+use super::{Invocation, Scope, Sqlite, State, Store, Tally, Wanted};
 use crate::id::Id;
 
 fn invocation(action: &str, state: State) -> Invocation {
@@ -37,13 +37,13 @@ fn invocation(action: &str, state: State) -> Invocation {
 async fn suite(open: impl Fn() -> Box<dyn Store>) {
     let store = open();
     assert_eq!(store.invocations(Wanted::default()).await, Ok(vec![]), "a new store holds nothing");
-    assert_eq!(store.invocation("inv_nothing").await, Ok(None));
+    assert_eq!(store.invocation(None, "inv_nothing").await, Ok(None));
 
     // One that begins is there for anybody, at once.
     let begun = invocation("acme.make", State::Running);
     store.begin(begun.clone()).await.unwrap();
     let other = open();
-    assert_eq!(other.invocation(&begun.id).await, Ok(Some(begun.clone())));
+    assert_eq!(other.invocation(None, &begun.id).await, Ok(Some(begun.clone())));
 
     // One that ends takes its place, and is found by the beginning of its id.
     let mut ended = begun.clone();
@@ -55,7 +55,7 @@ async fn suite(open: impl Fn() -> Box<dyn Store>) {
     let later = ended.clone();
     store.end(Box::new(move || later));
     store.settle().await.unwrap();
-    assert_eq!(other.invocation(&begun.id[..begun.id.len() - 1]).await, Ok(Some(ended.clone())));
+    assert_eq!(other.invocation(None, &begun.id[..begun.id.len() - 1]).await, Ok(Some(ended.clone())));
 
     // One whose beginning nobody recorded is there when it has ended.
     let mut done = invocation("acme.list", State::Done);
@@ -75,7 +75,20 @@ async fn suite(open: impl Fn() -> Box<dyn Store>) {
     assert_eq!(list(Wanted { connector: Some("acme".into()), ..Wanted::default() }).await.len(), 2);
 
     // An id that several begin with is none.
-    assert_eq!(store.invocation("inv_").await.unwrap_err().kind, ErrorKind::Unknown);
+    assert_eq!(store.invocation(None, "inv_").await.unwrap_err().kind, ErrorKind::Unknown);
+    // Of what somebody may not see, they do not even learn how many there are.
+    let scope = |project: &str, user: Option<&str>| {
+        Some(Scope { project: project.into(), user: user.map(str::to_owned) })
+    };
+    for (scope, found) in [
+        (scope("default", None), Some(&done)),
+        (scope("default", Some("u_1")), None),
+        (scope("other", None), None),
+    ] {
+        assert_eq!(store.invocation(scope.clone(), &done.id).await, Ok(found.cloned()), "{scope:?}");
+        let begins_like = store.invocation(scope.clone(), "inv_").await;
+        assert_eq!(begins_like.is_err(), found.is_some(), "{scope:?}: {begins_like:?}");
+    }
 
     // Many at once are all there, and share their commits.
     let many: Vec<Invocation> = (0..200).map(|_| invocation("acme.make", State::Running)).collect();
@@ -97,7 +110,7 @@ async fn suite(open: impl Fn() -> Box<dyn Store>) {
     store.end(Box::new(move || old));
     let yesterday = Timestamp::now() - SignedDuration::from_hours(24);
     assert_eq!(store.forget(yesterday).await, Ok(1));
-    assert_eq!(store.invocation(&id).await, Ok(None));
+    assert_eq!(store.invocation(None, &id).await, Ok(None));
     store.check().await.unwrap();
 }
 
@@ -145,7 +158,7 @@ mod sqlite {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("jackfield.db");
         rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        let error = open(&path).invocation("inv_x").await.unwrap_err();
+        let error = open(&path).invocation(None, "inv_x").await.unwrap_err();
         assert!(error.message.ends_with("was written by a later Jackfield"), "{error}");
     }
 
@@ -156,13 +169,13 @@ mod sqlite {
         let store = open(&path);
         let running = invocation("acme.make", State::Running);
         store.begin(running.clone()).await.unwrap();
-        assert_eq!(store.invocation(&running.id).await.unwrap().unwrap().state, State::Running);
+        assert_eq!(store.invocation(None, &running.id).await.unwrap().unwrap().state, State::Running);
         // A process of this number there is, but it was started at another time.
         let connection = rusqlite::Connection::open(&path).unwrap();
         connection
             .execute("UPDATE invocations SET owner = ?1", [format!("{}:1", std::process::id())])
             .unwrap();
-        assert_eq!(store.invocation(&running.id).await.unwrap().unwrap().state, State::Lost);
+        assert_eq!(store.invocation(None, &running.id).await.unwrap().unwrap().state, State::Lost);
         let lost = Wanted { state: Some(State::Lost), ..Wanted::default() };
         assert_eq!(store.invocations(lost).await.unwrap().len(), 1);
         let running = Wanted { state: Some(State::Running), ..Wanted::default() };
@@ -188,7 +201,8 @@ mod sqlite {
     #[tokio::test]
     async fn fault_101_a_place_that_cannot_be_written_is_told() {
         let dir = tempfile::tempdir().unwrap();
-        let error = open(&dir.path().join("nowhere/jackfield.db")).invocation("inv_x").await.unwrap_err();
+        let error =
+            open(&dir.path().join("nowhere/jackfield.db")).invocation(None, "inv_x").await.unwrap_err();
         assert!(error.message.contains("cannot be written: no such file or directory"), "{error}");
     }
 }

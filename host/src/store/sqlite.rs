@@ -23,7 +23,7 @@ use rusqlite::{
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::{Invocation, Later, Pending, State, Store, Tally, Wanted};
+use super::{Invocation, Later, Pending, Scope, State, Store, Tally, Wanted};
 use crate::system;
 
 /// The version of the tables. A file of a later version is left alone.
@@ -143,7 +143,7 @@ type Answer<T> = oneshot::Sender<Result<T>>;
 enum Job {
     Begin(Box<Invocation>, Answer<()>),
     Settle(Answer<()>),
-    Find(String, Answer<Option<Invocation>>),
+    Find(Option<Scope>, String, Answer<Option<Invocation>>),
     List(Wanted, Answer<Vec<Invocation>>),
     Tally(String, Answer<Tally>),
     Forget(Timestamp, Answer<u64>),
@@ -276,8 +276,8 @@ impl Store for Sqlite {
         self.ask(Job::Settle)
     }
 
-    fn invocation(&self, id: &str) -> Pending<Option<Invocation>> {
-        self.ask(|answer| Job::Find(id.to_owned(), answer))
+    fn invocation(&self, scope: Option<Scope>, id: &str) -> Pending<Option<Invocation>> {
+        self.ask(|answer| Job::Find(scope, id.to_owned(), answer))
     }
 
     fn invocations(&self, wanted: Wanted) -> Pending<Vec<Invocation>> {
@@ -367,7 +367,7 @@ impl Writer {
         for job in reads {
             match job {
                 Job::Settle(answer) => drop(answer.send(Ok(()))),
-                Job::Find(id, answer) => drop(answer.send(self.find(&id))),
+                Job::Find(scope, id, answer) => drop(answer.send(self.find(scope, &id))),
                 Job::List(wanted, answer) => drop(answer.send(self.list(&wanted))),
                 Job::Tally(connector, answer) => drop(answer.send(self.tally(&connector))),
                 Job::Forget(before, answer) => drop(answer.send(self.forget(before))),
@@ -421,18 +421,22 @@ impl Writer {
         transaction.commit().map_err(failed)
     }
 
-    fn find(&mut self, id: &str) -> Result<Option<Invocation>> {
+    fn find(&mut self, scope: Option<Scope>, id: &str) -> Result<Option<Invocation>> {
         let path = self.path.clone();
         let failed = |error: rusqlite::Error| explain(&path, &error);
         let connection = self.connection()?;
         let mut select = connection
             .prepare_cached(
-                "SELECT state, owner, head, body FROM invocations WHERE id >= ?1 AND id < ?2 LIMIT 2",
+                "SELECT state, owner, head, body FROM invocations WHERE id >= ?1 AND id < ?2
+                    AND (?3 IS NULL OR project = ?3) AND (?4 IS NULL OR json_extract(head, '$.user') = ?4) LIMIT 2",
             )
             .map_err(failed)?;
         // Everything that begins like this.
         let after = format!("{id}\u{10FFFF}");
-        let rows = select.query_map(params![id, after], |row| read(row, true)).map_err(failed)?;
+        // How many of others' there are would be a word too much.
+        let (project, user) = scope.map_or((None, None), |scope| (Some(scope.project), scope.user));
+        let rows =
+            select.query_map(params![id, after, project, user], |row| read(row, true)).map_err(failed)?;
         let mut found = rows.collect::<rusqlite::Result<Vec<Invocation>>>().map_err(failed)?;
         if let Some(exact) = found.iter().position(|invocation| invocation.id == id) {
             return Ok(Some(found.swap_remove(exact)));

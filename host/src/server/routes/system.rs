@@ -133,6 +133,7 @@ pub(in crate::server) async fn drain(
     Shared(state): Shared<Arc<State>>,
     Extension(who): Extension<Who>,
 ) -> Gives<Health> {
+    of_all(&who)?;
     let audit = Audit::new(DEFAULT_PROJECT, &who.actor, "server.drain", "server");
     state.host.store.audit(audit).await?;
     state.end.notify_one();
