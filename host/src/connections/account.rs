@@ -215,7 +215,11 @@ impl Host {
             });
             let id = own.as_ref().map_or_else(|| Id::connection().to_string(), |own| own.id.clone());
             // The provider lets only the last grant of an account live: whoever has it shares it.
-            let other = twins.iter().find(|twin| {
+            // Whoever brings a client or a key of their own has a grant of their own.
+            let is_shared = |twin: &&Connection| {
+                matches!(auth.kind, AuthKind::Oauth2(_)) && twin.parameters == parameters
+            };
+            let other = twins.iter().filter(is_shared).find(|twin| {
                 twin.id != id && twin.auth == auth.name && twin.state != ConnectionState::Revoked
             });
             let holder = other.map_or_else(|| id.clone(), |other| other.holder.clone());

@@ -169,8 +169,9 @@ impl Connections {
         let holder = &seen.connection.holder;
         let rests = |grant: &Grant| match grant.retry_at.filter(|at| *at > Timestamp::now()) {
             Some(at) => {
-                let text =
-                    format!("the token of `{id}` could not be renewed a moment ago, and it is not tried again yet");
+                let text = format!(
+                    "the token of `{id}` could not be renewed a moment ago, and it is not tried again yet"
+                );
                 Err(Error::new(ErrorKind::Unavailable, text).retry_at(at).hint("run it again then"))
             }
             None => Ok(()),
@@ -221,7 +222,13 @@ impl Connections {
         }
     }
 
-    async fn refresh_with(&self, setting: &Setting, seen: &Held, lease: &Lease, failures: u32) -> Result<Went> {
+    async fn refresh_with(
+        &self,
+        setting: &Setting,
+        seen: &Held,
+        lease: &Lease,
+        failures: u32,
+    ) -> Result<Went> {
         let connection = &seen.connection;
         let holder = &connection.holder;
         let release = async |unsent, retry_at| {
