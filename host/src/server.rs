@@ -56,6 +56,12 @@ pub const COMMANDS: &str = concat!("jackfield-command/", env!("CARGO_PKG_VERSION
 /// How long what is under way may go on once it is to end.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// How long what may not be cut off may take: a token endpoint, and keeping what it gave.
+const SETTLE: Duration = Duration::from_secs(120);
+
+/// How often it is looked what is too old to be kept.
+const TIDY: Duration = Duration::from_secs(60 * 60);
+
 /// After what time without anything under way it is quiet.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -184,6 +190,8 @@ impl Server {
         let quiet = tokio::spawn(give_back_when_quiet(state.clone()));
         let watched = state.clone();
         let plugins = tokio::spawn(async move { reload::watch(&watched.host).await });
+        let tidied = state.clone();
+        let tidy = tokio::spawn(async move { forget_what_is_old(&tidied.host).await });
         let kept = state.clone();
         let alive = tokio::spawn(async move { refresh::keep_alive(&kept.host).await });
         let (stopping, stopped) = tokio::sync::watch::channel(false);
@@ -214,13 +222,13 @@ impl Server {
             running.stop.notify_one();
         }
         let _ = stopping.send(true);
-        for task in [quiet, plugins, alive] {
+        for task in [quiet, plugins, alive, tidy] {
             task.abort();
             let _ = task.await;
         }
         let finished = tokio::time::timeout(Duration::from_secs(2), served).await;
         // A token that has come and is not kept would be lost with its whole grant.
-        state.host.connections.settle(GRACE).await;
+        state.host.connections.settle(SETTLE).await;
         state.host.store.settle().await?;
         match finished {
             Ok(Ok(Err(error))) => Err(Error::new(ErrorKind::Internal, format!("the socket failed: {error}"))),
@@ -282,9 +290,22 @@ impl Local {
 
     /// Waits until nothing is under way that may not be cut off.
     pub async fn settle(&self) {
-        self.state.host.connections.settle(GRACE).await;
+        self.state.host.connections.settle(SETTLE).await;
         if let Err(error) = self.state.host.store.settle().await {
             tracing::warn!("not everything was written: {error}");
+        }
+    }
+}
+
+/// Forgets what is older than it is kept, for as long as somebody stays.
+async fn forget_what_is_old(host: &Host) {
+    loop {
+        tokio::time::sleep(TIDY).await;
+        let Ok(settings) = host.settings() else { continue };
+        let keep = jiff::SignedDuration::from_hours(24 * i64::from(settings.config.limits.keep_days));
+        let before = jiff::Timestamp::now().saturating_sub(keep).unwrap_or(jiff::Timestamp::MIN);
+        if let Err(error) = host.store.forget(before).await {
+            tracing::warn!("what is old is not forgotten: {error}");
         }
     }
 }

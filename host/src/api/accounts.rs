@@ -277,6 +277,9 @@ pub struct ProjectSet {
     /// Where people may be sent back to after connecting; in addition to those there are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub return_urls: Vec<String>,
+    /// Those of them where nobody is sent back to any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove_return_urls: Vec<String>,
 }
 
 /// A token that is to be made.

@@ -292,7 +292,14 @@ pub(crate) fn only(
     user: Option<&str>,
 ) -> Result<ConnectionShown> {
     if let Some(id) = id {
-        return engine.get(&format!("/v1/connections/{}", encoded(id)));
+        let found: ConnectionShown = engine.get(&format!("/v1/connections/{}", encoded(id)))?;
+        if found.connector != connector || user.is_some_and(|user| user != found.user) {
+            let text = format!("`{id}` is a connection of `{}` to `{}`", found.user, found.connector);
+            return Err(Error::new(ErrorKind::Usage, text).hint(format!(
+                "see which lead to `{connector}`: jackfield connection list --connector {connector}"
+            )));
+        }
+        return Ok(found);
     }
     let mut found = connections(engine, Some(connector), user, None, 21)?;
     found.retain(|connection| connection.state != ConnectionState::Revoked);

@@ -41,6 +41,9 @@ pub(crate) enum Command {
         /// An address that people may be sent back to after connecting, with everything below it
         #[arg(long = "return-url", value_name = "URL")]
         return_urls: Vec<String>,
+        /// One of those addresses that nobody is sent back to any more
+        #[arg(long = "remove-return-url", value_name = "URL")]
+        remove_return_urls: Vec<String>,
         #[command(flatten)]
         printing: Printing,
     },
@@ -106,9 +109,9 @@ impl Command {
                     show(&project, &keys);
                 })
             }
-            Self::Add { name, title, return_urls, printing } => {
+            Self::Add { name, title, return_urls, remove_return_urls, printing } => {
                 let query = printing.query()?;
-                let set = ProjectSet { id: name, title, return_urls };
+                let set = ProjectSet { id: name, title, return_urls, remove_return_urls };
                 let project: Project = engine.ask("POST", "/v1/projects", Some(&set))?;
                 printing.print(query.as_ref(), &json!(project), std::slice::from_ref(&project.id), || {
                     show(&project, &[]);

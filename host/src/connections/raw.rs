@@ -2,19 +2,23 @@
 
 use std::time::Instant;
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::{Body, HttpBody};
 use connector_protocol::{Error, ErrorKind, Result, answers::AnswerClass};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use crate::{
-    egress::{self, BoxBody, Proxied, RawBody},
+    egress::{self, BoxBody, RawBody},
     host::Host,
     store::Scope,
 };
 
 /// How large a body may be that is kept to be sent again, in bytes: should the token have ended, this one can be replayed.
 const KEPT: u64 = 1024 * 1024;
+
+/// How young a token is that is not renewed because a request was refused.
+const YOUNG: SignedDuration = SignedDuration::from_secs(30);
 
 /// A request as it came.
 pub struct Raw {
@@ -66,18 +70,17 @@ impl Host {
         let version = used.version;
         let target = setting.target(used.credential, &used.connection.holder);
         let first = setting.egress.proxy(&target, request, deadline).await?;
-        let (AnswerClass::Expired, Some(again)) = (first.class, again) else {
+        // Any address may answer that it knows nobody; a token that has just come is not to blame for that.
+        let is_young =
+            held.grant.refreshed.is_some_and(|at| Timestamp::now().duration_since(at).abs() < YOUNG);
+        if first.class != AnswerClass::Expired || is_young {
             return Ok(first.response);
-        };
-        let used = self.connections.later(&setting, scope, id, version, deadline).await?;
-        let (connection, version) = (used.connection.clone(), used.version);
-        let target = setting.target(used.credential, &connection.holder);
-        let Proxied { response, class, .. } = setting.egress.proxy(&target, again, deadline).await?;
-        if class == AnswerClass::Expired {
-            let reason = "the provider does not accept a token that it has just given";
-            self.connections.condemn(&connection, version, reason).await;
         }
-        Ok(response)
+        let used = self.connections.later(&setting, scope, id, version, deadline).await?;
+        // What has gone by cannot be sent again; the next request will have the token.
+        let Some(again) = again else { return Ok(first.response) };
+        let target = setting.target(used.credential, &used.connection.holder);
+        Ok(setting.egress.proxy(&target, again, deadline).await?.response)
     }
 }
 
@@ -96,7 +99,5 @@ async fn take(body: Body) -> Result<RawBody> {
         return Ok(RawBody::Whole(whole.to_bytes()));
     }
     let broken = |_| Error::new(ErrorKind::Usage, "the request broke off before it was whole");
-    Ok(RawBody::Streamed(
-        BodyExt::map_frame(body.map_err(broken), |frame| frame.map_data(Bytes::from)).boxed_unsync(),
-    ))
+    Ok(RawBody::Streamed(body.map_err(broken).boxed_unsync()))
 }

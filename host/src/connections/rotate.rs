@@ -45,8 +45,10 @@ impl Connections {
         self.must_open().await?;
         let (_, current) = self.store.keys_in_use().await?;
         let newest = self.vault.current_id()?;
-        // One that is in the file already was put there by a rotation that came to no end.
-        let resumed = self.vault.ids()?.len() > 1;
+        // One that is in the file already, and not in force or not for everything, was put there by a rotation that came to no end.
+        let is_half_done =
+            current.as_ref().is_some_and(|current| *current != newest) || self.can_go_on(&newest).await?;
+        let resumed = self.vault.ids()?.len() > 1 && is_half_done;
         let key = if resumed { newest } else { self.vault.add_key()? };
         if current.as_ref() != Some(&key) {
             self.store
@@ -56,7 +58,8 @@ impl Connections {
         let mut resealed = 0;
         let mut damaged = BTreeSet::new();
         loop {
-            let old = self.store.sealed_otherwise(key.clone(), GROUP).await?;
+            let most = GROUP.saturating_add(u32::try_from(damaged.len()).unwrap_or(u32::MAX));
+            let old = self.store.sealed_otherwise(key.clone(), most).await?;
             if old.iter().all(|seen| damaged.contains(&seen.id)) {
                 break;
             }
@@ -93,6 +96,15 @@ impl Connections {
         }
         tracing::info!(key, resealed, "the master key was rotated");
         Ok(Rotated { key, removed, resealed, resumed, damaged })
+    }
+
+    /// Whether anything that is sealed by another key than this one could be sealed by it.
+    async fn can_go_on(&self, key: &str) -> Result<bool> {
+        let old = self.store.sealed_otherwise(key.to_owned(), GROUP).await?;
+        Ok(old.iter().any(|seen| {
+            let owner = Owner { project: &seen.project, id: &seen.id };
+            self.vault.reseal(owner, &seen.envelope).is_ok_and(|sealed| sealed.is_some())
+        }))
     }
 
     /// Takes the step of a rotation that somebody else has begun and may not have come to: the store learns which key is the

@@ -135,12 +135,35 @@ pub(super) fn set_session(state: &State, response: &mut Response, session: &str)
     Ok(())
 }
 
-pub(super) async fn link(Shared(state): Shared<Arc<State>>, Path(token): Path<String>) -> Response {
-    match state.host.show_link(&token).await {
-        Ok(shown) if shown.link.progress.is_over() => end(&state, &shown.link),
-        Ok(shown) => ask(&shown, &token, None, &[]).unwrap_or_else(|error| failed(&error)),
-        Err(error) => failed(&error),
-    }
+pub(super) async fn link(
+    Shared(state): Shared<Arc<State>>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Response {
+    let asked = match state.host.show_link(&token).await {
+        Ok(shown) if shown.link.progress.is_over() => return end(&state, &shown.link),
+        Ok(shown) => ask(&shown, &token, None, &[]),
+        Err(error) => Err(error),
+    };
+    // Whoever says yes has to have been asked: the answer comes with what goes out here.
+    let begun = asked.and_then(|mut response| {
+        if session(&headers).is_none() {
+            set_session(&state, &mut response, links::secret()?.expose_secret())?;
+        }
+        Ok(response)
+    });
+    begun.unwrap_or_else(|error| failed(&error))
+}
+
+/// The session of a browser that has been asked, on this page and on no other: what another page makes it send is not what
+/// its user wants.
+fn asked_here(headers: &HeaderMap) -> Result<String> {
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    let from_here = site.is_none_or(|site| site == b"same-origin" || site == b"none");
+    session(headers).filter(|_| from_here).ok_or_else(|| {
+        Error::new(ErrorKind::Usage, "nobody was asked in this browser")
+            .hint("open the link itself, with cookies allowed, and say yes there")
+    })
 }
 
 /// The page that asks.
@@ -197,10 +220,7 @@ async fn go(state: &State, token: &str, headers: &HeaderMap, body: &[u8]) -> Res
     if shown.link.progress.is_over() {
         return Ok(end(state, &shown.link));
     }
-    let session = match session(headers) {
-        Some(session) => session,
-        None => links::secret()?.expose_secret().to_owned(),
-    };
+    let session = asked_here(headers)?;
     let form = form_of(&shown)?;
     let typed = match &form {
         Some(form) => {
@@ -213,7 +233,7 @@ async fn go(state: &State, token: &str, headers: &HeaderMap, body: &[u8]) -> Res
         }
         None => Map::new(),
     };
-    let mut response = match state.host.follow_link(token, &session, typed.clone()).await {
+    Ok(match state.host.follow_link(token, &session, typed.clone()).await {
         Ok(Next::Away(url)) => away(&url),
         Ok(Next::Over(link)) => end(state, &link),
         // What was typed may be mended.
@@ -225,9 +245,7 @@ async fn go(state: &State, token: &str, headers: &HeaderMap, body: &[u8]) -> Res
             ask(&shown, token, Some(&Value::Object(typed)), &problems)?
         }
         Err(error) => return Err(error),
-    };
-    set_session(state, &mut response, &session)?;
-    Ok(response)
+    })
 }
 
 /// Sends a browser away.

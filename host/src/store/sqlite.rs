@@ -677,6 +677,17 @@ pub fn restore(path: &Path, copy: &Path, may: impl Fn(&[String]) -> Result<()>) 
     } else {
         None
     };
+    if path.exists() {
+        // What still lies beside it goes into it first: whoever is killed before the end has lost nothing.
+        let connection = open(path)?;
+        let busy: i64 = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(|error| explain(path, &error))?;
+        if busy != 0 {
+            return Err(Error::new(ErrorKind::Conflict, format!("another process uses {}", path.display()))
+                .hint("wait for it to end, then run it again"));
+        }
+    }
     for left in [beside(path, "-wal"), beside(path, "-shm")] {
         match fs::remove_file(&left) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error)),

@@ -55,7 +55,7 @@ pub(in crate::server) async fn put(
     Extension(who): Extension<Who>,
     Body(set): Body<ProjectSet>,
 ) -> Gives<Project> {
-    let ProjectSet { id, title, return_urls } = set;
+    let ProjectSet { id, title, return_urls, remove_return_urls } = set;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
     let mut problems = Vec::new();
     if id.is_empty() || id.len() > 63 || !id.chars().all(fits) {
@@ -101,6 +101,7 @@ pub(in crate::server) async fn put(
     if title.is_some() {
         project.title = title;
     }
+    project.return_urls.retain(|url| !remove_return_urls.contains(url));
     for url in return_urls {
         if !project.return_urls.contains(&url) {
             project.return_urls.push(url);
