@@ -619,8 +619,9 @@ impl Accounts for Sqlite {
                     expires = old.expires, refreshed = old.refreshed, sent = old.sent, retry_at = old.retry_at,
                     lease_owner = NULL, lease_until = NULL
                  FROM connections AS old
-                 WHERE new.id = ?3 AND old.id = ?1 AND old.version = ?2 AND new.holder = ?1",
-                params![from, version, to, sealed.key, text(&sealed)?],
+                 WHERE new.id = ?3 AND old.id = ?1 AND old.version = ?2 AND new.holder = ?1
+                    AND (old.lease_until IS NULL OR old.lease_until < ?6)",
+                params![from, version, to, sealed.key, text(&sealed)?, now()],
             )?;
             if moved == 0 {
                 return Ok(Written::Stale);
@@ -653,8 +654,8 @@ impl Accounts for Sqlite {
                 transaction.execute(
                     "UPDATE connections SET version = version + 1, fence = fence + 1, key = NULL, sealed = NULL,
                         expires = NULL, lease_owner = NULL, lease_until = NULL
-                     WHERE id = ?1 AND (?2 IS NULL OR version = ?2)",
-                    params![holder, version],
+                     WHERE id = ?1 AND (?2 IS NULL OR version = ?2 AND (lease_until IS NULL OR lease_until < ?3))",
+                    params![holder, version, now()],
                 )?
             } else {
                 transaction.execute(
