@@ -55,7 +55,7 @@ pub struct Accounts {
 /// # Panics
 ///
 /// If there is none.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Tests of other processes begin elsewhere.
     let begin = u16::try_from(std::process::id() % 500).unwrap_or_default() * 40;
@@ -147,6 +147,15 @@ impl Accounts {
         match self.at {
             At::Zoom(_) => "zoom",
             At::Roster(_) => "roster",
+        }
+    }
+
+    /// The secret of its client.
+    #[must_use]
+    pub fn client_secret(&self) -> &str {
+        match &self.at {
+            At::Zoom(simulator) => simulator.ready["client_secret"].as_str().unwrap_or_default(),
+            At::Roster(server) => &server.client_secret,
         }
     }
 

@@ -446,11 +446,7 @@ fn fault_45_a_client_that_is_not_accepted_is_the_integrations_fault_and_works_wh
         assert!(shown["fault"].as_str().unwrap().contains("does not accept the app"), "{shown}");
         assert!(!shown.to_string().contains("canary") && !accounts.home.logs().contains("canary"), "{shown}");
 
-        let right = match &accounts.at {
-            At::Zoom(simulator) => simulator.ready["client_secret"].as_str().unwrap().to_owned(),
-            At::Roster(server) => server.client_secret.clone(),
-        };
-        set(&right);
+        set(accounts.client_secret());
         // At once: whoever has mended it wants to see that.
         for id in [&one, &other] {
             let answer = accounts.read(id);
