@@ -581,6 +581,7 @@ impl Vault {
         envelope: &Envelope,
         field: &str,
     ) -> Result<Option<SecretString>> {
+        self.names_a_key(owner, envelope)?;
         let Some(text) = envelope.fields.get(field) else { return Ok(None) };
         let data = self.data_key(owner, envelope)?;
         self.secret(owner, envelope, &data, field, text).map(Some)
@@ -598,11 +599,16 @@ impl Vault {
         self.seal(owner, &self.open(owner, envelope)?).map(Some)
     }
 
+    /// Fails for what was made something else in the store: no key could be put back with which it opens.
+    fn names_a_key(&self, owner: Owner<'_>, envelope: &Envelope) -> Result<()> {
+        if is_id(&envelope.key) { Ok(()) } else { Err(self.cannot_open(owner, "what names its key")) }
+    }
+
     fn data_key(&self, owner: Owner<'_>, envelope: &Envelope) -> Result<RandomizedNonceKey> {
         let loaded = self.loaded()?;
+        self.names_a_key(owner, envelope)?;
         let Some(master) = loaded.keyring.get(&envelope.key) else {
-            // It comes from the store, which may have been changed: only what can be an id is repeated.
-            let key = if is_id(&envelope.key) { &envelope.key } else { "a key without a proper id" };
+            let key = &envelope.key;
             let text = format!(
                 "{} does not have {key}, with which the secrets of {} are sealed",
                 self.path.display(),

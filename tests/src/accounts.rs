@@ -3,14 +3,17 @@
 
 use std::{
     net::TcpListener,
-    sync::atomic::{AtomicU16, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
 use rusqlite::Connection as Database;
 use serde_json::{Value, json};
 
-use crate::{Answer, Home, OidcProvider, Outcome, Running, Simulator, Visitor, When};
+use crate::{Answer, Home, OidcProvider, Outcome, Running, Simulator, Visitor, When, http};
 
 /// Who is asked to let the app in.
 pub enum At {
@@ -43,6 +46,8 @@ pub struct Accounts {
     pub at: At,
     server: Option<Running>,
     port: u16,
+    /// Faults of the simulator by which nothing was given, whatever was answered.
+    made_up: Mutex<Vec<Value>>,
 }
 
 /// A port that nobody listens at. It is none of those that the system gives away by itself, so it stays free for whoever asked.
@@ -50,7 +55,7 @@ pub struct Accounts {
 /// # Panics
 ///
 /// If there is none.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Tests of other processes begin elsewhere.
     let begin = u16::try_from(std::process::id() % 500).unwrap_or_default() * 40;
@@ -69,6 +74,19 @@ fn encoded(text: &str) -> String {
     text.bytes()
         .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
         .collect()
+}
+
+fn base64(text: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = text.as_bytes().chunks(3).flat_map(|bytes| {
+        let at = |place: usize| u32::from(bytes.get(place).copied().unwrap_or_default());
+        let all = at(0) << 16 | at(1) << 8 | at(2);
+        (0..4).map(move |digit| match digit <= bytes.len() {
+            true => char::from(DIGITS[(all >> (18 - 6 * digit) & 63) as usize]),
+            false => '=',
+        })
+    });
+    digits.collect()
 }
 
 impl Accounts {
@@ -110,7 +128,7 @@ impl Accounts {
     fn begin(home: Home, at: At, port: u16, mut set: Value) -> Self {
         home.listens_at(port);
         let server = Some(home.serve());
-        let accounts = Self { home, at, server, port };
+        let accounts = Self { home, at, server, port, made_up: Mutex::default() };
         set["connector"] = json!(accounts.connector());
         (set["client_id"], set["client_secret"]) = match &accounts.at {
             At::Zoom(simulator) => {
@@ -129,6 +147,15 @@ impl Accounts {
         match self.at {
             At::Zoom(_) => "zoom",
             At::Roster(_) => "roster",
+        }
+    }
+
+    /// The secret of its client.
+    #[must_use]
+    pub fn client_secret(&self) -> &str {
+        match &self.at {
+            At::Zoom(simulator) => simulator.ready["client_secret"].as_str().unwrap_or_default(),
+            At::Roster(server) => &server.client_secret,
         }
     }
 
@@ -255,6 +282,31 @@ impl Accounts {
         }
     }
 
+    /// Has the first of its people let the app in once more, and somebody else exchange the code: at a provider that lets only
+    /// the last grant live, whoever had one before has none any more.
+    ///
+    /// # Panics
+    ///
+    /// If the provider does not do that.
+    #[track_caller]
+    pub fn let_in_elsewhere(&self) {
+        let At::Zoom(simulator) = &self.at else { panic!("every grant lives there") };
+        let text = |name: &str| simulator.ready[name].as_str().unwrap_or_default();
+        let redirect = encoded(&format!("{}/oauth/callback", self.url()));
+        let (oauth, client) = (text("oauth"), text("client_id"));
+        let asked =
+            format!("{oauth}/authorize?response_type=code&client_id={client}&redirect_uri={redirect}");
+        let back = self.consent(&asked, self.people()[0]);
+        let code =
+            back.split_once("code=").map_or("", |(_, code)| code.split('&').next().unwrap_or_default());
+        let form = format!("grant_type=authorization_code&code={code}&redirect_uri={redirect}");
+        let basic = format!("Basic {}", base64(&format!("{client}:{}", text("client_secret"))));
+        let headers =
+            [("authorization", basic.as_str()), ("content-type", "application/x-www-form-urlencoded")];
+        let answer = http("POST", &format!("{oauth}/token"), &headers, &form);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+
     /// Says no at the provider.
     #[must_use]
     #[track_caller]
@@ -362,9 +414,10 @@ impl Accounts {
         match &self.at {
             At::Zoom(simulator) => {
                 let wanted = format!("grant_type={grant}");
+                let made_up = self.made_up.lock().unwrap_or_else(PoisonError::into_inner);
                 let is_meant = |request: &&Value| {
                     request["body"].as_str().is_some_and(|body| body.split('&').any(|pair| pair == wanted))
-                        && (!only_given || request["status"] == 200)
+                        && (!only_given || (request["status"] == 200 && !made_up.contains(&request["fault"])))
                 };
                 token_requests(simulator).iter().filter(is_meant).count()
             }
@@ -402,9 +455,11 @@ impl Accounts {
         match (&self.at, fault) {
             (At::Zoom(simulator), Fault::Answers(..) | Fault::AnswersAfter(..)) => {
                 let (wait, status, kind, body) = answer(fault);
-                simulator.fault(&json!({"path": path, "perform": false, "delay_ms": ms(&wait), "answer": {
+                let queued = json!({"path": path, "perform": false, "delay_ms": ms(&wait), "answer": {
                     "kind": "fixed", "status": status, "headers": [["content-type", kind]], "body": body,
-                }}));
+                }});
+                let id = simulator.control("POST", "faults", Some(&queued))["id"].clone();
+                self.made_up.lock().unwrap_or_else(PoisonError::into_inner).push(id);
             }
             (At::Zoom(simulator), Fault::Loses) => {
                 simulator.fault(&json!({"path": path, "delivery": {"kind": "reset"}}));

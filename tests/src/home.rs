@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{artifact, eventually, process};
+use crate::{accounts, artifact, eventually, process};
 
 /// How long a command may take before a test gives up on it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -97,6 +97,18 @@ impl Home {
         let first = format!("public_url = \"http://localhost:{port}\"\n");
         let server = format!("[server]\nlisten = \"127.0.0.1:{port}\"\n");
         fs::write(&path, format!("{first}{rest}\n{server}")).expect("it can be written");
+    }
+
+    /// The same, at a port that nobody else listens at.
+    ///
+    /// # Panics
+    ///
+    /// If there is none, or if the configuration cannot be written.
+    #[must_use]
+    pub fn listens_somewhere(&self) -> u16 {
+        let port = accounts::free_port();
+        self.listens_at(port);
+        port
     }
 
     /// Where it is.

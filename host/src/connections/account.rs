@@ -36,6 +36,9 @@ use crate::{
 /// How long identifying an account may take, and asking for its first tokens.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How often it is looked whether a refresh is over that has to be waited for.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// How often a change that meets another one is made again.
 const TRIES: u32 = 5;
 
@@ -331,7 +334,7 @@ impl Host {
     /// If it cannot be written here. That the provider could not be told is none: it is said.
     pub async fn revoke_connection(&self, scope: &Scope, id: &str, actor: &str) -> Result<GivenUp> {
         for _ in 0..TRIES {
-            let held = self.connections.held(scope, id)?;
+            let held = self.at_rest(scope, id).await?;
             let audit = Audit::new(&scope.project, actor, "connection.revoke", id);
             let connection = held.connection.clone();
             if connection.holder != connection.id {
@@ -406,6 +409,22 @@ impl Host {
         }
         Err(Error::new(ErrorKind::Conflict, "this user connects accounts faster than they can be given up")
             .hint("try again"))
+    }
+
+    /// A connection whose grant nobody renews in this moment, or for so long that it is not waited for any more: what a refresh
+    /// brings belongs to whoever goes on with the grant, and is the only thing that the provider still knows.
+    async fn at_rest(&self, scope: &Scope, id: &str) -> Result<Held> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let held = self.connections.held(scope, id)?;
+            let waits = held.connection.holder == held.connection.id
+                && held.connection.state == ConnectionState::Refreshing
+                && Instant::now() < until;
+            if !waits {
+                return Ok(held);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Hands the grant of a connection on to another that shares it. False if none does.

@@ -58,6 +58,7 @@ impl Connections {
         let mut resealed = 0;
         let mut damaged = BTreeSet::new();
         loop {
+            // Those that are passed over come again and again.
             let most = GROUP.saturating_add(u32::try_from(damaged.len()).unwrap_or(u32::MAX));
             let old = self.store.sealed_otherwise(key.clone(), most).await?;
             if old.iter().all(|seen| damaged.contains(&seen.id)) {
@@ -67,9 +68,8 @@ impl Connections {
                 let owner = Owner { project: &seen.project, id: &seen.id };
                 let envelope = match self.vault.reseal(owner, &seen.envelope) {
                     Ok(Some(envelope)) => envelope,
-                    Ok(None) => continue,
-                    // It has said so itself.
-                    Err(_) => {
+                    // It has said so itself; or its row says that it is sealed with another key than it does.
+                    Ok(None) | Err(_) => {
                         damaged.insert(seen.id);
                         continue;
                     }

@@ -515,10 +515,11 @@ pub trait Accounts: Send + Sync {
     /// fenced off.
     fn connect(&self, connection: Connection, renewed: Option<Renewed>, audit: Audit) -> Pending<Written>;
 
-    /// Moves a grant to another connection that shares it, together with all that share it.
+    /// Moves a grant to another connection that shares it, together with all that share it; not while somebody renews it.
     fn move_grant(&self, from: String, version: i64, to: String, sealed: Envelope) -> Pending<Written>;
 
-    /// Changes how connections of a grant are, if the grant is the one that was seen. `wipe` takes its secrets away.
+    /// Changes how connections of a grant are, if the grant is the one that was seen. `wipe` takes its secrets away, and not
+    /// while somebody renews them.
     fn set_state(
         &self,
         holder: String,

@@ -1,6 +1,6 @@
 //! The tables of accounts: projects, integrations, users, connections, and what belongs to them.
 
-use std::{fs, os::unix::fs::OpenOptionsExt, path::PathBuf};
+use std::{collections::BTreeMap, fs, os::unix::fs::OpenOptionsExt, path::PathBuf};
 
 use connector_protocol::{Error, ErrorKind, Result, message::Identity};
 use jiff::Timestamp;
@@ -158,8 +158,12 @@ fn column<T: DeserializeOwned>(row: &Row<'_>, at: usize) -> Sql<T> {
     parsed(row.get_ref(at)?.as_str()?)
 }
 
+/// What is sealed in a column. What cannot be read as such is something that nothing opens: it costs its owner, and neither a
+/// list that it is in nor a rotation.
 fn sealed(row: &Row<'_>, at: usize) -> Sql<Option<Envelope>> {
-    row.get_ref(at)?.as_str_or_null()?.map(parsed).transpose()
+    let nothing = || Envelope { key: String::new(), wrapped: String::new(), fields: BTreeMap::new() };
+    let found = row.get_ref(at)?.as_bytes_or_null()?;
+    Ok(found.map(|text| serde_json::from_slice(text).unwrap_or_else(|_| nothing())))
 }
 
 /// Whether something sealed is sealed by the key that is in force. The first one there is comes into force.
@@ -621,8 +625,9 @@ impl Accounts for Sqlite {
                     expires = old.expires, refreshed = old.refreshed, sent = old.sent, retry_at = old.retry_at,
                     lease_owner = NULL, lease_until = NULL
                  FROM connections AS old
-                 WHERE new.id = ?3 AND old.id = ?1 AND old.version = ?2 AND new.holder = ?1",
-                params![from, version, to, sealed.key, text(&sealed)?],
+                 WHERE new.id = ?3 AND old.id = ?1 AND old.version = ?2 AND new.holder = ?1
+                    AND (old.lease_until IS NULL OR old.lease_until < ?6)",
+                params![from, version, to, sealed.key, text(&sealed)?, now()],
             )?;
             if moved == 0 {
                 return Ok(Written::Stale);
@@ -655,8 +660,8 @@ impl Accounts for Sqlite {
                 transaction.execute(
                     "UPDATE connections SET version = version + 1, fence = fence + 1, key = NULL, sealed = NULL,
                         expires = NULL, lease_owner = NULL, lease_until = NULL
-                     WHERE id = ?1 AND (?2 IS NULL OR version = ?2)",
-                    params![holder, version],
+                     WHERE id = ?1 AND (?2 IS NULL OR version = ?2 AND (lease_until IS NULL OR lease_until < ?3))",
+                    params![holder, version, now()],
                 )?
             } else {
                 transaction.execute(
@@ -977,10 +982,11 @@ impl Accounts for Sqlite {
                 );
                 let mut select = transaction.prepare_cached(&query)?;
                 let rows = select.query_map(params![key, most], |row| {
-                    Ok(Sealed { place, project: row.get(0)?, id: row.get(1)?, envelope: column(row, 2)? })
+                    let (project, id, envelope) = (row.get(0)?, row.get(1)?, sealed(row, 2)?);
+                    Ok(envelope.map(|envelope| Sealed { place, project, id, envelope }))
                 })?;
                 for row in rows {
-                    found.push(row?);
+                    found.extend(row?);
                 }
             }
             found.truncate(most as usize);
