@@ -203,7 +203,7 @@ impl Host {
                 None => None,
             };
             if let Some(held) = &again {
-                same_account(&held.connection, identity.as_ref(), &manifest.title)?;
+                same_way(&held.connection, integration, auth)?;
             }
             let twins = match &identity {
                 Some(identity) if identity.user.is_some() || identity.account.is_some() => {
@@ -211,6 +211,17 @@ impl Host {
                 }
                 _ => Vec::new(),
             };
+            if let Some(held) = &again
+                && let Err(error) = same_account(&held.connection, identity.as_ref(), &manifest.title)
+            {
+                // What was granted belongs to the account that it is of: its older grant may have died of it.
+                if let (Some(tokens), Some(twin)) =
+                    (&tokens, twins.iter().find(|twin| twin.auth == auth.name))
+                {
+                    self.hand_over(twin, tokens, actor).await?;
+                }
+                return Err(error);
+            }
             // The same account of the same user is the same connection.
             let own = again.map(|held| held.connection).or_else(|| {
                 let own = |twin: &&Connection| twin.user == user && twin.auth == auth.name;
@@ -242,7 +253,8 @@ impl Host {
                 state,
                 reason: reason.clone(),
                 since: Timestamp::now(),
-                identity: identity.clone(),
+                // Who it is stays known where nobody can be asked.
+                identity: identity.clone().or_else(|| own.as_ref().and_then(|own| own.identity.clone())),
                 scopes: granted.clone(),
                 parameters: parameters.clone(),
                 members: tokens.as_ref().map(|tokens| tokens.members.clone()).unwrap_or_default(),
@@ -262,7 +274,7 @@ impl Host {
                 members: connection.members.clone(),
             };
             let action = if own.is_some() { "connection.reconnect" } else { "connection.connect" };
-            let audit = Audit::new(&integration.project, actor, action, &id).detail(connection.label());
+            let audit = Audit::new(&integration.project, actor, action, &id);
             match self.store.connect(connection.clone(), Some(renewed), audit).await? {
                 Written::Yes => {
                     tracing::info!(connection = id, state = state.as_str(), "connected");
@@ -274,6 +286,28 @@ impl Host {
         }
         Err(Error::new(ErrorKind::Conflict, "somebody else is changing this connection")
             .hint("connect it again"))
+    }
+
+    /// Gives a connection the tokens that were granted for its account on another occasion.
+    async fn hand_over(&self, twin: &Connection, tokens: &Tokens, actor: &str) -> Result<()> {
+        let mut secrets = BTreeMap::new();
+        refresh::put(&mut secrets, tokens);
+        let owner = Owner { project: &twin.project, id: &twin.holder };
+        let renewed = Renewed {
+            sealed: self.connections.vault.seal(owner, &secrets)?,
+            expires: refresh::expiry(tokens),
+            scopes: tokens.scopes.clone(),
+            members: tokens.members.clone(),
+        };
+        let connection = Connection {
+            state: ConnectionState::Valid,
+            reason: None,
+            scopes: tokens.scopes.clone(),
+            members: tokens.members.clone(),
+            ..twin.clone()
+        };
+        let audit = Audit::new(&twin.project, actor, "connection.reconnect", &twin.id);
+        self.store.connect(connection, Some(renewed), audit).await.map(drop)
     }
 
     /// Asks the provider who is behind a connection, and says what it lacks: whether it works.
@@ -379,10 +413,15 @@ impl Host {
     ///
     /// As [`revoke_connection`](Self::revoke_connection).
     pub async fn remove_connection(&self, scope: &Scope, id: &str, actor: &str) -> Result<GivenUp> {
-        let given_up = self.revoke_connection(scope, id, actor).await?;
-        let audit = Audit::new(&scope.project, actor, "connection.remove", id);
-        self.store.remove_connection(id.to_owned(), audit).await?;
-        Ok(given_up)
+        for _ in 0..TRIES {
+            let given_up = self.revoke_connection(scope, id, actor).await?;
+            let audit = Audit::new(&scope.project, actor, "connection.remove", id);
+            // Somebody may have connected the same account in between, and shares it now.
+            if self.store.remove_connection(id.to_owned(), audit).await? {
+                return Ok(given_up);
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "somebody else is changing this connection").hint("try again"))
     }
 
     /// Gives up and erases everything of a user.
@@ -491,6 +530,19 @@ fn credential(
 /// Whether it is known that what was granted does not suffice to tell whose account it is.
 fn lacks(manifest: &Manifest, granted: Option<&[String]>) -> bool {
     granted.is_some_and(|granted| !scopes::suffices(&manifest.identify_scopes, granted))
+}
+
+/// Whether a connection is connected again by the way that it was made.
+fn same_way(connection: &Connection, integration: &Integration, auth: &Auth) -> Result<()> {
+    if connection.integration == integration.id && connection.auth == auth.name {
+        return Ok(());
+    }
+    let text = format!(
+        "the connection `{}` was made with `{}`, by the way `{}`",
+        connection.id, connection.connector, connection.auth
+    );
+    Err(Error::new(ErrorKind::Conflict, text)
+        .hint("connect it that way, or connect this one as a new connection"))
 }
 
 /// Whether an account is the one that a connection has led to so far.

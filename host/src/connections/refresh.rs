@@ -5,7 +5,7 @@
 //! committed before anybody uses it; and whoever was overtaken reads again before anything is condemned.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, PoisonError, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -293,6 +293,15 @@ impl Connections {
             token_members: connection.members.clone(),
         };
         let target = setting.target(credential, holder);
+        // Whoever stood still until here may have lost it, and somebody else has sent what this would send again.
+        match self.store.keep_lease(holder.clone(), lease.fence, LEASE).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(Went::Overtaken),
+            Err(error) => {
+                release(true, None).await;
+                return Err(error);
+            }
+        }
         tracing::debug!(connection = holder, "refreshing");
         let answered =
             oauth::token(&setting.egress, &target, oauth, &client, grant, Instant::now() + PATIENCE).await;
@@ -352,14 +361,21 @@ impl Connections {
         let expires = expiry(&tokens);
         let mut error = None;
         for attempt in 0..WRITES {
-            let renewed = Renewed {
-                sealed: self.vault.seal(owner, secrets)?,
-                expires,
-                scopes: tokens.scopes.clone(),
-                members: tokens.members.clone(),
+            // Whatever keeps them from being kept may pass.
+            let written = async {
+                let renewed = Renewed {
+                    sealed: self.vault.seal(owner, secrets)?,
+                    expires,
+                    scopes: tokens.scopes.clone(),
+                    members: tokens.members.clone(),
+                };
+                let holder = connection.holder.clone();
+                let written = self.store.renew(holder, lease.fence, lease.grant.version, renewed).await?;
+                if written == Written::OldKey {
+                    self.catch_up().await?;
+                }
+                Ok(written)
             };
-            let written =
-                self.store.renew(connection.holder.clone(), lease.fence, lease.grant.version, renewed);
             match written.await {
                 Ok(Written::Yes) => {
                     tracing::info!(connection = connection.holder, "refreshed");
@@ -367,8 +383,9 @@ impl Connections {
                 }
                 // Somebody has connected it again meanwhile, or it is gone.
                 Ok(Written::Stale) => return Ok(()),
-                Ok(Written::OldKey) => self.catch_up().await?,
+                Ok(Written::OldKey) => {}
                 Err(failed) => {
+                    let failed: Error = failed;
                     tracing::error!(
                         connection = connection.holder,
                         "new tokens could not be written: {failed}"
@@ -436,23 +453,31 @@ const IDLE: SignedDuration = SignedDuration::from_hours(20);
 /// How many are renewed at a look.
 const AT_ONCE: u32 = 20;
 
+/// How long one is not looked at again that was looked at.
+const PASSED: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// Renews the tokens of connections that nobody uses, for ever: a grant that is left alone dies.
 pub(crate) async fn keep_alive(host: &Host) {
+    // Those that there is nothing to renew of, or that cannot be renewed now, are not first for ever.
+    let mut passed: HashMap<String, Instant> = HashMap::new();
     loop {
         // Not every Jackfield at the same moment, and not all at once after a long night.
         let mut random = [0];
         let _ = aws_lc_rs::rand::fill(&mut random);
         tokio::time::sleep(LOOKS + Duration::from_millis(u64::from(random[0]) * 100)).await;
         let before = Timestamp::now().saturating_sub(IDLE).unwrap_or(Timestamp::MIN);
-        let idle = match host.store.idle_since(before, AT_ONCE).await {
+        passed.retain(|_, at| at.elapsed() < PASSED);
+        let most = AT_ONCE.saturating_add(u32::try_from(passed.len()).unwrap_or(u32::MAX));
+        let idle = match host.store.idle_since(before, most).await {
             Ok(idle) => idle,
             Err(error) => {
                 tracing::warn!("nobody knows which connections have been left alone: {error}");
                 continue;
             }
         };
-        for connection in idle {
+        for connection in idle.into_iter().filter(|one| !passed.contains_key(&one.id)).collect::<Vec<_>>() {
             let id = connection.id.clone();
+            passed.insert(id.clone(), Instant::now());
             if let Err(error) = keep(host, connection).await {
                 tracing::info!(connection = id, "left alone, and not renewed: {error}");
             }

@@ -529,8 +529,8 @@ pub trait Accounts: Send + Sync {
         wipe: Option<Audit>,
     ) -> Pending<Written>;
 
-    /// Takes a connection away, and its secrets.
-    fn remove_connection(&self, id: String, audit: Audit) -> Pending<()>;
+    /// Takes a connection away that is revoked and whose grant nobody shares. False if it is not.
+    fn remove_connection(&self, id: String, audit: Audit) -> Pending<bool>;
 
     /// Takes the lease on a grant for this many milliseconds, unless somebody has it, and counts one more refresh that was
     /// begun.

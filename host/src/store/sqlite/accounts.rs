@@ -105,12 +105,14 @@ CREATE TABLE audit (
 CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
 CREATE TRIGGER audit_is_not_cut BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END;
 CREATE TABLE events (
-    id TEXT PRIMARY KEY NOT NULL,
+    -- In the order in which they were written, whatever any clock says.
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
     project TEXT NOT NULL,
     user TEXT,
     head TEXT NOT NULL
 ) STRICT;
-CREATE INDEX events_by_project ON events (project, id);
+CREATE INDEX events_by_project ON events (project, seq);
 CREATE TABLE answers (
     scope TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -121,12 +123,17 @@ CREATE TABLE answers (
     body TEXT,
     PRIMARY KEY (scope, key)
 ) STRICT;
+CREATE INDEX answers_by_time ON answers (at);
 -- The master key that secrets are to be sealed with.
 CREATE TABLE vault (one INTEGER PRIMARY KEY CHECK (one = 1), current TEXT NOT NULL) STRICT;
 ";
 
 /// How long what was answered to a key is remembered.
 const REMEMBERED: i64 = 24 * 60 * 60 * 1000;
+
+/// How long the lease of a process that lives is respected after its end, in milliseconds: as long as what it has sent may take,
+/// and keeping what it brings.
+const STANDSTILL: i64 = 120_000;
 
 /// How long a link that is over can still be asked about, in milliseconds.
 const LINGERS: i64 = 24 * 60 * 60 * 1000;
@@ -565,7 +572,7 @@ impl Accounts for Sqlite {
             )?;
             let holds = connection.holder == connection.id;
             let held: i64 = transaction.query_row(
-                "SELECT count(*) FROM connections WHERE id = ?1 AND holder = id",
+                "SELECT count(*) FROM connections WHERE id = ?1 AND holder = id AND state <> 'revoked'",
                 [&connection.holder],
                 |row| row.get(0),
             )?;
@@ -684,10 +691,17 @@ impl Accounts for Sqlite {
         })
     }
 
-    fn remove_connection(&self, id: String, audit: Audit) -> Pending<()> {
+    fn remove_connection(&self, id: String, audit: Audit) -> Pending<bool> {
         self.change(move |transaction| {
-            transaction.execute("DELETE FROM connections WHERE id = ?1", [&id])?;
-            note(transaction, &audit)
+            let removed = transaction.execute(
+                "DELETE FROM connections WHERE id = ?1 AND state = 'revoked'
+                    AND NOT EXISTS (SELECT 1 FROM connections other WHERE other.holder = ?1 AND other.id <> ?1)",
+                [&id],
+            )?;
+            if removed > 0 {
+                note(transaction, &audit)?;
+            }
+            Ok(removed > 0)
         })
     }
 
@@ -704,8 +718,10 @@ impl Accounts for Sqlite {
                 .filter(|owner| !is_alive(owner));
             let taken = transaction.execute(
                 "UPDATE connections SET fence = fence + 1, lease_owner = ?2, lease_until = ?3, sent = sent + 1
-                 WHERE id = ?1 AND sealed IS NOT NULL AND (lease_until IS NULL OR lease_until < ?4 OR lease_owner = ?5)",
-                params![holder, owner, now.saturating_add(ms), now, gone],
+                 WHERE id = ?1 AND sealed IS NOT NULL AND (lease_until IS NULL OR lease_until < ?6 OR lease_owner = ?5
+                    OR lease_owner = ?2 AND lease_until < ?4)",
+                // One that lives may only have stood still, with what it has sent on its way.
+                params![holder, owner, now.saturating_add(ms), now, gone, now.saturating_sub(STANDSTILL)],
             )?;
             if taken == 0 {
                 return Ok(None);
@@ -899,7 +915,8 @@ impl Accounts for Sqlite {
     fn events(&self, scope: Scope, page: Page) -> Pending<Vec<Event>> {
         self.read(move |transaction| {
             let mut select = transaction.prepare_cached(
-                "SELECT head FROM events WHERE project = ?1 AND (?2 IS NULL OR user = ?2) AND id > ?3 ORDER BY id LIMIT ?4",
+                "SELECT head FROM events WHERE project = ?1 AND (?2 IS NULL OR user = ?2)
+                    AND seq > coalesce((SELECT seq FROM events WHERE id = ?3), 0) ORDER BY seq LIMIT ?4",
             )?;
             let after = page.after.unwrap_or_default();
             select
