@@ -18,10 +18,10 @@ pub mod rotate;
 pub mod scopes;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -113,6 +113,10 @@ pub struct Connections {
     over: Notify,
     renewed: AtomicU64,
     failed: AtomicU64,
+    /// Whether this process stays, and can renew tokens that nobody waits for.
+    stays: AtomicBool,
+    /// The holders whose grants are being renewed ahead of their time.
+    ahead: Mutex<HashSet<String>>,
 }
 
 impl Connections {
@@ -128,6 +132,8 @@ impl Connections {
             over: Notify::new(),
             renewed: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            stays: AtomicBool::new(false),
+            ahead: Mutex::default(),
         }
     }
 
@@ -169,6 +175,10 @@ impl Connections {
         let held = self.held(scope, id)?;
         usable(&held.connection)?;
         if refresh::is_fresh(&held.grant) {
+            if self.stays.load(Ordering::Relaxed) && refresh::is_ending(&held.grant, &held.connection.holder)
+            {
+                self.renew_behind(setting, held.clone());
+            }
             return self.open(setting, held);
         }
         if !refresh::is_good(&held.grant) {
@@ -345,6 +355,11 @@ impl Connections {
         let text = format!("there are several connections{whose} to `{connector}`");
         Err(Error::new(ErrorKind::ConnectionNeeded, text)
             .hint(format!("name one with -c: {}{more}", list.join(", "))))
+    }
+
+    /// From now on, tokens are renewed ahead of their end while they are used: this process stays.
+    pub fn stay(&self) {
+        self.stays.store(true, Ordering::Relaxed);
     }
 
     /// How many refreshes were made, and how many failed.

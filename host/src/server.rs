@@ -149,6 +149,7 @@ impl Server {
         let host = Host::open(home)?;
         // Whoever cannot open what is kept serves nothing.
         host.connections.must_open().await?;
+        host.connections.stay();
         let address = host.settings()?.config.server.listen;
         let network = TcpListener::bind(address).await.map_err(|error| {
             let text = format!("cannot listen at {address}: {}", system::words(&error));

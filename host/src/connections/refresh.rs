@@ -47,6 +47,9 @@ const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 /// How long somebody waits for a token to be renewed who has one that is still good.
 pub(super) const MANNERS: Duration = Duration::from_secs(5);
 
+/// How long before its end a token is renewed that is in use, at most, where somebody stays to do it.
+const SOON: SignedDuration = SignedDuration::from_mins(10);
+
 /// How young a token is that is used to its end: a clock that was set forward refreshes once, and not at every call.
 const YOUNG: SignedDuration = SignedDuration::from_secs(10);
 
@@ -72,6 +75,17 @@ pub(super) fn is_fresh(grant: &Grant) -> bool {
         return true;
     }
     now < expires && grant.refreshed.is_some_and(|refreshed| now.duration_since(refreshed).abs() < YOUNG)
+}
+
+/// Whether an access token will end soon: each at a moment of its own, so that those that came together do not go together.
+pub(super) fn is_ending(grant: &Grant, holder: &str) -> bool {
+    let (Some(expires), Some(refreshed)) = (grant.expires, grant.refreshed) else { return false };
+    let soon = SOON.min(expires.duration_since(refreshed) / 4);
+    let chance = holder.bytes().fold(17_i64, |sum, byte| (sum * 31 + i64::from(byte)) % 1000);
+    let ahead =
+        soon / 2 + SignedDuration::from_millis(i64::try_from(soon.as_millis()).unwrap_or(0) * chance / 2000);
+    Timestamp::now().saturating_add(ahead).is_ok_and(|soon| soon >= expires)
+        && grant.retry_at.is_none_or(|at| at < Timestamp::now())
 }
 
 /// Whether an access token has not ended yet, as far as is known.
@@ -127,6 +141,26 @@ impl Connections {
             )
             .hint("run it again; the refresh goes on meanwhile")),
         }
+    }
+
+    /// Renews a grant that nobody waits for.
+    pub(super) fn renew_behind(self: &Arc<Self>, setting: &Setting, held: Held) {
+        let holder = held.connection.holder.clone();
+        let ahead = |connections: &Self, holder: &str, begins: bool| {
+            let mut ahead = connections.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+            if begins { ahead.insert(holder.to_owned()) } else { ahead.remove(holder) }
+        };
+        if !ahead(self, &holder, true) {
+            return;
+        }
+        let (connections, setting) = (self.clone(), setting.clone());
+        tokio::spawn(async move {
+            let _under_way = UnderWay::begin(&connections);
+            if let Err(error) = connections.refresh_in_turn(&setting, held).await {
+                tracing::info!(connection = holder, "not renewed ahead of its end: {error}");
+            }
+            ahead(&connections, &holder, false);
+        });
     }
 
     fn gate(&self, holder: &str) -> Arc<Gate> {
