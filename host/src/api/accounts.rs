@@ -301,7 +301,7 @@ pub struct TokenSet {
 }
 
 /// A token that was made.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct TokenMade {
     /// The token. It is shown once.
     pub token: String,
