@@ -129,13 +129,35 @@ fn fault_32_what_one_browser_has_begun_no_other_one_ends() {
 fn a_session_is_for_the_way_back_from_a_provider_and_for_no_script() {
     for accounts in Accounts::everywhere("connecting") {
         let link = accounts.link("u_42", &json!({}));
-        let sent = http("POST", &link, &[], "");
+        let sent = http("GET", &link, &[], "");
         let cookie = sent.header("set-cookie").unwrap();
         for attribute in ["HttpOnly", "SameSite=Lax", "Path=/"] {
             assert!(cookie.split("; ").any(|part| part == attribute), "{cookie}");
         }
         // The provider is not told the link.
         assert_eq!(sent.header("referrer-policy"), Some("no-referrer"));
+    }
+}
+
+#[test]
+fn nobody_says_yes_for_somebody_who_was_not_asked() {
+    for accounts in Accounts::everywhere("connecting") {
+        let link = accounts.link("u_42", &json!({}));
+        let cookie =
+            http("GET", &link, &[], "").header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        // A page elsewhere that makes a browser send the form: the cookie stays behind, and the browser says from where.
+        for headers in [
+            vec![],
+            vec![("cookie", "jackfield_session=x")],
+            vec![("cookie", &*cookie), ("sec-fetch-site", "cross-site")],
+            vec![("cookie", &*cookie), ("sec-fetch-site", "same-site")],
+        ] {
+            let answer = http("POST", &link, &headers, "");
+            assert_eq!((answer.status, answer.header("location")), (400, None), "{headers:?}");
+        }
+        let own = http("POST", &link, &[("cookie", &cookie), ("sec-fetch-site", "same-origin")], "");
+        assert_eq!(own.status, 303, "{}", own.body);
+        assert_eq!(accounts.token_requests(), 0);
     }
 }
 
