@@ -17,6 +17,7 @@ pub mod process;
 mod provider;
 mod schemathesis;
 mod simulator;
+pub mod tenants;
 mod terminal;
 
 use std::{

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     api::accounts::{ConnectTyped, ConnectedShown, ConnectionShown, List},
     connections::account::GivenUp,
-    store::{Connection, ConnectionState, Page, Which},
+    store::{Connection, ConnectionState, Page, Scope, Which},
 };
 
 /// Which connections somebody wants.
@@ -75,6 +75,11 @@ pub(in crate::server) async fn connect(
     let integration = state.host.connections.integration(&tenant.project, &typed.connector).await?;
     let auth = typed.auth.unwrap_or_else(|| integration.auth.clone());
     let again = typed.connection.as_deref();
+    if let Some(again) = again {
+        // Before the provider is asked anything.
+        let scope = Scope { project: tenant.project.clone(), user: Some(user.clone()) };
+        state.host.connections.held(&scope, again)?;
+    }
     let connected = state
         .host
         .connect_typed(&integration, &user, &auth, again, typed.parameters, &tenant.who.actor)

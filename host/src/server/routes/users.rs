@@ -24,7 +24,8 @@ use crate::{
     api::accounts::{List, TokenMade, TokenSet},
     connections::account::{GivenUp, no_user},
     id::Id,
-    store::{ApiToken, Audit, User},
+    invoke::Source,
+    store::{ApiToken, Audit, DEFAULT_PROJECT, User},
 };
 
 /// For how many days a user's token is good at most.
@@ -112,9 +113,17 @@ pub(in crate::server) async fn tokens(
 
 pub(in crate::server) async fn add_token(
     Shared(state): Shared<Arc<State>>,
-    tenant: Tenant,
+    tenant: Result<Tenant, Problem>,
+    Extension(who): Extension<Who>,
     Body(set): Body<TokenSet>,
 ) -> Gives<TokenMade> {
+    let tenant = match tenant {
+        // What is for all projects needs none to be named.
+        Err(_) if set.all_projects && who.project().is_none() => {
+            Tenant::of(&state, who, Some(DEFAULT_PROJECT), Source::Api)?
+        }
+        other => other?,
+    };
     let refuse = |path: &str, text: String| Problem(Error::new(ErrorKind::InvalidInput, text).at(path));
     if let Some(user) = &set.user {
         is_user_id(user)?;
@@ -169,7 +178,7 @@ pub(in crate::server) async fn remove_token(
         )
     };
     let found = found.ok_or_else(unknown)?;
-    let project = found.project.clone().unwrap_or_else(|| crate::store::DEFAULT_PROJECT.to_owned());
+    let project = found.project.clone().unwrap_or_else(|| DEFAULT_PROJECT.to_owned());
     let audit = Audit::new(project, &who.actor, "token.remove", &found.id);
     if state.host.store.remove_token(found.id, audit).await? { Ok(Json(Fine::yes())) } else { Err(unknown()) }
 }
