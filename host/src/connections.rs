@@ -44,6 +44,10 @@ use crate::{
 /// What a secret that a user has typed is called among a connection's secrets.
 pub(crate) const TYPED: &str = "parameter.";
 
+/// How long no token is renewed for a raw request after one did not help: who asks for what answers anybody with 401 renews
+/// nothing with each request.
+const IN_VAIN: Duration = Duration::from_secs(60);
+
 /// What an access token is called there, and in the templates of manifests.
 pub(crate) const ACCESS_TOKEN: &str = "access_token";
 
@@ -117,6 +121,8 @@ pub struct Connections {
     stays: AtomicBool,
     /// The holders whose grants are being renewed ahead of their time.
     ahead: Mutex<HashSet<String>>,
+    /// The holders whose tokens were renewed for a raw request, and it did not help; and when.
+    in_vain: Mutex<HashMap<String, Instant>>,
 }
 
 impl Connections {
@@ -134,6 +140,7 @@ impl Connections {
             failed: AtomicU64::new(0),
             stays: AtomicBool::new(false),
             ahead: Mutex::default(),
+            in_vain: Mutex::default(),
         }
     }
 
@@ -355,6 +362,19 @@ impl Connections {
         let text = format!("there are several connections{whose} to `{connector}`");
         Err(Error::new(ErrorKind::ConnectionNeeded, text)
             .hint(format!("name one with -c: {}{more}", list.join(", "))))
+    }
+
+    /// Whether another token did not help a raw request of this grant a moment ago.
+    fn was_in_vain(&self, holder: &str) -> bool {
+        let in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
+        in_vain.get(holder).is_some_and(|at| at.elapsed() < IN_VAIN)
+    }
+
+    /// Remembers that it did not.
+    fn note_in_vain(&self, holder: String) {
+        let mut in_vain = self.in_vain.lock().unwrap_or_else(PoisonError::into_inner);
+        in_vain.retain(|_, at| at.elapsed() < IN_VAIN);
+        in_vain.insert(holder, Instant::now());
     }
 
     /// From now on, tokens are renewed ahead of their end while they are used: this process stays.

@@ -5,7 +5,6 @@ use std::time::Instant;
 use axum::body::{Body, HttpBody};
 use connector_protocol::{Error, ErrorKind, Result, answers::AnswerClass};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use jiff::{SignedDuration, Timestamp};
 use url::Url;
 
 use crate::{
@@ -16,9 +15,6 @@ use crate::{
 
 /// How large a body may be that is kept to be sent again, in bytes: should the token have ended, this one can be replayed.
 const KEPT: u64 = 1024 * 1024;
-
-/// How young a token is that is not renewed because a request was refused.
-const YOUNG: SignedDuration = SignedDuration::from_secs(30);
 
 /// A request as it came.
 pub struct Raw {
@@ -80,7 +76,11 @@ impl Host {
         // What has gone by cannot be sent again; the next request will have the token.
         let Some(again) = again else { return Ok(first.response) };
         let target = setting.target(used.credential, &used.connection.holder);
-        Ok(setting.egress.proxy(&target, again, deadline).await?.response)
+        let second = setting.egress.proxy(&target, again, deadline).await?;
+        if second.class == AnswerClass::Expired {
+            self.connections.note_in_vain(holder);
+        }
+        Ok(second.response)
     }
 }
 

@@ -184,6 +184,18 @@ async fn once(
     let key = key.to_str().ok().filter(fits).map(str::to_owned).ok_or_else(|| {
         Error::new(ErrorKind::Usage, format!("`Idempotency-Key` has 1 to {MAX_KEY} visible characters"))
     })?;
+    // In a task of its own, from the first word that is written of it: what has begun ends, and how it ended is remembered, also
+    // if nobody waits for the answer any more.
+    let done = tokio::spawn(once_under(state, tenant, key, request));
+    done.await.map_err(|_| Error::new(ErrorKind::Internal, "the invocation broke off"))?
+}
+
+async fn once_under(
+    state: Arc<State>,
+    tenant: Tenant,
+    key: String,
+    request: Invoke,
+) -> Result<Response, Problem> {
     let unreadable = |_| Error::new(ErrorKind::Internal, "the request cannot be written down");
     let bytes = serde_json::to_vec(&request).map_err(unreadable)?;
     let what = digest::digest(&digest::SHA256, &bytes).as_ref().to_vec();
@@ -215,25 +227,19 @@ async fn once(
         }
     }
     let caller = Caller { idempotency_key: Some(key.clone()), ..tenant.caller() };
-    let store = state.host.store.clone();
-    // In a task of its own: what is done is remembered also if nobody waits for the answer any more.
-    let done = tokio::spawn(async move {
-        let done = run_whole(&state, caller, request).await;
-        let kept = match &done {
-            Ok(output) => serde_json::to_string(output).ok().map(|body| (200, body)),
-            // What has certainly done nothing may be asked for again.
-            Err(error) if error.id.is_none() => None,
-            Err(error) => {
-                let problem = Problem(error.clone());
-                Some((status(&error.kind).as_u16(), problem.body().to_string()))
-            }
-        };
-        if let Err(error) = store.answered(scope, key, kept).await {
-            tracing::warn!("what was answered could not be remembered: {error}");
+    let done = run_whole(&state, caller, request).await;
+    let kept = match &done {
+        Ok(output) => serde_json::to_string(output).ok().map(|body| (200, body)),
+        // What has certainly done nothing may be asked for again.
+        Err(error) if error.id.is_none() => None,
+        Err(error) => {
+            let problem = Problem(error.clone());
+            Some((status(&error.kind).as_u16(), problem.body().to_string()))
         }
-        done
-    });
-    let done = done.await.map_err(|_| Error::new(ErrorKind::Internal, "the invocation broke off"))?;
+    };
+    if let Err(error) = state.host.store.answered(scope, key, kept).await {
+        tracing::warn!("what was answered could not be remembered: {error}");
+    }
     Ok(Json(done?).into_response())
 }
 
