@@ -66,10 +66,9 @@ impl Host {
         let version = used.version;
         let target = setting.target(used.credential, &used.connection.holder);
         let first = setting.egress.proxy(&target, request, deadline).await?;
-        // Any address may answer that it knows nobody; a token that has just come is not to blame for that.
-        let is_young =
-            held.grant.refreshed.is_some_and(|at| Timestamp::now().duration_since(at).abs() < YOUNG);
-        if first.class != AnswerClass::Expired || is_young {
+        // Any address may answer that it knows nobody. Where another token did not help a moment ago, none is asked for again.
+        let holder = held.connection.holder.clone();
+        if first.class != AnswerClass::Expired || self.connections.was_in_vain(&holder) {
             return Ok(first.response);
         }
         let used = self.connections.later(&setting, scope, id, version, deadline).await?;
