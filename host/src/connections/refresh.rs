@@ -328,7 +328,7 @@ impl Connections {
         };
         let target = setting.target(credential, holder);
         // Whoever stood still until here may have lost it, and somebody else has sent what this would send again.
-        match self.store.keep_lease(holder.clone(), lease.fence, LEASE).await {
+        match self.store.has_lease(holder, lease.fence) {
             Ok(true) => {}
             Ok(false) => return Ok(Went::Overtaken),
             Err(error) => {

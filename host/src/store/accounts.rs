@@ -536,6 +536,9 @@ pub trait Accounts: Send + Sync {
     /// begun.
     fn lease(&self, holder: String, owner: String, ms: i64) -> Pending<Option<Lease>>;
 
+    /// Whether nobody has taken the lease since. Read where it is asked for.
+    fn has_lease(&self, holder: &str, fence: i64) -> Result<bool>;
+
     /// Keeps the lease for this many milliseconds more. False if it is lost.
     fn keep_lease(&self, holder: String, fence: i64, ms: i64) -> Pending<bool>;
 

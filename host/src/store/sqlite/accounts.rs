@@ -736,6 +736,17 @@ impl Accounts for Sqlite {
         })
     }
 
+    fn has_lease(&self, holder: &str, fence: i64) -> Result<bool> {
+        self.look(|connection| {
+            connection
+                .prepare_cached(
+                    "SELECT count(*) FROM connections WHERE id = ?1 AND fence = ?2 AND lease_owner IS NOT NULL",
+                )?
+                .query_row(params![holder, fence], |row| row.get::<_, i64>(0))
+                .map(|found| found > 0)
+        })
+    }
+
     fn keep_lease(&self, holder: String, fence: i64, ms: i64) -> Pending<bool> {
         self.change(move |transaction| {
             let kept = transaction.execute(
