@@ -98,7 +98,7 @@ impl Host {
     }
 
     /// Asks the connector whose account a credential opens.
-    async fn identify(&self, setting: &Setting, credential: Credential) -> Result<Identity> {
+    pub(super) async fn identify(&self, setting: &Setting, credential: Credential) -> Result<Identity> {
         let id = Id::connection().to_string();
         let deadline = Instant::now() + PATIENCE;
         let call = AuthCall {

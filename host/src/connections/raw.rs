@@ -74,10 +74,17 @@ impl Host {
         let used = self.connections.later(&setting, scope, id, version, deadline).await?;
         // What has gone by cannot be sent again; the next request will have the token.
         let Some(again) = again else { return Ok(first.response) };
-        let target = setting.target(used.credential, &used.connection.holder);
+        let target = setting.target(used.credential.clone(), &used.connection.holder);
         let second = setting.egress.proxy(&target, again, deadline).await?;
         if second.class == AnswerClass::Expired {
-            self.connections.note_in_vain(holder);
+            // Whether it is the token or the address, somebody else has to say: others may share the grant.
+            match self.identify(&setting, used.credential).await {
+                Err(error) if error.kind == ErrorKind::Unauthorized => {
+                    let reason = "the provider does not accept a token that it has just given";
+                    self.connections.condemn(&used.connection, used.version, reason).await;
+                }
+                _ => self.connections.note_in_vain(holder),
+            }
         }
         Ok(second.response)
     }
