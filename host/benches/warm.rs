@@ -1,4 +1,5 @@
-//! What a call through a running host costs beside the same request by plain `reqwest`, measured by turns in one run.
+//! What a call through a running host costs beside the same request by plain `reqwest`, measured by turns in one run; and what
+//! the parts of one cost by themselves.
 //!
 //! `cargo xtask bench` runs it and says what it means; alone, it prints one JSON document.
 
@@ -27,8 +28,11 @@ use jackfield::{
     host::Host,
     invoke::{Caller, Source, nobody},
     plugins::Library,
+    store::{Audit, Connection, ConnectionState, DEFAULT_PROJECT, Integration, Renewed, Scope, Written},
+    vault::Owner,
     worker::{Call, Family, Services, Workers, child},
 };
+use jiff::{SignedDuration, Timestamp};
 use rustix::{
     process::Pid,
     thread::{CpuSet, sched_setaffinity},
@@ -73,9 +77,14 @@ fn main() -> ExitCode {
     // In a task, as what a server does.
     let measured = runtime
         .block_on(async {
-            let mut measured = tokio::spawn(measure(library)).await.unwrap();
-            let more = tokio::spawn(worker(echoes)).await.unwrap();
-            measured.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let mut measured = tokio::spawn(measure(library.clone())).await.unwrap();
+            let more = [
+                tokio::spawn(worker(echoes)).await.unwrap(),
+                tokio::spawn(credential(library)).await.unwrap(),
+            ];
+            for more in more {
+                measured.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            }
             tokio::spawn(async { measured }).await
         })
         .unwrap();
@@ -254,6 +263,92 @@ async fn worker(library: PathBuf) -> Value {
         "many": MANY,
         "threads": threads,
     })
+}
+
+/// What a request waits for before it can be sent with a credential: the connection is read, and its token is opened.
+async fn credential(library: PathBuf) -> Value {
+    let place = tempfile::tempdir().unwrap();
+    let home = Home::locate(Some(place.path().join("home"))).unwrap();
+    home.create().unwrap();
+    fs::copy(library, home.plugins().join("libzoom.so")).unwrap();
+    let host = Host::open(&home).unwrap();
+    host.connections.must_open().await.unwrap();
+    let (scope, id) = (Scope::project(DEFAULT_PROJECT), "conn_benchmark");
+    connected(&host, id).await;
+    let setting = host.setting("zoom").unwrap();
+    let (mut whole, mut row, mut open) = (Vec::new(), Vec::new(), Vec::new());
+    for turn in 0..WARM_UP + CALLS {
+        let begun = Instant::now();
+        let deadline = begun + Duration::from_secs(60);
+        let used = host.connections.credential(&setting, &scope, id, deadline).await.unwrap();
+        let took = begun.elapsed();
+        assert_eq!(used.credential.secrets.len(), 1);
+        let begun = Instant::now();
+        let held = host.connections.held(&scope, id).unwrap();
+        let read = begun.elapsed();
+        let envelope = held.grant.sealed.unwrap();
+        let begun = Instant::now();
+        let owner = Owner { project: DEFAULT_PROJECT, id };
+        let token = host.connections.vault.open_one(owner, &envelope, "access_token").unwrap();
+        let opened = begun.elapsed();
+        assert!(token.is_some());
+        if turn >= WARM_UP {
+            whole.push(took);
+            row.push(read);
+            open.push(opened);
+        }
+    }
+    json!({"credential_us": median(whole), "held_us": median(row), "open_us": median(open)})
+}
+
+/// Keeps an account as if its user had just connected it.
+async fn connected(host: &Host, id: &str) {
+    let now = Timestamp::now();
+    let audit = || Audit::new(DEFAULT_PROJECT, "benchmark", "connection.connect", id);
+    let integration = Integration {
+        id: "int_benchmark".to_owned(),
+        project: DEFAULT_PROJECT.to_owned(),
+        connector: "zoom".to_owned(),
+        auth: "user".to_owned(),
+        client_id: Some("benchmark".to_owned()),
+        scopes: Vec::new(),
+        fault: None,
+        created: now,
+        changed: now,
+        version: 0,
+        sealed: None,
+    };
+    assert_eq!(host.store.put_integration(integration, audit()).await.unwrap(), Written::Yes);
+    let connection = Connection {
+        id: id.to_owned(),
+        project: DEFAULT_PROJECT.to_owned(),
+        user: "u_42".to_owned(),
+        connector: "zoom".to_owned(),
+        integration: "int_benchmark".to_owned(),
+        auth: "user".to_owned(),
+        state: ConnectionState::Valid,
+        reason: None,
+        since: now,
+        identity: None,
+        scopes: Some(
+            ["meeting:read:meeting", "meeting:write:meeting", "user:read:user"].map(str::to_owned).into(),
+        ),
+        parameters: serde_json::Map::new(),
+        members: [("api_url".to_owned(), "https://api.zoom.us".to_owned())].into(),
+        created: now,
+        holder: id.to_owned(),
+    };
+    // As long as Zoom's are.
+    let secrets =
+        ["access_token", "refresh_token"].map(|name| (name.to_owned(), "benchmark".repeat(70).into()));
+    let owner = Owner { project: DEFAULT_PROJECT, id };
+    let renewed = Renewed {
+        sealed: host.connections.vault.seal(owner, &secrets.into()).unwrap(),
+        expires: now.checked_add(SignedDuration::from_hours(1)).ok(),
+        scopes: None,
+        members: connection.members.clone(),
+    };
+    assert_eq!(host.store.connect(connection, Some(renewed), audit()).await.unwrap(), Written::Yes);
 }
 
 /// A host that answers when all have asked.

@@ -180,7 +180,19 @@ impl Connections {
         deadline: Instant,
     ) -> Result<Used> {
         let held = self.held(scope, id)?;
+        self.credential_of(setting, scope, held, deadline).await
+    }
+
+    /// The same, for whoever has just looked the connection up.
+    pub(crate) async fn credential_of(
+        self: &Arc<Self>,
+        setting: &Setting,
+        scope: &Scope,
+        held: Held,
+        deadline: Instant,
+    ) -> Result<Used> {
         usable(&held.connection)?;
+        let id = held.connection.id.clone();
         if refresh::is_fresh(&held.grant) {
             if self.stays.load(Ordering::Relaxed) && refresh::is_ending(&held.grant, &held.connection.holder)
             {
@@ -195,7 +207,7 @@ impl Connections {
         match self.renewed(setting, scope, held, deadline.min(Instant::now() + refresh::MANNERS)).await {
             Ok(used) => Ok(used),
             Err(error) => {
-                let held = self.held(scope, id)?;
+                let held = self.held(scope, &id)?;
                 usable(&held.connection)?;
                 if refresh::is_good(&held.grant) { self.open(setting, held) } else { Err(error) }
             }

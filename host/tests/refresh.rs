@@ -67,7 +67,8 @@ fn is_caller() -> bool {
 
 /// A line that is told from what a harness prints.
 fn say(text: &str) {
-    writeln!(std::io::stdout(), "\n> {text}").unwrap();
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "\n> {text}").unwrap();
 }
 
 /// A process of callers.

@@ -315,7 +315,11 @@ fn fault_44_whoever_was_overtaken_uses_what_the_faster_one_got() {
         eventually("a refresh", || begun(&accounts, &id) == 1);
         thread::sleep(Duration::from_secs(1));
         process::halt(slow.pid());
-        // The other one takes the lease when it has run out, and is at it while the first goes on.
+        // The other one takes the lease when it has run out for so long that the first can be at nothing any more, and is at it
+        // while the first goes on.
+        let long_ago =
+            "UPDATE connections SET lease_until = lease_until - 300000 WHERE lease_until IS NOT NULL";
+        accounts.database().execute(long_ago, []).unwrap();
         accounts.fault(&Fault::After(Duration::from_secs(4)));
         let fast = accounts.home.start(&["connection", "test", &id], "");
         eventually("another refresh", || begun(&accounts, &id) == 2);

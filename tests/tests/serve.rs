@@ -431,7 +431,7 @@ fn what_the_api_runs_can_be_cancelled_by_its_id() {
         let answer = scope.spawn(|| home.ask("POST", "/v1/invocations", &body));
         provider.is_asked(1);
         let running = home.ask("GET", "/v1/invocations?state=running", &NOTHING).1;
-        let id = text(&running[0], "id").to_owned();
+        let id = text(&running["items"][0], "id").to_owned();
         assert_eq!(home.ask("POST", &format!("/v1/invocations/{id}/cancel"), &NOTHING).0, 200);
         let (status, problem) = answer.join().unwrap();
         assert_eq!((status, text(&problem, "kind"), text(&problem, "id")), (409, "cancelled", id.as_str()));

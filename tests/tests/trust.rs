@@ -70,7 +70,7 @@ impl Place {
             };
             eventually(&format!("{name} is {state}: {reason}"), || {
                 let (_, lines) = self.home.ask("GET", "/v1/connectors", &Value::Null);
-                lines.as_array().is_some_and(|lines| lines.iter().any(is_so))
+                lines["items"].as_array().is_some_and(|lines| lines.iter().any(is_so))
             });
         }
     }

@@ -138,9 +138,10 @@ impl App {
     fn connect(&self, user: &str, email: &str) -> String {
         let link = self.set("/v1/connect-links", &json!({"connector": "zoom", "user": user}));
         let page = link["url"].as_str().unwrap();
-        let away = http("POST", page, &[], "");
+        let asked = http("GET", page, &[], "");
+        let cookie = asked.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+        let away = http("POST", page, &[("cookie", &cookie)], "");
         assert_eq!(away.status, 303, "{}", away.body);
-        let cookie = away.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
         let back = self.allow(away.header("location").unwrap(), email);
         let end = http("GET", &back, &[("cookie", &cookie)], "");
         assert!(end.body.contains("Connected"), "{}", end.body);

@@ -48,7 +48,8 @@ impl Host {
     ) -> Result<http::Response<BoxBody>> {
         let held = self.connections.held(scope, id)?;
         let setting = self.setting(&held.connection.connector)?;
-        let used = self.connections.credential(&setting, scope, id, deadline).await?;
+        let holder = held.connection.holder.clone();
+        let used = self.connections.credential_of(&setting, scope, held, deadline).await?;
         let url = raw.url.as_deref().map(Url::parse).transpose().map_err(|_| {
             Error::new(ErrorKind::Usage, "the address to send it to is none")
                 .hint("write it as https://host/path")
@@ -67,7 +68,6 @@ impl Host {
         let target = setting.target(used.credential, &used.connection.holder);
         let first = setting.egress.proxy(&target, request, deadline).await?;
         // Any address may answer that it knows nobody. Where another token did not help a moment ago, none is asked for again.
-        let holder = held.connection.holder.clone();
         if first.class != AnswerClass::Expired || self.connections.was_in_vain(&holder) {
             return Ok(first.response);
         }
