@@ -1,5 +1,7 @@
 //! What any store has to do, whatever is behind it.
 
+mod accounts;
+
 use std::time::Duration;
 
 use connector_protocol::{Error, ErrorKind, manifest::Effect};
@@ -112,6 +114,7 @@ async fn suite(open: impl Fn() -> Box<dyn Store>) {
     assert_eq!(store.forget(yesterday).await, Ok(1));
     assert_eq!(store.invocation(None, &id).await, Ok(None));
     store.check().await.unwrap();
+    accounts::suite(&open).await;
 }
 
 #[tokio::test]
