@@ -252,11 +252,13 @@ impl Tenants {
     pub fn connect(&self, user: &str, email: &str) -> String {
         let link = self.set("/v1/connect-links", &json!({"connector": "zoom", "user": user}));
         let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{link}")).to_owned();
-        let away = http("POST", &text(&link["url"]), &[], "");
+        let asked = http("GET", &text(&link["url"]), &[], "");
+        let cookie =
+            asked.header("set-cookie").and_then(|cookie| cookie.split(';').next()).unwrap_or_default();
+        let away = http("POST", &text(&link["url"]), &[("cookie", cookie)], "");
         assert_eq!(away.status, 303, "{}", away.body);
-        let cookie = away.header("set-cookie").and_then(|cookie| cookie.split(';').next());
         let back = self.allow(away.header("location").unwrap_or_default(), email);
-        let end = http("GET", &back, &[("cookie", cookie.unwrap_or_default())], "");
+        let end = http("GET", &back, &[("cookie", cookie)], "");
         assert!(end.body.contains("Connected"), "{}", end.body);
         text(&self.get(&format!("/v1/connect-links/{}", text(&link["id"])))["connection"])
     }

@@ -66,6 +66,7 @@ const MATRIX: &[Row] = &[
     ("GET", "/v1/integrations/{connector}", Operators, 200, ""),
     ("PATCH", "/v1/integrations/{connector}", Operators, 200, "{}"),
     ("GET", "/v1/integrations/{connector}/checks", Operators, 200, ""),
+    ("GET", "/v1/integrations/{connector}/setup", Operators, 200, ""),
     ("GET", "/v1/users", Operators, 200, ""),
     ("GET", "/v1/users/{id}", Users, 200, ""),
     ("PATCH", "/v1/users/{id}", Users, 200, r#"{"meta": {}}"#),
