@@ -68,14 +68,16 @@ pub(in crate::server) async fn headers(
     let (method, begun) = (request.method().clone(), Instant::now());
     // The address as the table has it: what stands in its place may be a secret.
     let path = request.extensions().get::<MatchedPath>().cloned();
-    // Nobody is told at the level that is usual.
-    let from = if tracing::enabled!(tracing::Level::DEBUG) { came_from(&state, &request) } else { None };
+    let peer = request.extensions().get::<ConnectInfo<Came>>().map(|ConnectInfo(came)| came.clone());
+    let forwarded: Vec<HeaderValue> = request.headers().get_all("x-forwarded-for").iter().cloned().collect();
     let mut response = next.run(request).await;
     let status = response.status();
     counted.answered(status);
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let path = path.as_ref().map_or("(none of ours)", MatchedPath::as_str);
-    tracing::debug!(method = method.as_str(), path, status = status.as_u16(), ms, from, "answered");
+    // Worked out only if it is written down.
+    let from = || came_from(&state, peer.as_ref(), &forwarded);
+    tracing::debug!(method = method.as_str(), path, status = status.as_u16(), ms, from = from(), "answered");
     let headers = response.headers_mut();
     let ours = concat!("jackfield/", env!("CARGO_PKG_VERSION"));
     // What a provider answered is passed on as it came.
@@ -88,16 +90,13 @@ pub(in crate::server) async fn headers(
 }
 
 /// Whom a request comes from: who has connected, or for whom a reverse proxy asks that is believed.
-fn came_from(state: &State, request: &Request) -> Option<String> {
-    let Some(ConnectInfo(Came::Network(peer))) = request.extensions().get::<ConnectInfo<Came>>() else {
-        return None;
-    };
+fn came_from(state: &State, peer: Option<&Came>, forwarded: &[HeaderValue]) -> Option<String> {
+    let Some(Came::Network(peer)) = peer else { return None };
     let settings = state.host.settings().ok()?;
     let trusted = |address: &IpAddr| settings.config.server.trusted_proxies.contains(address);
     let mut from = peer.ip();
     if trusted(&from) {
-        let forwarded =
-            request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+        let forwarded = forwarded.iter().filter_map(|value| value.to_str().ok());
         let addresses: Vec<&str> = forwarded.flat_map(|value| value.split(',')).map(str::trim).collect();
         // From the nearest on: the first that is not one of ours is the one.
         for address in addresses.iter().rev() {
