@@ -172,7 +172,7 @@ fn fault_98_a_store_of_a_later_version_is_left_alone_by_whoever_comes() {
 fn fault_100_one_home_has_one_server() {
     let home = Home::with(&[]);
     let server = home.serve();
-    let second = home.run(&["serve", "-o", "json"]);
+    let second = home.run(&["serve"]);
     assert_eq!(second.code, 1, "{}", second.stderr);
     assert!(second.stderr.contains(&format!("by process {}", server.pid())), "{}", second.stderr);
     assert!(process::is_there(server.pid()));

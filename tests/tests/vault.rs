@@ -66,7 +66,10 @@ fn fault_47_what_is_given_up_leaves_no_secret_and_a_line_of_who_did_it() {
         assert_eq!(revoked["told"], true, "{revoked}");
         assert_eq!((accounts.revocations(), kept(&accounts)), (1, 0));
         assert_eq!(accounts.state(&id).0, "revoked");
-        assert_eq!(accounts.audit(&id), ["connection.connect", "connection.revoke"]);
+        assert_eq!(
+            accounts.audit(&id),
+            ["connection.connect", "connection.revoke_at_provider", "connection.revoke"]
+        );
         assert_eq!(accounts.came_to(&id), ["valid", "revoked"]);
         // It is off, for whoever names it and for whoever does not.
         for (status, error) in [accounts.read(&id), accounts.proxy(&id)] {
@@ -93,7 +96,10 @@ fn fault_47_what_is_given_up_leaves_no_secret_and_a_line_of_who_did_it() {
             assert_eq!(accounts.ask(method, &path, &Value::Null).0, 404, "{method} {path}");
         }
         let log = accounts.audit(&second);
-        assert_eq!(log, ["connection.connect", "connection.revoke", "connection.remove"]);
+        assert_eq!(
+            log,
+            ["connection.connect", "connection.revoke_at_provider", "connection.revoke", "connection.remove"]
+        );
         assert!(accounts.audit("u_42").contains(&"user.erase".to_owned()));
         // Somebody else's account goes on.
         assert_eq!(accounts.read(&third).0, 200);

@@ -385,6 +385,11 @@ impl Host {
             }
             let shared = self.hand_on(&held).await?;
             let held = self.connections.held(scope, id)?;
+            if !shared {
+                // What the provider is told cannot be taken back: that somebody wants it is on record before.
+                let wish = Audit::new(&scope.project, actor, "connection.revoke_at_provider", id);
+                self.store.audit(wish).await?;
+            }
             let given_up = if shared {
                 let why = "another connection uses the same grant".to_owned();
                 GivenUp { told: false, why_not: Some(why) }
