@@ -15,7 +15,7 @@ use std::{
 };
 
 use jackfield::{connections::links::digest_of, home::Home, host::Host, store::Scope};
-use jackfield_tests::{Accounts, Fault};
+use jackfield_tests::{Accounts, Fault, eventually};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -165,6 +165,20 @@ fn one_refresh(accounts: &Accounts, id: &str, got: &[Value]) {
     assert_eq!((accounts.read(id).0, accounts.granted("refresh_token")), (200, 2));
 }
 
+/// Keeps everybody from writing in the moment in which the first one is answered: whoever waits for the lease and whoever has
+/// to say what became of it come together then, in whatever order.
+fn throng(accounts: &Accounts, id: &str) {
+    let (database, id) = (accounts.database(), id.to_owned());
+    thread::spawn(move || {
+        let is_leased = "SELECT lease_owner IS NOT NULL FROM connections WHERE id = ?1";
+        eventually("a lease", || database.query_row(is_leased, [&id], |row| row.get(0)) == Ok(true));
+        database.execute_batch("BEGIN IMMEDIATE").unwrap();
+        // Longer than it takes until the answer is there, and no longer than what failed is left alone.
+        thread::sleep(Duration::from_millis(1800));
+        database.execute_batch("ROLLBACK").unwrap();
+    });
+}
+
 #[test]
 fn fault_38_64_callers_in_4_processes_cause_one_refresh() {
     if is_caller() {
@@ -192,13 +206,9 @@ fn fault_44_a_grant_that_is_over_is_tried_once_by_64_callers_in_4_processes() {
     }
     let test = "fault_44_a_grant_that_is_over_is_tried_once_by_64_callers_in_4_processes";
     let gone = json!({"error": "invalid_grant", "reason": "Invalid Token!"}).to_string();
-    let over = |accounts: &Accounts, _: &str| {
-        accounts.fault(&Fault::AnswersAfter(
-            Duration::from_millis(500),
-            400,
-            "application/json",
-            gone.clone(),
-        ));
+    let over = |accounts: &Accounts, id: &str| {
+        throng(accounts, id);
+        accounts.fault(&Fault::AnswersAfter(Duration::from_secs(1), 400, "application/json", gone.clone()));
     };
     all_call(test, over, |accounts, id, got| {
         assert_eq!(accounts.token_requests(), 2, "one for the code, and one that was refused");
@@ -214,9 +224,10 @@ fn fault_45_a_token_endpoint_that_fails_is_asked_once_by_64_callers_in_4_process
         return;
     }
     let test = "fault_45_a_token_endpoint_that_fails_is_asked_once_by_64_callers_in_4_processes";
-    let fails = |accounts: &Accounts, _: &str| {
+    let fails = |accounts: &Accounts, id: &str| {
+        throng(accounts, id);
         accounts.fault(&Fault::AnswersAfter(
-            Duration::from_millis(500),
+            Duration::from_secs(1),
             503,
             "text/html",
             "<h1>Sorry</h1>".to_owned(),
