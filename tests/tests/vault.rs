@@ -266,10 +266,17 @@ fn fault_50_a_rotation_passes_over_what_cannot_be_opened_and_keeps_its_key() {
             assert_eq!(sealed(&accounts).into_iter().find_map(of_one), Some(damaged));
             assert_eq!((accounts.read(&other).0, accounts.read(&one).0 >= 400), (200, true));
         }
-        // What says of itself that it is sealed with the new key, in a row that says otherwise, is no reason to go on for ever.
-        let new = sealed(&accounts).into_iter().find(|(id, _)| *id == other).unwrap().1;
-        seal(&accounts, &one, &new);
-        assert_eq!(rotate()["damaged"], json!([one]));
+        // What says of itself that it is sealed with the newest key, in a row that says otherwise, is no reason to go on for
+        // ever with a rotation that has something to go on with: the other one as it was at first.
+        let of =
+            |rows: &[(String, String)], id: &str| rows.iter().find(|(row, _)| row == id).unwrap().1.clone();
+        seal(&accounts, &one, &of(&sealed(&accounts), &other));
+        seal(&accounts, &other, &of(&rows, &other));
+        let old = "UPDATE connections SET key = ?2 WHERE id = ?1";
+        assert_eq!(accounts.database().execute(old, (&other, &before)), Ok(1));
+        let rotated = rotate();
+        assert_eq!((&rotated["damaged"], &rotated["resumed"]), (&json!([one]), &json!(true)), "{rotated}");
+        assert_eq!((&rotated["resealed"], accounts.read(&other).0), (&json!(1), 200), "{rotated}");
 
         // A copy of the row can still be opened. It is all that is left for the newest key, and then no other is needed.
         seal(&accounts, &one, &right);
