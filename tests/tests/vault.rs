@@ -416,7 +416,9 @@ fn fault_51_everything_goes_on_while_a_key_is_rotated() {
             while !rotating.is_finished() {
                 // Sealed by whoever renews, by whoever is away at the provider, and by whoever sets something up.
                 accounts.end_tokens();
-                assert_eq!((accounts.read(&one).0, accounts.proxy(&other).0), (200, 200));
+                for (status, answer) in [accounts.read(&one), accounts.proxy(&other)] {
+                    assert_eq!(status, 200, "{answer}");
+                }
                 let page = accounts.come_back(&accounts.link("u_42", &json!({})), accounts.people()[0]);
                 assert!(page.body.contains("Connected"), "{}", page.body);
                 let set = json!({"client_secret": accounts.client_secret()});

@@ -1,10 +1,10 @@
 //! Putting another master key in the place of the one that secrets are sealed with, while everything goes on.
 //!
 //! The new key is in the file before anything is sealed with it; from the moment that the store knows it, nothing sealed
-//! with the old one is taken any more; and the old one leaves the file when nothing is sealed with it. Whoever is killed in
+//! with the old one is taken any more; and the old one leaves the file when nothing has been sealed with it for a moment. Whoever is killed in
 //! between has lost nothing: both keys are there, and the next to rotate goes on where it ended.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use connector_protocol::{Error, ErrorKind, Result};
 use schemars::JsonSchema;
@@ -18,6 +18,10 @@ use crate::{
 
 /// How many are sealed again at a time.
 const GROUP: u32 = 64;
+
+/// How long a key stays in the file after the last that was sealed with it is sealed anew: whoever had just looked that up,
+/// in whatever process, is about to open it.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What came of a rotation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -88,6 +92,7 @@ impl Connections {
                 }
             }
         }
+        tokio::time::sleep(LINGER).await;
         let (used, _) = self.store.keys_in_use().await?;
         let mut removed = Vec::new();
         for id in self.vault.ids()?.into_iter().filter(|id| *id != key && !used.contains(id)) {
