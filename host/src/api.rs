@@ -2,6 +2,7 @@
 //! done for each. How they travel is the [`server`](crate::server)'s business.
 
 pub mod accounts;
+pub mod events;
 pub mod guide;
 
 use std::{

@@ -48,6 +48,8 @@ pub struct Config {
     pub workers: Workers,
     /// How it is reached.
     pub server: Server,
+    /// How much of what providers send is kept, and how it is sent on.
+    pub events: Events,
     /// The address that browsers and providers reach it at, which every printed address begins with. TLS, and whatever else
     /// lies between, is a reverse proxy's work.
     pub public_url: PublicUrl,
@@ -68,6 +70,61 @@ pub struct Server {
 impl Default for Server {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 8080)), trusted_proxies: Vec::new() }
+    }
+}
+
+/// How much of what providers send is kept, and how it is sent on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Events {
+    /// How many bytes the body of a delivery may have.
+    pub body_bytes: usize,
+    /// How many deliveries may wait to be looked into. Whoever sends more is asked to come again.
+    pub waiting: u64,
+    /// How long events are kept, in days, and what came of them. What is still to be sent is kept for longer.
+    pub keep_days: u32,
+    /// For how long it is tried to send an event, in hours.
+    pub retry_hours: u32,
+    /// The apps' addresses that may lie on this machine or in its network, or be plain http, as beginnings: `http://127.0.0.1:3000`.
+    pub private_urls: Vec<Url>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            body_bytes: 1024 * 1024,
+            waiting: 100_000,
+            keep_days: 30,
+            retry_hours: 24,
+            private_urls: Vec::new(),
+        }
+    }
+}
+
+impl Events {
+    fn check(&self, home: &Home) -> Result<()> {
+        let bytes = u64::try_from(self.body_bytes).unwrap_or(u64::MAX);
+        between(
+            home,
+            "events",
+            &[
+                ("body_bytes", bytes, 1, u64::try_from(MOST_ANSWER_BYTES).unwrap_or(u64::MAX)),
+                ("waiting", self.waiting, 1, 100_000_000),
+                ("keep_days", u64::from(self.keep_days), 1, 3650),
+                ("retry_hours", u64::from(self.retry_hours), 1, 24 * 30),
+            ],
+        )
+    }
+
+    /// Whether an address is one that the operator has named.
+    #[must_use]
+    pub fn is_named(&self, url: &Url) -> bool {
+        self.private_urls.iter().any(|named| {
+            let path = named.path().trim_end_matches('/');
+            let below =
+                url.path().strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+            named.origin() == url.origin() && below
+        })
     }
 }
 
@@ -223,6 +280,12 @@ fn refuse_isolation_by_environment(home: &Home) -> Result<()> {
 /// Where a credential goes is not for whoever can set a variable: addresses stand in the file, which is the operator's.
 fn refuse_addresses_by_environment(home: &Home) -> Result<()> {
     let prefix = format!("{PREFIX}INTEGRATIONS{SEPARATOR}");
+    let private = format!("{PREFIX}EVENTS{SEPARATOR}PRIVATE_URLS");
+    if std::env::vars_os().any(|(name, _)| name.eq_ignore_ascii_case(&*private)) {
+        let text = format!("the environment: `{private}` is not read: addresses are set in the file alone");
+        let hint = format!("set `private_urls` under [events] in {}", home.config().display());
+        return Err(Error::new(ErrorKind::Config, text).hint(hint));
+    }
     let variable = std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .find(|name| name.to_ascii_uppercase().starts_with(&prefix));
@@ -316,6 +379,7 @@ impl Config {
     fn check(&self, home: &Home) -> Result<()> {
         self.limits.check(home)?;
         self.workers.check(home)?;
+        self.events.check(home)?;
         if let Some(wrong) = unfit(self.public_url.url()) {
             return Err(Error::new(ErrorKind::Config, format!("`public_url` {wrong}"))
                 .hint(format!("change it in {}", home.config().display())));

@@ -9,6 +9,7 @@
 //! kept.
 
 pub mod address;
+pub mod app;
 mod breaker;
 mod credential;
 mod flight;

@@ -23,6 +23,7 @@ use crate::{
     config::Config,
     connections::Connections,
     egress::Egress,
+    events::Memory,
     home::Home,
     plugins::{Identity, Library, Registry},
     redact,
@@ -42,6 +43,8 @@ pub struct Host {
     pub store: Shared,
     /// The accounts that are connected.
     pub connections: Arc<Connections>,
+    /// What is remembered of what providers send.
+    pub events: Memory,
     /// What runs its connectors.
     pub workers: Workers,
     settings: RwLock<Settings>,
@@ -181,6 +184,7 @@ impl Host {
             home: home.clone(),
             store,
             connections: Arc::new(connections),
+            events: Memory::default(),
             workers,
             settings: RwLock::new(Settings {
                 egress: Arc::new(Egress::new(config.limits.clone())),

@@ -45,6 +45,18 @@ impl Id {
         Self::new("evt")
     }
 
+    /// A new id of a delivery: `dlv_…`.
+    #[must_use]
+    pub fn delivery() -> Self {
+        Self::new("dlv")
+    }
+
+    /// A new id of a subscription: `sub_…`.
+    #[must_use]
+    pub fn subscription() -> Self {
+        Self::new("sub")
+    }
+
     fn new(kind: &str) -> Self {
         Self(format!("{kind}_{}", Uuid::now_v7().simple()))
     }

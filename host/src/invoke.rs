@@ -33,6 +33,7 @@ use crate::{
     egress::{Credential, Egress, Flight, Target},
     host::{Host, Known, Settings},
     id::Id,
+    plugins::Library,
     redact::Redactor,
     store::Scope,
     timings,
@@ -427,6 +428,15 @@ pub(crate) struct Asking {
     pub(crate) flight: Arc<Flight>,
 }
 
+/// Something that a connector reads for us, and may ask nobody about.
+pub(crate) struct Reading<'a> {
+    /// What it is about.
+    pub(crate) what: &'a str,
+    /// The verb.
+    pub(crate) op: &'static str,
+    pub(crate) deadline: Instant,
+}
+
 impl Host {
     /// Asks a connector something about a connection: the head of its answer.
     pub(crate) async fn ask_about(
@@ -439,14 +449,54 @@ impl Host {
         let Asking { target, egress, deadline, flight } = asking;
         let library = self.registry().find(connector)?.clone();
         let input = serde_json::value::to_raw_value(call).map_err(internal)?;
-        let mut redactor = Redactor::default();
-        target.credential.redact(&mut redactor);
         let message = frame::encode(input.get().as_bytes(), &[]);
         let services = CallServices::about(Outside::Egress(egress), target, deadline, flight, op, input);
+        self.call_connector(&library, Family::Auth, op, message, services, deadline).await
+    }
+
+    /// Has a trigger of a connector read something, a delivery for example: the head of its answer. It reaches nobody meanwhile.
+    pub(crate) async fn read_by_connector(
+        &self,
+        library: &Arc<Library>,
+        reading: &Reading<'_>,
+        call: &impl Serialize,
+        body: &[u8],
+    ) -> Result<Vec<u8>> {
+        let head = serde_json::to_vec(call).map_err(internal)?;
+        let message = frame::encode(&head, body);
+        if message.len() > frame::MAX_LEN {
+            let text = format!("it is larger than {} bytes", frame::MAX_LEN);
+            return Err(Error::new(ErrorKind::InvalidInput, text));
+        }
+        let target = Target {
+            manifest: library.manifest()?.clone(),
+            integration: self.settings()?.config.integration(library.id()),
+            credential: Credential::default(),
+            key: String::new(),
+        };
+        // The same bytes are the same input: one that makes a connector fall is not handed to it for ever.
+        let input = serde_json::value::to_raw_value(&base64_of(body)).map_err(internal)?;
+        let flight = Arc::new(Flight::default());
+        let services =
+            CallServices::about(Outside::Nowhere, target, reading.deadline, flight, reading.what, input);
+        self.call_connector(library, Family::Trigger, reading.op, message, services, reading.deadline).await
+    }
+
+    async fn call_connector(
+        &self,
+        library: &Arc<Library>,
+        family: Family,
+        op: &'static str,
+        message: Vec<u8>,
+        services: CallServices,
+        deadline: Instant,
+    ) -> Result<Vec<u8>> {
+        let connector = library.id();
+        let redactor = services.redactor();
         let services = Arc::new(services);
-        self.workers.supervisor().may_run(&library, || services.what())?;
-        let call = Call { family: Family::Auth, op, message, services, deadline };
-        let answered = self.workers.call(&library, call).await;
+        self.workers.supervisor().may_run(library, || services.what())?;
+        let call = Call { family, op, message, services, deadline };
+        let answered = self.workers.call(library, call).await;
         let answer = answered.map_err(|failed| {
             redactor.error(match failed {
                 Failed::Said(error) | Failed::Broke(error) => error,
@@ -463,6 +513,10 @@ impl Host {
         };
         frame::decode(&answer).map(|(head, _)| head.to_vec()).map_err(|_| fault())
     }
+}
+
+fn base64_of(bytes: &[u8]) -> String {
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, bytes)
 }
 
 /// Reads a connector's answer, which may be anything.

@@ -13,6 +13,7 @@ pub mod api;
 pub mod config;
 pub mod connections;
 pub mod egress;
+pub mod events;
 pub mod forms;
 #[doc(hidden)]
 pub mod fuzzing;

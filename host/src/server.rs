@@ -48,7 +48,7 @@ pub use self::{
         users::Erased,
     },
 };
-use crate::{api::Health, connections::refresh, home::Home, host::Host, reload, system, worker};
+use crate::{api::Health, connections::refresh, events, home::Home, host::Host, reload, system, worker};
 
 /// How the commands of this program call themselves, which the record of an invocation tells apart from others.
 pub const COMMANDS: &str = concat!("jackfield-command/", env!("CARGO_PKG_VERSION"));
@@ -76,7 +76,7 @@ pub struct Server {
 
 /// What all requests share.
 pub(crate) struct State {
-    pub(crate) host: Host,
+    pub(crate) host: Arc<Host>,
     pub(crate) counts: metrics::Counts,
     /// Makes of a nonce what nobody else can.
     nonces: hmac::Key,
@@ -103,7 +103,7 @@ pub(crate) struct Running {
 impl State {
     fn of(host: Host) -> Result<Self> {
         Ok(Self {
-            host,
+            host: Arc::new(host),
             counts: metrics::Counts::default(),
             nonces: checks::nonces()?,
             popups: checks::nonces()?,
@@ -195,6 +195,10 @@ impl Server {
         let tidy = tokio::spawn(async move { forget_what_is_old(&tidied.host).await });
         let kept = state.clone();
         let alive = tokio::spawn(async move { refresh::keep_alive(&kept.host).await });
+        if let Err(error) = state.host.read_hooks().await {
+            tracing::warn!("what webhooks' addresses stand for is read when somebody asks: {error}");
+        }
+        let sending = tokio::spawn(events::work(state.host.clone()));
         let (stopping, stopped) = tokio::sync::watch::channel(false);
         let router = table::router(&state);
         let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
@@ -223,7 +227,7 @@ impl Server {
             running.stop.notify_one();
         }
         let _ = stopping.send(true);
-        for task in [quiet, plugins, alive, tidy] {
+        for task in [quiet, plugins, alive, tidy, sending] {
             task.abort();
             let _ = task.await;
         }

@@ -9,6 +9,7 @@
 mod accounts;
 #[cfg(test)]
 mod conformance;
+mod events;
 mod sqlite;
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -23,6 +24,10 @@ pub use self::{
         Accounts, ApiToken, Audit, Connection, ConnectionState, DEFAULT_PROJECT, Event, Grant, Held,
         Integration, Lease, Link, Once, Page, Progress, Project, Renewed, Scope, Sealed, SealedPlace,
         SigningKey, User, Which, Written,
+    },
+    events::{
+        Arrival, Backlog, Delivery, DeliveryState, Destination, Dispatch, DispatchState, Due, Events,
+        NewEvent, Sent, Sorted, Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents, Whole,
     },
     sqlite::{Restored, Sqlite, restore},
 };
@@ -136,7 +141,7 @@ pub struct Wanted {
 pub type Later = Box<dyn FnOnce() -> Invocation + Send>;
 
 /// Where things are kept.
-pub trait Store: Accounts {
+pub trait Store: Accounts + Events {
     /// Records that an invocation has begun. When this is done, it survives the end of the process and of the machine.
     fn begin(&self, invocation: Invocation) -> Pending<()>;
 

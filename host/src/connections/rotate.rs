@@ -114,7 +114,7 @@ impl Connections {
 
     /// Takes the step of a rotation that somebody else has begun and may not have come to: the store learns which key is the
     /// newest.
-    pub(super) async fn catch_up(&self) -> Result<()> {
+    pub(crate) async fn catch_up(&self) -> Result<()> {
         self.must_open().await?;
         let (_, current) = self.store.keys_in_use().await?;
         let (ids, newest) = (self.vault.ids()?, self.vault.current_id()?);

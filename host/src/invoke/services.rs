@@ -44,6 +44,8 @@ pub(super) enum Outside {
     Egress(Arc<Egress>),
     /// Nowhere: the first one is shown.
     Shown(Arc<Mutex<Option<Value>>>),
+    /// Nowhere: what is read is not asked about.
+    Nowhere,
 }
 
 /// The connection that a call's requests are made with, whose token may end while it runs.
@@ -128,6 +130,11 @@ impl CallServices {
         }
     }
 
+    /// What knows the secrets of the call.
+    pub(super) fn redactor(&self) -> Redactor {
+        self.redactor.clone()
+    }
+
     /// What the call is about. The input may hold secrets: its digest says whether it is the same.
     pub(super) fn what(&self) -> Doing {
         let digest = digest::digest(&digest::SHA256, self.input.get().as_bytes());
@@ -177,6 +184,11 @@ impl CallServices {
                 let shown = self.target.prepare(request, body)?.show(&self.redactor);
                 place.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(shown);
                 Err(Error::new(ErrorKind::Cancelled, "nothing is sent in a rehearsal"))
+            }
+            Outside::Nowhere => {
+                let text = "nothing is sent while a delivery is read";
+                Err(Error::new(ErrorKind::Unsupported, text)
+                    .hint("ask for the event to be completed: Emit::enrich"))
             }
         }
     }

@@ -22,7 +22,7 @@ use super::State;
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
 /// What addresses are counted as.
-const KINDS: [&str; 6] = ["api", "proxy", "action", "connect", "vendor", "other"];
+const KINDS: [&str; 7] = ["api", "proxy", "action", "connect", "vendor", "webhook", "other"];
 
 /// What is counted.
 #[derive(Default)]
@@ -53,6 +53,8 @@ fn kind(method: &Method, path: &str) -> usize {
         "api"
     } else if path.starts_with("/connect/") || path.starts_with("/oauth/") {
         "connect"
+    } else if path.starts_with("/webhooks/") {
+        "webhook"
     } else {
         "other"
     };
@@ -126,5 +128,25 @@ fn text(state: &State) -> String {
     head(&mut out, "jackfield_refreshes_total", "counter", "Tokens that were renewed, or were not.");
     let _ = writeln!(out, "jackfield_refreshes_total{{outcome=\"done\"}} {}", refreshes.0);
     let _ = writeln!(out, "jackfield_refreshes_total{{outcome=\"failed\"}} {}", refreshes.1);
+    let events = &state.host.events;
+    let name = "jackfield_deliveries_total";
+    head(&mut out, name, "counter", "Webhook requests, by what became of them.");
+    let counts = &events.hooks.counts;
+    for (outcome, count) in [
+        ("kept", &counts.kept),
+        ("kept_already", &counts.again),
+        ("unreadable", &counts.unreadable),
+        ("handshake", &counts.handshakes),
+        ("turned_away", &counts.turned_away),
+    ] {
+        let _ = writeln!(out, "{name}{{outcome=\"{outcome}\"}} {}", count.load(Ordering::Relaxed));
+    }
+    let name = "jackfield_deliveries_refused_total";
+    head(&mut out, name, "counter", "Webhook requests that were refused, by reason.");
+    let mut refused: Vec<(&str, u64)> = counts.refusals();
+    refused.sort_unstable();
+    for (reason, count) in refused {
+        let _ = writeln!(out, "{name}{{reason=\"{reason}\"}} {count}");
+    }
     out
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod connections;
 pub(super) mod connectors;
+pub(super) mod events;
 pub(super) mod integrations;
 pub(super) mod invocations;
 pub(super) mod links;
@@ -9,6 +10,7 @@ pub(super) mod projects;
 pub(super) mod proxy;
 pub(super) mod system;
 pub(super) mod users;
+pub(super) mod webhooks;
 
 use axum::Json;
 use connector_protocol::{Error, ErrorKind, Result};

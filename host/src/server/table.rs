@@ -28,10 +28,15 @@ use crate::{
             ConnectTyped, ConnectedShown, ConnectionShown, IntegrationSet, IntegrationShown, LinkShown, List,
             ProjectSet, TokenMade, TokenSet,
         },
+        events::{
+            Again, DeliveriesAgain, DeliveryShown, EventsAgain, RouteTo, SubscriptionChange,
+            SubscriptionMade, SubscriptionSet, SubscriptionShown, TriggerLine, TriggerShown,
+        },
         guide::Guide,
     },
     connections::{account::GivenUp, links::NewLink, rotate::Rotated},
-    store::{ApiToken, Audit, Event, Invocation, Project, SigningKey, User},
+    events::hooks::Refused,
+    store::{ApiToken, Audit, Delivery, Dispatch, Event, Invocation, Project, SigningKey, User},
     worker,
 };
 
@@ -112,7 +117,10 @@ impl Route {
 /// The table.
 pub(crate) fn table() -> Vec<Route> {
     use Access::{Operator, Public, User as Anyone};
-    use routes::{connections, connectors, integrations, invocations, links, projects, proxy, system, users};
+    use routes::{
+        connections, connectors, events, integrations, invocations, links, projects, proxy, system, users,
+        webhooks,
+    };
 
     let mut table = vec![
         route(Public, Method::GET, "/healthz", "Whether it lives", system::healthz).gives::<system::Fine>(),
@@ -317,9 +325,118 @@ pub(crate) fn table() -> Vec<Route> {
             .gives::<TokenMade>(),
         route(Operator, Method::DELETE, "/v1/tokens/{id}", "Take a token back", users::remove_token)
             .gives::<system::Fine>(),
-        route(Anyone, Method::GET, "/v1/events", "What has happened, the oldest first", system::events)
+        route(Anyone, Method::GET, "/v1/triggers", "What can be subscribed to", events::triggers)
+            .asks::<Option<String>>("connector", "Of this connector")
+            .gives::<List<TriggerLine>>(),
+        route(
+            Anyone,
+            Method::GET,
+            "/v1/triggers/{name}",
+            "A trigger and what its events hold",
+            events::trigger,
+        )
+        .gives::<TriggerShown>(),
+        route(Operator, Method::GET, "/v1/subscriptions", "Subscriptions", events::subscriptions)
+            .asks::<Option<String>>("user", "Of this user")
+            .pages()
+            .gives::<List<SubscriptionShown>>(),
+        route(Operator, Method::POST, "/v1/subscriptions", "Subscribe to a trigger", events::subscribe)
+            .takes::<SubscriptionSet>()
+            .gives::<SubscriptionMade>(),
+        route(Operator, Method::GET, "/v1/subscriptions/{id}", "A subscription", events::subscription)
+            .gives::<SubscriptionShown>(),
+        route(
+            Operator,
+            Method::PATCH,
+            "/v1/subscriptions/{id}",
+            "Change a subscription, pause it or let it go on",
+            events::change_subscription,
+        )
+        .takes::<SubscriptionChange>()
+        .gives::<SubscriptionShown>(),
+        route(
+            Operator,
+            Method::DELETE,
+            "/v1/subscriptions/{id}",
+            "Take a subscription away, with what is still to be sent for it",
+            events::unsubscribe,
+        )
+        .gives::<system::Fine>(),
+        route(Anyone, Method::GET, "/v1/events", "What has happened, the oldest first", events::events)
+            .asks::<Option<String>>("type", "Of this type, such as `zoom.new_meeting`")
+            .asks::<Option<String>>("connection", "Of this connection")
+            .asks::<Option<String>>("user", "Of this user")
+            .asks::<Option<bool>>("unrouted", "Those that nobody is known for, instead; for operators")
+            .asks::<Option<bool>>("newest", "The newest first")
             .pages()
             .gives::<List<Event>>(),
+        route(
+            Operator,
+            Method::POST,
+            "/v1/events/replay",
+            "Send events again, under their ids",
+            events::send_again,
+        )
+        .takes::<EventsAgain>()
+        .gives::<Again>(),
+        route(Anyone, Method::GET, "/v1/events/{id}", "An event", events::event).gives::<Event>(),
+        route(
+            Operator,
+            Method::POST,
+            "/v1/events/{id}/route",
+            "Give an event that nobody is known for to a connection",
+            events::route,
+        )
+        .takes::<RouteTo>()
+        .gives::<Event>(),
+        route(
+            Operator,
+            Method::GET,
+            "/v1/dispatches",
+            "What is sent to apps and was, the newest first",
+            events::dispatches,
+        )
+        .asks::<Option<String>>("event", "Of this event")
+        .asks::<Option<String>>("subscription", "For this subscription")
+        .asks::<Option<crate::store::DispatchState>>("state", "In this state")
+        .pages()
+        .gives::<List<Dispatch>>(),
+        route(
+            Operator,
+            Method::GET,
+            "/v1/deliveries",
+            "Webhook requests that were kept, the newest first",
+            events::deliveries,
+        )
+        .asks::<Option<String>>("connector", "Of this connector")
+        .asks::<Option<crate::store::DeliveryState>>("state", "In this state")
+        .pages()
+        .gives::<List<Delivery>>(),
+        route(
+            Operator,
+            Method::GET,
+            "/v1/deliveries/refused",
+            "The last webhook requests that were refused, the newest first",
+            events::refused,
+        )
+        .gives::<List<Refused>>(),
+        route(
+            Operator,
+            Method::POST,
+            "/v1/deliveries/replay",
+            "Make the events of deliveries again",
+            events::sort_again,
+        )
+        .takes::<DeliveriesAgain>()
+        .gives::<Again>(),
+        route(
+            Operator,
+            Method::GET,
+            "/v1/deliveries/{id}",
+            "A webhook request and what was in it",
+            events::delivery,
+        )
+        .gives::<DeliveryShown>(),
         route(Operator, Method::GET, "/v1/audit", "Who did what, the oldest first", system::audit)
             .pages()
             .gives::<List<Audit>>(),
@@ -355,6 +472,13 @@ pub(crate) fn table() -> Vec<Route> {
         )
         .gives::<system::Nonce>(),
     ];
+    for method in [Method::GET, Method::POST, Method::PUT] {
+        let about = "Where providers send what has happened";
+        let path = "/webhooks/{connector}/{integration}";
+        table.push(route(Public, method.clone(), path, about, webhooks::take).media("*/*"));
+        let path = "/webhooks/{connector}/{integration}/{hook}";
+        table.push(route(Public, method, path, about, webhooks::take_named).media("*/*"));
+    }
     for method in
         [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS]
     {

@@ -390,15 +390,22 @@ impl Audit {
     }
 }
 
-/// Something that has happened here and that an app may want to know.
+/// Something that has happened and that an app may want to know: at a provider, or here. An app gets it like this.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Event {
-    /// Its id: `evt_…`.
+    /// Its id: `evt_…`. However often it is sent, it is the same event.
     pub id: String,
-    /// What has happened: `connection.state_changed`.
+    /// What has happened: `zoom.new_meeting`, `connection.state_changed`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// When.
+    /// The version of the connector that has made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// When it happened, by the provider's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub occurred_at: Option<Timestamp>,
+    /// When it was received, or happened here.
     #[schemars(with = "String")]
     pub at: Timestamp,
     /// The connection it is about.
@@ -407,6 +414,12 @@ pub struct Event {
     /// Whose that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// The delivery that it was made of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<String>,
+    /// Why nobody is known for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unrouted: Option<String>,
     /// What is known of it.
     pub data: Value,
 }
@@ -583,9 +596,6 @@ pub trait Accounts: Send + Sync {
     /// The audit log, from this entry on.
     fn audit_log(&self, project: Option<String>, after: i64, most: u32) -> Pending<Vec<Audit>>;
 
-    /// What has happened, the oldest first.
-    fn events(&self, scope: Scope, page: Page) -> Pending<Vec<Event>>;
-
     /// Says that something of this key is about to be done. `request` tells what, by its digest.
     fn once(&self, scope: Scope, key: String, request: Vec<u8>) -> Pending<Once>;
 
@@ -630,4 +640,6 @@ pub enum SealedPlace {
     Connection,
     /// With a connect link.
     Link,
+    /// With a subscription.
+    Subscription,
 }

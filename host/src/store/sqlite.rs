@@ -5,6 +5,7 @@
 //! share a commit and the thread is not woken for each. Another process may have the file open too.
 
 mod accounts;
+mod events;
 
 use std::{
     fs,
@@ -27,7 +28,7 @@ use super::{Invocation, Later, Pending, Scope, State, Store, Tally, Wanted};
 use crate::system;
 
 /// The version of the tables. A file of a later version is left alone.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// How long to wait for another process that has the file.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -142,6 +143,7 @@ type Answer<T> = oneshot::Sender<Result<T>>;
 
 enum Job {
     Begin(Box<Invocation>, Answer<()>),
+    Change(Change),
     Settle(Answer<()>),
     Find(Option<Scope>, String, Answer<Option<Invocation>>),
     List(Wanted, Answer<Vec<Invocation>>),
@@ -153,6 +155,14 @@ enum Job {
 }
 
 type Task = Box<dyn FnOnce(&mut Writer) + Send>;
+
+/// A change, to be made in a transaction, or to be told why none could begin. Says whether it was made, and how to tell whoever
+/// waits what became of the commit.
+type Change = Box<
+    dyn for<'a> FnOnce(Result<(&'a Transaction<'a>, &'a Path), &'a Error>) -> Option<(bool, Tell)> + Send,
+>;
+
+type Tell = Box<dyn FnOnce(Result<()>) + Send>;
 
 impl Sqlite {
     /// The store in this file, which is made if there is none. It is opened behind: what is wrong with it is said by the
@@ -185,21 +195,26 @@ impl Sqlite {
         })
     }
 
-    /// Changes something, whole or not at all. When this is done, it survives the machine.
+    /// Changes something, whole or not at all. When this is done, it survives the machine. What comes together shares one commit.
     fn change<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Pending<T> {
-        self.task(move |writer| {
-            let path = writer.path.clone();
-            let connection = writer.connection()?;
-            let changed = connection.pragma_update(None, "synchronous", "FULL").and_then(|()| {
-                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-                let changed = change(&transaction)?;
-                transaction.commit()?;
-                Ok(changed)
-            });
-            changed.map_err(|error| explain(&path, &error))
+        self.ask(|answer| {
+            Job::Change(Box::new(move |begun| match begun {
+                Ok((transaction, path)) => {
+                    let changed = change(transaction).map_err(|error| explain(path, &error));
+                    let is_fine = changed.is_ok();
+                    let tell = move |committed: Result<()>| {
+                        let _ = answer.send(changed.and_then(|changed| committed.map(|()| changed)));
+                    };
+                    Some((is_fine, Box::new(tell)))
+                }
+                Err(error) => {
+                    let _ = answer.send(Err(error.clone()));
+                    None
+                }
+            }))
         })
     }
 
@@ -343,6 +358,7 @@ impl Writer {
     fn group(&mut self, jobs: Vec<Job>, ended: Vec<Later>) {
         let mut writes: Vec<Invocation> = Vec::new();
         let mut waiting = Vec::new();
+        let mut changes = Vec::new();
         let mut reads = Vec::new();
         for job in jobs {
             match job {
@@ -350,11 +366,15 @@ impl Writer {
                     writes.push(*invocation);
                     waiting.push(answer);
                 }
+                Job::Change(change) => changes.push(change),
                 other => reads.push(other),
             }
         }
         // An end may have come while its beginning still lay here: it is the later word.
         writes.extend(ended.into_iter().map(|later| later()));
+        if !changes.is_empty() {
+            self.commit(changes);
+        }
         if !writes.is_empty() {
             let written = self.write(&writes, !waiting.is_empty());
             if let Err(error) = &written {
@@ -373,8 +393,51 @@ impl Writer {
                 Job::Forget(before, answer) => drop(answer.send(self.forget(before))),
                 Job::Check(answer) => drop(answer.send(self.check())),
                 Job::Task(task) => task(self),
-                Job::Begin(..) => {}
+                Job::Begin(..) | Job::Change(..) => {}
             }
+        }
+    }
+
+    /// Makes changes in one commit, each whole or not at all, and tells whoever waits for one what became of it.
+    fn commit(&mut self, changes: Vec<Change>) {
+        let path = self.path.clone();
+        let mut changes = changes.into_iter();
+        let mut made = Vec::new();
+        let committed = self.connection().and_then(|connection| {
+            let alone = changes.len() == 1;
+            let mut work = || {
+                connection.pragma_update(None, "synchronous", "FULL")?;
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                for change in changes.by_ref() {
+                    if !alone {
+                        transaction.execute_batch("SAVEPOINT one")?;
+                    }
+                    let Some((is_fine, tell)) = change(Ok((&transaction, &path))) else { continue };
+                    made.push(tell);
+                    // Some failures undo everything that was done before.
+                    if transaction.is_autocommit() || (alone && !is_fine) {
+                        return Ok(false);
+                    }
+                    if !alone {
+                        let end = if is_fine { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" };
+                        transaction.execute_batch(end)?;
+                    }
+                }
+                transaction.commit().map(|()| true)
+            };
+            work().map_err(|error| explain(&path, &error))
+        });
+        let committed = match committed {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(undone(&path)),
+            Err(error) => Err(error),
+        };
+        for tell in made {
+            tell(committed.clone());
+        }
+        let error = committed.err().unwrap_or_else(|| undone(&path));
+        for change in changes {
+            change(Err(&error));
         }
     }
 
@@ -525,7 +588,7 @@ impl Writer {
                 break;
             }
         }
-        accounts::forget_events(connection, before).map_err(failed)?;
+        events::forget(connection, before).map_err(failed)?;
         Ok(gone)
     }
 
@@ -581,6 +644,9 @@ fn migrate(transaction: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
     if found < 2 {
         transaction.execute_batch(accounts::TABLES)?;
         accounts::first_project(transaction)?;
+    }
+    if found < 3 {
+        transaction.execute_batch(events::TABLES)?;
     }
     transaction.pragma_update(None, "user_version", VERSION)
 }
@@ -655,7 +721,7 @@ pub fn restore(path: &Path, copy: &Path, may: impl Fn(&[String]) -> Result<()>) 
             return Err(odd(format!("{shown} is damaged")));
         }
         if version >= 2 {
-            let mut used = accounts::keys_in_use(&connection).map_err(failed)?;
+            let mut used = accounts::keys_in_use(&connection, version).map_err(failed)?;
             used.0.extend(used.1.filter(|current| !used.0.contains(current)));
             may(&used.0)?;
         }
@@ -770,6 +836,12 @@ fn damaged(path: &Path) -> Error {
     Error::new(ErrorKind::Config, format!("{} is damaged", path.display())).hint(
         "put a copy of it back; without one, move it away together with the files beside it of the same name",
     )
+}
+
+/// That something was undone together with what was done beside it.
+fn undone(path: &Path) -> Error {
+    Error::new(ErrorKind::Config, format!("{} could not be written", path.display()))
+        .hint("see whether its disk is well and has room; then run it again")
 }
 
 /// What went wrong, in words that help.

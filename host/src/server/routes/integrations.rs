@@ -130,6 +130,7 @@ async fn write(
         Audit::new(&tenant.project, &tenant.who.actor, action, &integration.id).detail(connector)
     };
     let done = state.host.connections.set_up(&manifest, &tenant.project, change, add, audit).await?;
+    state.host.learn_hook(&done.integration.id).await;
     let mut shown = accounts::integration(&state.host, done.integration, done.notes)?;
     shown.changes = done.changed.into_iter().map(str::to_owned).collect();
     Ok(Json(shown))
@@ -158,7 +159,9 @@ pub(in crate::server) async fn remove(
     let connector = found.connector.clone();
     let audit =
         Audit::new(&tenant.project, &tenant.who.actor, "integration.remove", &found.id).detail(&connector);
+    let id = found.id.clone();
     if state.host.store.remove_integration(found, audit).await? {
+        state.host.events.hooks.forget(&id);
         return Ok(Json(Fine::yes()));
     }
     let text = format!("there are still connections to `{connector}`");

@@ -5,7 +5,7 @@ use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Instant};
 use axum::{
     Extension, Json,
     extract::{ConnectInfo, MatchedPath, Request, State as Shared},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -18,7 +18,7 @@ use super::{
     super::{
         State,
         answer::{Asked, Body, Named, Problem},
-        guard::{Came, Tenant, Who},
+        guard::{Came, Who},
         openapi as document,
     },
     Gives, Part,
@@ -26,7 +26,7 @@ use super::{
 use crate::{
     api::{Health, accounts::List},
     connections::rotate::Rotated,
-    store::{Audit, DEFAULT_PROJECT, Event},
+    store::{Audit, DEFAULT_PROJECT},
     worker,
 };
 
@@ -76,7 +76,7 @@ pub(in crate::server) async fn headers(
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let path = path.as_ref().map_or("(none of ours)", MatchedPath::as_str);
     // Worked out only if it is written down.
-    let from = || came_from(&state, peer.as_ref(), &forwarded);
+    let from = || forwarded_from(&state, peer.as_ref(), &forwarded);
     tracing::debug!(method = method.as_str(), path, status = status.as_u16(), ms, from = from(), "answered");
     let headers = response.headers_mut();
     let ours = concat!("jackfield/", env!("CARGO_PKG_VERSION"));
@@ -90,7 +90,11 @@ pub(in crate::server) async fn headers(
 }
 
 /// Whom a request comes from: who has connected, or for whom a reverse proxy asks that is believed.
-fn came_from(state: &State, peer: Option<&Came>, forwarded: &[HeaderValue]) -> Option<String> {
+pub(super) fn came_from(state: &State, peer: Option<&Came>, headers: &HeaderMap) -> Option<String> {
+    forwarded_from(state, peer, &headers.get_all("x-forwarded-for").iter().cloned().collect::<Vec<_>>())
+}
+
+fn forwarded_from(state: &State, peer: Option<&Came>, forwarded: &[HeaderValue]) -> Option<String> {
     let Some(Came::Network(peer)) = peer else { return None };
     let settings = state.host.settings().ok()?;
     let trusted = |address: &IpAddr| settings.config.server.trusted_proxies.contains(address);
@@ -142,21 +146,6 @@ pub(in crate::server) async fn drain(
 
 pub(in crate::server) async fn workers(Shared(state): Shared<Arc<State>>) -> Json<Vec<worker::Running>> {
     Json(state.host.workers.running())
-}
-
-pub(in crate::server) async fn events(
-    Shared(state): Shared<Arc<State>>,
-    tenant: Tenant,
-    Asked(part): Asked<Part>,
-) -> Gives<List<Event>> {
-    let (page, limit) = part.page()?;
-    let mut events =
-        List::of(state.host.store.events(tenant.scope(), page).await?, limit, |event| event.id.clone());
-    // More may come at any time: what was seen last is where to go on.
-    if events.next.is_none() {
-        events.next = events.items.last().map(|event| event.id.clone()).or(part.after);
-    }
-    Ok(Json(events))
 }
 
 pub(in crate::server) async fn audit(

@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use super::{Sqlite, explain, is_alive, open};
+use super::{Sqlite, events, explain, is_alive, open};
 use crate::{
     id::Id,
     store::{
@@ -138,43 +138,43 @@ const STANDSTILL: i64 = 120_000;
 /// How long a link that is over can still be asked about, in milliseconds.
 const LINGERS: i64 = 24 * 60 * 60 * 1000;
 
-type Sql<T> = rusqlite::Result<T>;
+pub(super) type Sql<T> = rusqlite::Result<T>;
 
-fn now() -> i64 {
+pub(super) fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-fn ms(time: Option<Timestamp>) -> Option<i64> {
+pub(super) fn ms(time: Option<Timestamp>) -> Option<i64> {
     time.map(Timestamp::as_millisecond)
 }
 
-fn at(ms: Option<i64>) -> Option<Timestamp> {
+pub(super) fn at(ms: Option<i64>) -> Option<Timestamp> {
     ms.and_then(|ms| Timestamp::from_millisecond(ms).ok())
 }
 
-fn text(value: &impl Serialize) -> Sql<String> {
+pub(super) fn text(value: &impl Serialize) -> Sql<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }
 
-fn parsed<T: DeserializeOwned>(text: &str) -> Sql<T> {
+pub(super) fn parsed<T: DeserializeOwned>(text: &str) -> Sql<T> {
     serde_json::from_str(text)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(error)))
 }
 
-fn column<T: DeserializeOwned>(row: &Row<'_>, at: usize) -> Sql<T> {
+pub(super) fn column<T: DeserializeOwned>(row: &Row<'_>, at: usize) -> Sql<T> {
     parsed(row.get_ref(at)?.as_str()?)
 }
 
 /// What is sealed in a column. What cannot be read as such is something that nothing opens: it costs its owner, and neither a
 /// list that it is in nor a rotation.
-fn sealed(row: &Row<'_>, at: usize) -> Sql<Option<Envelope>> {
+pub(super) fn sealed(row: &Row<'_>, at: usize) -> Sql<Option<Envelope>> {
     let nothing = || Envelope { key: String::new(), wrapped: String::new(), fields: BTreeMap::new() };
     let found = row.get_ref(at)?.as_bytes_or_null()?;
     Ok(found.map(|text| serde_json::from_slice(text).unwrap_or_else(|_| nothing())))
 }
 
 /// Whether something sealed is sealed by the key that is in force. The first one there is comes into force.
-fn fits_key(transaction: &Transaction<'_>, envelope: Option<&Envelope>) -> Sql<bool> {
+pub(super) fn fits_key(transaction: &Transaction<'_>, envelope: Option<&Envelope>) -> Sql<bool> {
     let Some(envelope) = envelope else { return Ok(true) };
     transaction
         .execute("INSERT INTO vault (one, current) VALUES (1, ?1) ON CONFLICT DO NOTHING", [&envelope.key])?;
@@ -182,7 +182,7 @@ fn fits_key(transaction: &Transaction<'_>, envelope: Option<&Envelope>) -> Sql<b
     Ok(current == envelope.key)
 }
 
-fn note(transaction: &Transaction<'_>, audit: &Audit) -> Sql<()> {
+pub(super) fn note(transaction: &Transaction<'_>, audit: &Audit) -> Sql<()> {
     transaction
         .execute("INSERT INTO audit (project, head) VALUES (?1, ?2)", params![audit.project, text(audit)?])
         .map(drop)
@@ -196,7 +196,11 @@ fn tell(transaction: &Transaction<'_>, connection: &Connection, before: Option<C
     let event = Event {
         id: Id::event().to_string(),
         kind: "connection.state_changed".to_owned(),
+        version: None,
+        occurred_at: None,
         at: Timestamp::now(),
+        delivery: None,
+        unrouted: None,
         connection: Some(connection.id.clone()),
         user: Some(connection.user.clone()),
         data: json!({
@@ -206,12 +210,7 @@ fn tell(transaction: &Transaction<'_>, connection: &Connection, before: Option<C
             "reason": connection.reason,
         }),
     };
-    transaction
-        .execute(
-            "INSERT INTO events (id, project, user, head) VALUES (?1, ?2, ?3, ?4)",
-            params![event.id, connection.project, event.user, text(&event)?],
-        )
-        .map(drop)
+    events::add_own(transaction, connection, &event)
 }
 
 fn read_connection(row: &Row<'_>) -> Sql<Connection> {
@@ -267,7 +266,7 @@ fn read_grant(row: &Row<'_>, from: usize) -> Sql<Grant> {
     })
 }
 
-fn read_integration(row: &Row<'_>) -> Sql<Integration> {
+pub(super) fn read_integration(row: &Row<'_>) -> Sql<Integration> {
     let mut integration: Integration = column(row, 0)?;
     integration.version = row.get(1)?;
     integration.sealed = sealed(row, 2)?;
@@ -445,6 +444,7 @@ impl Accounts for Sqlite {
                 return Ok(false);
             }
             transaction.execute("DELETE FROM integrations WHERE id = ?1", [&integration.id])?;
+            transaction.execute("DELETE FROM owners WHERE integration = ?1", [&integration.id])?;
             note(transaction, &audit)?;
             Ok(true)
         })
@@ -491,7 +491,8 @@ impl Accounts for Sqlite {
             }
             let erased = transaction
                 .execute("DELETE FROM users WHERE project = ?1 AND id = ?2", params![project, id])?;
-            for table in ["links", "tokens", "events"] {
+            events::erase(transaction, &project, &id)?;
+            for table in ["links", "tokens"] {
                 transaction.execute(
                     &format!("DELETE FROM {table} WHERE project = ?1 AND user = ?2"),
                     params![project, id],
@@ -923,19 +924,6 @@ impl Accounts for Sqlite {
         })
     }
 
-    fn events(&self, scope: Scope, page: Page) -> Pending<Vec<Event>> {
-        self.read(move |transaction| {
-            let mut select = transaction.prepare_cached(
-                "SELECT head FROM events WHERE project = ?1 AND (?2 IS NULL OR user = ?2)
-                    AND seq > coalesce((SELECT seq FROM events WHERE id = ?3), 0) ORDER BY seq LIMIT ?4",
-            )?;
-            let after = page.after.unwrap_or_default();
-            select
-                .query_map(params![scope.project, scope.user, after, page.most], |row| column(row, 0))?
-                .collect()
-        })
-    }
-
     fn once(&self, scope: Scope, key: String, request: Vec<u8>) -> Pending<Once> {
         let owner = self.owner.clone();
         self.change(move |transaction| {
@@ -987,7 +975,7 @@ impl Accounts for Sqlite {
     }
 
     fn keys_in_use(&self) -> Pending<(Vec<String>, Option<String>)> {
-        self.read(|transaction| keys_in_use(transaction))
+        self.read(|transaction| keys_in_use(transaction, super::VERSION))
     }
 
     fn set_key(&self, id: String, audit: Audit) -> Pending<()> {
@@ -1003,7 +991,7 @@ impl Accounts for Sqlite {
     fn sealed_otherwise(&self, key: String, most: u32) -> Pending<Vec<Sealed>> {
         self.read(move |transaction| {
             let mut found = Vec::new();
-            for place in [SealedPlace::Integration, SealedPlace::Connection, SealedPlace::Link] {
+            for place in SealedPlace::ALL {
                 let query = format!(
                     "SELECT project, id, sealed FROM {} WHERE key IS NOT NULL AND key <> ?1 LIMIT ?2",
                     place.table()
@@ -1054,11 +1042,14 @@ impl Accounts for Sqlite {
 }
 
 /// The keys that anything is sealed with, and the one that it is to be sealed with.
-pub(super) fn keys_in_use(connection: &rusqlite::Connection) -> Sql<(Vec<String>, Option<String>)> {
-    let mut select = connection.prepare_cached(
-        "SELECT key FROM integrations WHERE key IS NOT NULL UNION SELECT key FROM connections WHERE key IS NOT NULL
-         UNION SELECT key FROM links WHERE key IS NOT NULL",
-    )?;
+pub(super) fn keys_in_use(
+    connection: &rusqlite::Connection,
+    version: i64,
+) -> Sql<(Vec<String>, Option<String>)> {
+    let places = SealedPlace::ALL.iter().filter(|place| version >= place.since());
+    let selects: Vec<String> =
+        places.map(|place| format!("SELECT key FROM {} WHERE key IS NOT NULL", place.table())).collect();
+    let mut select = connection.prepare_cached(&selects.join(" UNION "))?;
     let used = select.query_map([], |row| row.get(0))?.collect::<Sql<_>>()?;
     let current = connection.query_row("SELECT current FROM vault", [], |row| row.get(0)).optional()?;
     Ok((used, current))
@@ -1082,12 +1073,20 @@ pub(super) fn copy(path: &std::path::Path, file: &std::path::Path) -> Result<()>
 }
 
 impl SealedPlace {
+    const ALL: [Self; 4] = [Self::Integration, Self::Connection, Self::Link, Self::Subscription];
+
     fn table(self) -> &'static str {
         match self {
             Self::Integration => "integrations",
             Self::Connection => "connections",
             Self::Link => "links",
+            Self::Subscription => "subscriptions",
         }
+    }
+
+    /// The version of the tables that has it first.
+    fn since(self) -> i64 {
+        if self == Self::Subscription { 3 } else { 2 }
     }
 }
 
@@ -1122,11 +1121,4 @@ pub(super) fn first_project(transaction: &Transaction<'_>) -> Sql<()> {
     transaction
         .execute("INSERT INTO projects (id, head) VALUES (?1, ?2)", params![project.id, text(&project)?])
         .map(drop)
-}
-
-/// Forgets events from before a time.
-pub(super) fn forget_events(connection: &rusqlite::Connection, before: Timestamp) -> Sql<()> {
-    // Their ids sort by time: a UUID of version 7 begins with it.
-    let before = before.as_millisecond().max(0);
-    connection.execute("DELETE FROM events WHERE id < ?1", [format!("evt_{before:012x}")]).map(drop)
 }

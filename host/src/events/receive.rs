@@ -1,0 +1,253 @@
+//! A request to a webhook's address: proven, kept, answered. When the answer says yes, the delivery survives the machine.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use connector_protocol::{
+    Error, Result,
+    manifest::{Select, Verify, Webhook},
+    message::DeliveryHead,
+};
+use http::{HeaderMap, header};
+use jiff::Timestamp;
+use url::form_urlencoded;
+
+use super::hooks::{Counts, Hook, Refused, refused, short};
+use crate::{
+    host::Host,
+    id::Id,
+    ingress::{self, Accepted, Answer, Delivery, Refusal, Unreadable},
+    store::{Arrival, Taken},
+};
+
+/// The webhook whose name does not stand in addresses.
+const DEFAULT: &str = "default";
+
+/// When a provider is asked to come again if deliveries cannot be kept, in seconds.
+pub const COME_AGAIN: u32 = 30;
+
+/// A request to a webhook's address.
+pub struct Received<'a> {
+    /// The connector, as the address says.
+    pub connector: &'a str,
+    /// The integration, as the address says.
+    pub integration: &'a str,
+    /// The webhook, as the address says; the one without a name if it does not.
+    pub hook: Option<&'a str>,
+    /// The method.
+    pub method: &'a str,
+    /// The path and the query, as they came.
+    pub path: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The body.
+    pub body: Bytes,
+    /// Where it came from, if that is known.
+    pub from: Option<String>,
+}
+
+/// What a request to a webhook's address is answered with.
+#[derive(Debug)]
+pub enum Answered {
+    /// It was a handshake.
+    Handshake(Answer),
+    /// It is kept.
+    Kept {
+        /// The delivery's id, if it is a new one.
+        id: Option<String>,
+    },
+    /// It is refused.
+    Refused(Refusal),
+    /// The address stands for nothing.
+    Nothing,
+    /// It cannot be kept now, and is to be sent again.
+    Later(Error),
+}
+
+impl Host {
+    /// Takes a request to a webhook's address.
+    pub async fn webhook(&self, request: Received<'_>) -> Answered {
+        let answered = self.take_in(&request).await;
+        let counts = &self.events.hooks.counts;
+        match &answered {
+            Answered::Handshake(_) => Counts::one(&counts.handshakes),
+            Answered::Kept { id: Some(_) } => Counts::one(&counts.kept),
+            Answered::Kept { id: None } => Counts::one(&counts.again),
+            Answered::Later(error) => {
+                Counts::one(&counts.turned_away);
+                tracing::warn!(connector = short(request.connector), "a delivery could not be kept: {error}");
+            }
+            Answered::Refused(_) | Answered::Nothing => {}
+        }
+        answered
+    }
+
+    async fn take_in(&self, request: &Received<'_>) -> Answered {
+        let hooks = &self.events.hooks;
+        let hook = match self.hook(request.integration).await {
+            Ok(hook) => hook.filter(|hook| hook.integration.connector == request.connector),
+            Err(error) => return Answered::Later(error),
+        };
+        let name = request.hook.unwrap_or(DEFAULT);
+        let found = hook.as_ref().and_then(|hook| Some((hook, hook.webhook(name)?)));
+        let Some((hook, webhook)) = found.filter(|_| request.hook != Some(DEFAULT)) else {
+            let note = Refused {
+                at: Timestamp::now(),
+                from: request.from.clone(),
+                connector: short(request.connector),
+                integration: short(request.integration),
+                reason: "unknown_integration".to_owned(),
+                message: "the address stands for no webhook of an integration".to_owned(),
+                project: hook.map(|hook| hook.integration.project.clone()),
+            };
+            hooks.note(note, "unknown_integration");
+            return Answered::Nothing;
+        };
+        match self.prove(request, hook, webhook) {
+            Ok(Accepted::Handshake(answer)) => Answered::Handshake(answer),
+            Ok(Accepted::Delivery(Delivery { event, distinct })) => {
+                self.keep(request, hook, webhook, event, &distinct, None).await
+            }
+            Ok(Accepted::Unreadable(Unreadable { why, distinct })) => {
+                Counts::one(&hooks.counts.unreadable);
+                self.keep(request, hook, webhook, None, &distinct, Some(why.to_string())).await
+            }
+            Err(refusal) => {
+                let (connector, integration) = (request.connector, request.integration);
+                let note = refused(connector, integration, Some(hook), &refusal, request.from.clone());
+                tracing::debug!(
+                    connector,
+                    integration,
+                    reason = refusal.code(),
+                    "a webhook request was refused"
+                );
+                hooks.note(note, refusal.code());
+                Answered::Refused(refusal)
+            }
+        }
+    }
+
+    fn prove(&self, request: &Received<'_>, hook: &Hook, webhook: &Webhook) -> Result<Accepted, Refusal> {
+        let base = self.settings().map(|settings| settings.config.public_url.base().to_owned());
+        let url = format!("{}{}", base.unwrap_or_default(), request.path);
+        let asked = ingress::Request {
+            method: request.method,
+            url: &url,
+            headers: request.headers,
+            body: &request.body,
+            received_at: Timestamp::now(),
+        };
+        ingress::receive(webhook, &hook.secrets(webhook), &asked)
+    }
+
+    async fn keep(
+        &self,
+        request: &Received<'_>,
+        hook: &Hook,
+        webhook: &Webhook,
+        event: Option<String>,
+        distinct: &[String],
+        unreadable: Option<String>,
+    ) -> Answered {
+        let memory = &self.events;
+        let limit = self.settings().map_or(0, |settings| settings.config.events.waiting);
+        if unreadable.is_none() && memory.waiting.load(Ordering::SeqCst) >= limit {
+            let text = format!("{limit} deliveries wait already");
+            return Answered::Later(Error::new(connector_protocol::ErrorKind::Unavailable, text));
+        }
+        let head = DeliveryHead {
+            method: request.method.to_owned(),
+            headers: headers(request.headers, webhook),
+            query: query(request.path, webhook),
+            event,
+            received_at: Timestamp::now(),
+        };
+        let waits = unreadable.is_none();
+        let arrival = Arrival {
+            id: Id::delivery().to_string(),
+            project: hook.integration.project.clone(),
+            integration: hook.integration.id.clone(),
+            connector: hook.integration.connector.clone(),
+            hook: webhook.name.clone(),
+            digest: digest(distinct),
+            unreadable,
+            head,
+            body: request.body.to_vec(),
+        };
+        let id = arrival.id.clone();
+        // Counted before it is there: whoever makes events of it counts it out.
+        if waits {
+            memory.waiting.fetch_add(1, Ordering::SeqCst);
+        }
+        let taken = self.store.accept(arrival).await;
+        if waits && !matches!(taken, Ok(Taken::New)) {
+            memory.count_out(1);
+        }
+        match taken {
+            Ok(Taken::New) => {
+                memory.arrived.notify_one();
+                Answered::Kept { id: Some(id) }
+            }
+            Ok(Taken::Again) => Answered::Kept { id: None },
+            Err(error) => Answered::Later(error),
+        }
+    }
+}
+
+impl super::Memory {
+    /// So many deliveries wait no longer.
+    pub(super) fn count_out(&self, count: u64) {
+        let less = |waiting: u64| Some(waiting.saturating_sub(count));
+        let _ = self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+    }
+}
+
+/// What tells a delivery apart, in a fixed length: its parts, each with its length before it.
+fn digest(distinct: &[String]) -> Vec<u8> {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for part in distinct {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part.as_bytes());
+    }
+    context.finish().as_ref().to_vec()
+}
+
+/// The headers that a connector gets to see: neither credentials nor signatures, and nothing of the connection that they came by.
+fn headers(headers: &HeaderMap, webhook: &Webhook) -> Vec<(String, String)> {
+    let (signature, secret) = match &webhook.verify {
+        Verify::Hmac { signature, .. } | Verify::Ed25519 { signature, .. } => (Some(&signature.header), None),
+        Verify::SharedSecret { at: Select::Header(name) } => (None, Some(name)),
+        _ => (None, None),
+    };
+    let own = [
+        header::AUTHORIZATION,
+        header::PROXY_AUTHORIZATION,
+        header::COOKIE,
+        header::CONNECTION,
+        header::HOST,
+    ];
+    let hidden = |name: &str| {
+        own.iter().any(|own| own == name)
+            || signature.into_iter().chain(secret).any(|hidden| hidden.eq_ignore_ascii_case(name))
+    };
+    headers
+        .iter()
+        .filter(|(name, _)| !hidden(name.as_str()))
+        .map(|(name, value)| {
+            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+        .collect()
+}
+
+/// The parameters of the query, without a secret that is repeated there.
+fn query(path: &str, webhook: &Webhook) -> Vec<(String, String)> {
+    let hidden = match &webhook.verify {
+        Verify::SharedSecret { at: Select::Query(name) } => Some(name.as_str()),
+        _ => None,
+    };
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| Some(&**name) != hidden)
+        .map(|(name, value)| (name.into_owned(), value.into_owned()))
+        .collect()
+}

@@ -1,0 +1,337 @@
+//! Makes events of deliveries, off the request that brought them: asks the connector what has happened, finds out whose that is, and
+//! has it written with the word that the delivery is done.
+//!
+//! What a connector cannot do now - it is missing, quarantined, or falls - is done later: a delivery waits. What it says it cannot
+//! make anything of is kept, to be tried again by hand with a newer one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use connector_protocol::{
+    Error, ErrorKind, Problem, Result,
+    manifest::{CAPABILITIES, Revocation, Source, Trigger},
+    message::{Context, DeliveryCall, Emit, Emitted},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tokio::task::JoinSet;
+
+use super::{
+    LOOKS, STORE_FAILED,
+    route::{Whose, lane, whose},
+};
+use crate::{
+    host::Host,
+    id::Id,
+    invoke::Reading,
+    plugins::Library,
+    store::{
+        Audit, Connection, ConnectionState, DeliveryState, Event, Integration, NewEvent, Sorted, Whole,
+        Written,
+    },
+};
+
+/// How many deliveries are looked at at once.
+const AT_ONCE: u32 = 32;
+
+/// How long a connector may take over one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a connector may fall over one before it is left alone.
+const TRIES: u32 = 12;
+
+/// After what time one is tried again for the first time, and at most.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// When it is looked again whether a connector is there.
+const MISSING: Duration = Duration::from_secs(10);
+
+/// What is to become of a delivery.
+enum Outcome {
+    Sorted(Box<Sorted>),
+    PutOff { wait: Duration, reason: String, tried: bool },
+}
+
+/// Makes events of what arrives, for as long as somebody serves.
+pub(super) async fn work(host: &Arc<Host>) {
+    let memory = &host.events;
+    loop {
+        let (due, next) = match host.store.due_deliveries(AT_ONCE).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!("deliveries cannot be read: {error}");
+                tokio::time::sleep(STORE_FAILED).await;
+                continue;
+            }
+        };
+        if due.is_empty() {
+            let wait = next.map_or(LOOKS, |next| {
+                Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(LOOKS)
+            });
+            let _ = tokio::time::timeout(wait, memory.arrived.notified()).await;
+            continue;
+        }
+        let mut looks = JoinSet::new();
+        for (at, whole) in due.into_iter().enumerate() {
+            let host = host.clone();
+            looks.spawn(async move {
+                let outcome = look(&host, &whole).await;
+                (at, whole, outcome)
+            });
+        }
+        let mut looked = looks.join_all().await;
+        looked.sort_by_key(|(at, ..)| *at);
+        // All of it is asked for before any of it is waited for, so that it shares a commit.
+        let mut kept = Vec::new();
+        for (_, whole, outcome) in looked {
+            match outcome {
+                Outcome::Sorted(sorted) => kept.push((whole.delivery.id, host.store.sorted(*sorted))),
+                Outcome::PutOff { wait, reason, tried } => {
+                    let (id, connector) = (whole.delivery.id, &whole.delivery.connector);
+                    tracing::info!(delivery = id, connector, "put off: {reason}");
+                    let wait = SignedDuration::try_from(wait).unwrap_or_default();
+                    let until = Timestamp::now().saturating_add(wait).unwrap_or(Timestamp::MAX);
+                    if let Err(error) = host.store.put_off(id, until, reason, tried).await {
+                        tracing::warn!("a delivery could not be put off: {error}");
+                        tokio::time::sleep(STORE_FAILED).await;
+                    }
+                }
+            }
+        }
+        for (delivery, kept) in kept {
+            match kept.await {
+                Ok(events) => {
+                    memory.count_out(1);
+                    tracing::debug!(delivery, events = events.len(), "sorted");
+                }
+                // It still waits, and is looked at again.
+                Err(error) => {
+                    tracing::warn!(delivery, "its events could not be kept: {error}");
+                    tokio::time::sleep(STORE_FAILED).await;
+                }
+            }
+        }
+        memory.to_send.notify_one();
+    }
+}
+
+/// Looks what is in a delivery.
+async fn look(host: &Host, whole: &Whole) -> Outcome {
+    match look_into(host, whole).await {
+        Ok(outcome) => outcome,
+        // Something that has nothing to do with it.
+        Err(error) => Outcome::PutOff { wait: MISSING, reason: error.to_string(), tried: false },
+    }
+}
+
+async fn look_into(host: &Host, whole: &Whole) -> Result<Outcome> {
+    let delivery = &whole.delivery;
+    let (id, connector) = (&delivery.id, delivery.connector.as_str());
+    let sorted = |state, reason: Option<String>| Sorted {
+        delivery: id.clone(),
+        project: delivery.project.clone(),
+        integration: delivery.integration.clone(),
+        state,
+        reason,
+        events: Vec::new(),
+        owners: Vec::new(),
+    };
+    let Some((integration, _)) = host.store.hook(&delivery.integration)? else {
+        let reason = "its integration is gone".to_owned();
+        return Ok(Outcome::Sorted(Box::new(sorted(DeliveryState::Unrouted, Some(reason)))));
+    };
+    let library = host.registry().find(connector)?.clone();
+    let manifest = library.manifest()?;
+    let revocation = manifest
+        .webhooks
+        .iter()
+        .find(|webhook| webhook.name == delivery.hook)
+        .and_then(|webhook| webhook.revocation.as_ref())
+        .filter(|revocation| delivery.event.as_deref() == Some(&revocation.event));
+    if let Some(revocation) = revocation {
+        return revoke(host, whole, &integration, &manifest.title, revocation, sorted).await;
+    }
+    let triggers: Vec<&Trigger> = manifest
+        .triggers
+        .iter()
+        .filter(|trigger| is_of(trigger, &delivery.hook, delivery.event.as_deref()))
+        .collect();
+    if triggers.is_empty() {
+        let reason = match &delivery.event {
+            Some(event) => format!("no trigger of `{connector}` is for the event `{}`", event.escape_debug()),
+            None => "it does not say which event it is".to_owned(),
+        };
+        return Ok(Outcome::Sorted(Box::new(sorted(DeliveryState::Unrouted, Some(reason)))));
+    }
+    let mut done = sorted(DeliveryState::Done, None);
+    for trigger in triggers {
+        let emitted = match ask(host, &library, trigger, whole).await {
+            Ok(emitted) => emitted,
+            Err(error) => return Ok(failed(whole, &error, sorted)),
+        };
+        for emit in emitted.events {
+            if let Err(error) = fits(host, &library, trigger, &emit) {
+                return Ok(failed(whole, &error, sorted));
+            }
+            if let (Some(owner), Some(resource)) = (&emit.route.owner, &emit.route.resource) {
+                done.owners.push((resource.clone(), owner.clone()));
+            }
+            add(host, &library, &integration, whole, trigger, emit, &mut done.events)?;
+        }
+    }
+    if !done.events.is_empty() && done.events.iter().all(|new| new.event.connection.is_none()) {
+        done.reason = done.events.first().and_then(|new| new.event.unrouted.clone());
+    }
+    Ok(Outcome::Sorted(Box::new(done)))
+}
+
+fn is_of(trigger: &Trigger, hook: &str, event: Option<&str>) -> bool {
+    match &trigger.source {
+        Source::AppWebhook { hook: its, events } => {
+            its == hook && event.is_some_and(|event| events.iter().any(|known| known == event))
+        }
+        _ => false,
+    }
+}
+
+/// What a connector's failure means for a delivery.
+fn failed(whole: &Whole, error: &Error, sorted: impl Fn(DeliveryState, Option<String>) -> Sorted) -> Outcome {
+    let passing = matches!(
+        error.kind,
+        ErrorKind::ConnectorPanicked
+            | ErrorKind::ConnectorFault
+            | ErrorKind::Timeout
+            | ErrorKind::Internal
+            | ErrorKind::Unavailable
+            | ErrorKind::Config
+    );
+    let barred = matches!(
+        error.kind,
+        ErrorKind::ConnectorQuarantined
+            | ErrorKind::InputQuarantined
+            | ErrorKind::ConnectorMissing
+            | ErrorKind::PluginRefused
+            | ErrorKind::Unknown
+    );
+    let reason = error.to_string();
+    let attempts = whole.delivery.attempts;
+    if barred {
+        return Outcome::PutOff { wait: MISSING, reason, tried: false };
+    }
+    if passing && attempts < TRIES {
+        let wait = FIRST_WAIT.saturating_mul(1 << attempts.min(16)).min(LONGEST_WAIT);
+        return Outcome::PutOff { wait, reason, tried: true };
+    }
+    Outcome::Sorted(Box::new(sorted(DeliveryState::Failed, Some(reason))))
+}
+
+/// Asks the connector what has happened.
+async fn ask(host: &Host, library: &Arc<Library>, trigger: &Trigger, whole: &Whole) -> Result<Emitted> {
+    let call = DeliveryCall {
+        name: trigger.name.clone(),
+        delivery: whole.head.clone(),
+        context: Context {
+            id: whole.delivery.id.clone(),
+            deadline_ms: u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),
+            capabilities: CAPABILITIES.iter().map(|name| (*name).to_owned()).collect(),
+            ..Context::default()
+        },
+    };
+    let reading = Reading { what: &trigger.name, op: "on_delivery", deadline: Instant::now() + PATIENCE };
+    let answer = host.read_by_connector(library, &reading, &call, &whole.body).await?;
+    serde_json::from_slice(&answer).map_err(|_| {
+        let text = format!("`{}` answered a delivery with nothing that can be read", library.id());
+        Error::new(ErrorKind::ConnectorFault, text)
+    })
+}
+
+/// Whether an event is one that the trigger declares.
+fn fits(host: &Host, library: &Library, trigger: &Trigger, emit: &Emit) -> Result<()> {
+    let problems = host.events.validator(library, &trigger.name)?.check(&emit.event);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let list: Vec<String> =
+        problems.iter().take(3).map(|Problem { path, message, .. }| format!("{path} {message}")).collect();
+    let text = format!("`{}` made an event that it does not declare ({})", library.id(), list.join("; "));
+    Err(Error::new(ErrorKind::UnexpectedAnswer, text))
+}
+
+/// Adds an event, for each connection that it is for.
+fn add(
+    host: &Host,
+    library: &Library,
+    integration: &Integration,
+    whole: &Whole,
+    trigger: &Trigger,
+    emit: Emit,
+    events: &mut Vec<NewEvent>,
+) -> Result<()> {
+    let new = |connection: Option<&Connection>, unrouted: Option<String>, emit: Emit| NewEvent {
+        event: Event {
+            id: Id::event().to_string(),
+            kind: format!("{}.{}", library.id(), trigger.name),
+            version: Some(library.head.version.clone()),
+            occurred_at: emit.occurred_at,
+            at: whole.delivery.received,
+            connection: connection.map(|connection| connection.id.clone()),
+            user: connection.map(|connection| connection.user.clone()),
+            delivery: Some(whole.delivery.id.clone()),
+            unrouted,
+            data: emit.event,
+        },
+        key: emit.key,
+        lane: lane(&emit.route),
+        route: emit.route,
+    };
+    match whose(&*host.store, integration, &emit.route)? {
+        Whose::These(connections) => {
+            events.extend(connections.iter().map(|connection| new(Some(connection), None, emit.clone())));
+        }
+        Whose::Nobody(why) => events.push(new(None, Some(why), emit)),
+    }
+    Ok(())
+}
+
+/// A user has removed the app at the provider: what is kept of their accounts is of no use any more, and is wiped.
+async fn revoke(
+    host: &Host,
+    whole: &Whole,
+    integration: &Integration,
+    provider: &str,
+    revocation: &Revocation,
+    sorted: impl Fn(DeliveryState, Option<String>) -> Sorted,
+) -> Result<Outcome> {
+    let body: Value = match connector_protocol::json::read(&whole.body) {
+        Ok(body) => body,
+        Err(error) => {
+            let reason = format!("it cannot be read: {error}");
+            return Ok(Outcome::Sorted(Box::new(sorted(DeliveryState::Failed, Some(reason)))));
+        }
+    };
+    let at = |pointer: &Option<String>| {
+        body.pointer(pointer.as_deref()?)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    };
+    let (person, account) = (at(&revocation.user), at(&revocation.account));
+    let connections = host.store.bearers(&integration.id, person.as_deref(), account.as_deref())?;
+    let reason = format!("the user has removed the app at {provider}");
+    for connection in &connections {
+        let audit = Audit::new(&connection.project, "jackfield", "connection.deauthorized", &connection.id)
+            .detail(&whole.delivery.id);
+        let (holder, reason) = (connection.holder.clone(), Some(reason.clone()));
+        match host.store.set_state(holder, None, ConnectionState::Revoked, reason, Some(audit)).await? {
+            Written::Yes => tracing::info!(connection = connection.id, "deauthorized at {provider}"),
+            // Somebody renews it in this moment.
+            _ => {
+                let reason = "a connection that it takes away is being refreshed".to_owned();
+                return Ok(Outcome::PutOff { wait: FIRST_WAIT, reason, tried: false });
+            }
+        }
+    }
+    let why =
+        connections.is_empty().then(|| "no connection is one of whoever has removed the app".to_owned());
+    Ok(Outcome::Sorted(Box::new(sorted(DeliveryState::Done, why))))
+}

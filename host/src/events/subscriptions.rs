@@ -1,0 +1,278 @@
+//! Subscriptions: how one is made and changed. What is wrong with one is said when it is saved, not when its first event comes.
+
+use connector_protocol::{
+    Error, ErrorKind, Manifest, Problem, Result, did_you_mean,
+    manifest::{Source, Trigger},
+    validate::Validator,
+};
+use jiff::Timestamp;
+use secrecy::zeroize::Zeroizing;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::{filter::Filter, signing};
+use crate::{
+    egress::app,
+    host::Host,
+    id::Id,
+    store::{Audit, Destination, Scope, Subscription, Written},
+    vault::Owner,
+};
+
+/// The type of the event that says how a connection is.
+pub const STATE_CHANGED: &str = "connection.state_changed";
+
+/// How often a change that meets another one is made again.
+const TRIES: u32 = 5;
+
+/// What somebody wants to subscribe to.
+#[derive(Default)]
+pub struct Wish {
+    /// The trigger, as `connector.trigger`, or the type of an event of Jackfield's own.
+    pub trigger: String,
+    /// The connection whose events are wanted.
+    pub connection: Option<String>,
+    /// The user whose connections' events are wanted.
+    pub user: Option<String>,
+    /// What the trigger lets a subscription choose.
+    pub parameters: Map<String, Value>,
+    /// Which of the events.
+    pub filter: Option<Filter>,
+    /// The address that they are sent to.
+    pub url: String,
+}
+
+/// What is to be changed of a subscription. What is left out stays as it is.
+#[derive(Default)]
+pub struct Change {
+    /// Which of the events; `Some(None)` for all.
+    pub filter: Option<Option<Filter>>,
+    /// The address that they are sent to.
+    pub url: Option<String>,
+    /// Whether nothing is sent for now.
+    pub paused: Option<bool>,
+}
+
+/// That there is no such subscription.
+#[must_use]
+pub fn none(id: &str) -> Error {
+    let short: String = id.escape_debug().take(60).collect();
+    Error::new(ErrorKind::Unknown, format!("there is no subscription `{short}`"))
+        .hint("see which there are: jackfield subscription list")
+}
+
+impl Host {
+    /// Makes a subscription. Gives it, and the key that what is sent will be signed with.
+    ///
+    /// # Errors
+    ///
+    /// With each thing that is wrong with it.
+    pub async fn subscribe(
+        &self,
+        scope: &Scope,
+        wish: Wish,
+        actor: &str,
+    ) -> Result<(Subscription, Zeroizing<String>)> {
+        let mut problems = Vec::new();
+        let (event, trigger) = self.event_schema(&wish.trigger)?;
+        if let Some(filter) = &wish.filter {
+            problems.extend(check_filter(filter, &event));
+        }
+        if let Some((manifest, trigger)) = &trigger {
+            problems.extend(check_parameters(manifest, trigger, &wish.parameters)?);
+        } else if !wish.parameters.is_empty() {
+            problems.push(Problem::new("/parameters", "is for a trigger that has some"));
+        }
+        problems.extend(self.check_url(&wish.url)?);
+        let mut user = wish.user.clone();
+        if let Some(id) = &wish.connection {
+            let connection = self.connections.held(scope, id)?.connection;
+            let connector = wish.trigger.split('.').next().unwrap_or_default();
+            if trigger.is_some() && connection.connector != connector {
+                let wrong = format!(
+                    "is a connection to `{}`, and the trigger is `{connector}`'s",
+                    connection.connector
+                );
+                problems.push(Problem::new("/connection", wrong));
+            }
+            if user.as_ref().is_some_and(|user| *user != connection.user) {
+                problems.push(Problem::new("/user", "is not whose connection it is"));
+            }
+            user = Some(connection.user);
+        }
+        refuse(problems)?;
+        let id = Id::subscription().to_string();
+        let (secrets, key) = signing::new_key()?;
+        for _ in 0..TRIES {
+            let owner = Owner { project: &scope.project, id: &id };
+            let mut subscription = Subscription {
+                id: id.clone(),
+                project: scope.project.clone(),
+                user: user.clone(),
+                connection: wish.connection.clone(),
+                trigger: wish.trigger.clone(),
+                parameters: wish.parameters.clone(),
+                filter: wish.filter.clone(),
+                destination: Destination::Url { url: wish.url.clone() },
+                paused: false,
+                created: Timestamp::now(),
+                version: 0,
+                sealed: Some(self.connections.vault.seal(owner, &secrets)?),
+            };
+            let audit = Audit::new(&scope.project, actor, "subscription.add", &id)
+                .detail(subscription.trigger.clone());
+            match self.store.put_subscription(subscription.clone(), audit).await? {
+                Written::Yes => {
+                    subscription.version = 1;
+                    return Ok((subscription, key));
+                }
+                Written::OldKey => self.connections.catch_up().await?,
+                Written::Stale => {}
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "the subscription could not be written").hint("try it again"))
+    }
+
+    /// Changes a subscription.
+    ///
+    /// # Errors
+    ///
+    /// With each thing that is wrong.
+    pub async fn change_subscription(
+        &self,
+        scope: &Scope,
+        id: &str,
+        change: Change,
+        action: &str,
+        actor: &str,
+    ) -> Result<Subscription> {
+        for _ in 0..TRIES {
+            let found = self.store.subscription(scope.clone(), id.to_owned()).await?;
+            let mut subscription = found.ok_or_else(|| none(id))?;
+            let mut problems = Vec::new();
+            if let Some(filter) = &change.filter {
+                if let Some(filter) = filter {
+                    let (event, _) = self.event_schema(&subscription.trigger)?;
+                    problems.extend(check_filter(filter, &event));
+                }
+                subscription.filter.clone_from(filter);
+            }
+            if let Some(url) = &change.url {
+                problems.extend(self.check_url(url)?);
+                subscription.destination = Destination::Url { url: url.clone() };
+            }
+            refuse(problems)?;
+            subscription.paused = change.paused.unwrap_or(subscription.paused);
+            // Sealed again each time, so that whoever changes anything also leaves an old key behind.
+            if let Some(envelope) = &subscription.sealed {
+                let owner = Owner { project: &subscription.project, id: &subscription.id };
+                let secrets = self.connections.vault.open(owner, envelope)?;
+                subscription.sealed = Some(self.connections.vault.seal(owner, &secrets)?);
+            }
+            let audit = Audit::new(&scope.project, actor, action, id);
+            match self.store.put_subscription(subscription.clone(), audit).await? {
+                Written::Yes => {
+                    subscription.version += 1;
+                    self.events.wake();
+                    return Ok(subscription);
+                }
+                Written::OldKey => self.connections.catch_up().await?,
+                Written::Stale => {}
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "somebody else is changing the subscription")
+            .hint("try it again"))
+    }
+
+    /// The schema that the data of a type of events has, standing alone; and the trigger, if it is one's.
+    fn event_schema(&self, kind: &str) -> Result<(Value, Option<(std::sync::Arc<Manifest>, Trigger)>)> {
+        if kind == STATE_CHANGED {
+            let text = json!({"type": ["string", "null"]});
+            let names = ["connector", "before", "state", "reason"];
+            let properties: Map<String, Value> =
+                names.into_iter().map(|name| (name.to_owned(), text.clone())).collect();
+            return Ok((json!({"type": "object", "properties": properties}), None));
+        }
+        let (manifest, index) = self.find_trigger(kind)?;
+        let trigger = manifest.triggers[index].clone();
+        match &trigger.source {
+            Source::AppWebhook { .. } => {}
+            _ => {
+                let text = format!(
+                    "`{kind}` is no webhook of the whole app, and no other kind of trigger can be subscribed to yet"
+                );
+                return Err(Error::new(ErrorKind::Unsupported, text));
+            }
+        }
+        Ok((manifest.standalone(&trigger.event), Some((manifest, trigger))))
+    }
+
+    /// The trigger of this name, as `connector.trigger`.
+    ///
+    /// # Errors
+    ///
+    /// If there is none; says what may have been meant.
+    pub fn find_trigger(&self, name: &str) -> Result<(std::sync::Arc<Manifest>, usize)> {
+        let short: String = name.escape_debug().take(80).collect();
+        let Some((connector, trigger)) = name.split_once('.') else {
+            let text = format!("`{short}` is no trigger: its name is CONNECTOR.TRIGGER");
+            return Err(
+                Error::new(ErrorKind::Unknown, text).hint("see which there are: jackfield trigger list")
+            );
+        };
+        let manifest = self.registry().find(connector)?.manifest()?.clone();
+        match manifest.triggers.iter().position(|known| known.name == trigger) {
+            Some(index) => Ok((manifest, index)),
+            None => {
+                let names = manifest.triggers.iter().map(|trigger| trigger.name.as_str());
+                let hint = match did_you_mean(trigger, names) {
+                    Some(meant) => format!("did you mean `{connector}.{meant}`?"),
+                    None => format!("see which there are: jackfield trigger list {connector}"),
+                };
+                Err(Error::new(ErrorKind::Unknown, format!("there is no trigger `{short}`")).hint(hint))
+            }
+        }
+    }
+
+    fn check_url(&self, text: &str) -> Result<Option<Problem>> {
+        let settings = self.settings()?;
+        let Ok(url) = Url::parse(text) else {
+            return Ok(Some(Problem::new("/url", "is no address: write it as https://host/path")));
+        };
+        let wrong = app::check(&url, settings.config.events.is_named(&url)).err();
+        Ok(wrong.map(|error| {
+            let hint = error.hint.map_or(String::new(), |hint| format!("; {hint}"));
+            Problem::new("/url", format!("cannot be sent to: {}{hint}", error.message))
+        }))
+    }
+}
+
+fn check_filter(filter: &Filter, event: &Value) -> Vec<Problem> {
+    let empty = Map::new();
+    let defs = event.get("$defs").and_then(Value::as_object).unwrap_or(&empty);
+    filter.check(event, defs)
+}
+
+fn check_parameters(
+    manifest: &Manifest,
+    trigger: &Trigger,
+    parameters: &Map<String, Value>,
+) -> Result<Vec<Problem>> {
+    let unusable = |error| {
+        Error::new(ErrorKind::PluginRefused, format!("the trigger's parameters are unusable: {error}"))
+    };
+    let validator = Validator::new(manifest.standalone(&trigger.parameters)).map_err(unusable)?;
+    let problems = validator.check(&Value::Object(parameters.clone()));
+    Ok(problems
+        .into_iter()
+        .map(|problem| Problem { path: format!("/parameters{}", problem.path), ..problem })
+        .collect())
+}
+
+fn refuse(problems: Vec<Problem>) -> Result<()> {
+    if problems.is_empty() {
+        return Ok(());
+    }
+    let text = "the subscription does not fit";
+    Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint("mend it and try again"))
+}

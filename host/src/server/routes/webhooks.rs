@@ -1,0 +1,129 @@
+//! Where providers send what has happened. It is the connector's declaration that says what is taken, and nothing here.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    extract::{ConnectInfo, Path, Request, State as Shared},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use connector_protocol::{Error, ErrorKind};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use super::super::{State, answer::Problem, guard::Came};
+use crate::{
+    events::receive::{Answered, COME_AGAIN, Received},
+    ingress::Refusal,
+};
+
+/// How long a body may take to arrive.
+const BODY: Duration = Duration::from_secs(10);
+
+pub(in crate::server) async fn take(
+    Shared(state): Shared<Arc<State>>,
+    ConnectInfo(came): ConnectInfo<Came>,
+    Path((connector, integration)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    answer(&state, &came, &connector, &integration, None, request).await
+}
+
+pub(in crate::server) async fn take_named(
+    Shared(state): Shared<Arc<State>>,
+    ConnectInfo(came): ConnectInfo<Came>,
+    Path((connector, integration, hook)): Path<(String, String, String)>,
+    request: Request,
+) -> Response {
+    answer(&state, &came, &connector, &integration, Some(&hook), request).await
+}
+
+async fn answer(
+    state: &State,
+    came: &Came,
+    connector: &str,
+    integration: &str,
+    hook: Option<&str>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let limit = match state.host.settings() {
+        Ok(settings) => settings.config.events.body_bytes,
+        Err(error) => return later(&error),
+    };
+    let said =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
+    if said.is_some_and(|said| said > limit as u64) {
+        return short(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    let body = match read(body, limit).await {
+        Ok(body) => body,
+        Err(status) => return short(status),
+    };
+    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+    let received = Received {
+        connector,
+        integration,
+        hook,
+        method: parts.method.as_str(),
+        path,
+        headers: &parts.headers,
+        body,
+        from: super::system::came_from(state, Some(came), &parts.headers),
+    };
+    match state.host.webhook(received).await {
+        Answered::Handshake(answer) => {
+            ([(header::CONTENT_TYPE, answer.content_type)], answer.body).into_response()
+        }
+        Answered::Kept { .. } => StatusCode::OK.into_response(),
+        Answered::Nothing => short(StatusCode::NOT_FOUND),
+        Answered::Refused(refusal) => refused(&refusal),
+        Answered::Later(error) => later(&error),
+    }
+}
+
+async fn read(body: Body, limit: usize) -> Result<Bytes, StatusCode> {
+    let read = tokio::time::timeout(BODY, Limited::new(body, limit).collect()).await;
+    match read {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(StatusCode::PAYLOAD_TOO_LARGE)
+        }
+        Ok(Err(_)) => Err(StatusCode::BAD_REQUEST),
+        Err(_) => Err(StatusCode::REQUEST_TIMEOUT),
+    }
+}
+
+/// What whoever sends is told: the status, and no more. The reason is for the operator.
+fn short(status: StatusCode) -> Response {
+    status.into_response()
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = short(status);
+    match refusal {
+        Refusal::WrongMethod { allowed } => {
+            if let Ok(allowed) = HeaderValue::from_str(&allowed.join(", ")) {
+                response.headers_mut().insert(header::ALLOW, allowed);
+            }
+        }
+        _ if status == StatusCode::SERVICE_UNAVAILABLE => come_again(&mut response),
+        _ => {}
+    }
+    response
+}
+
+fn come_again(response: &mut Response) {
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(COME_AGAIN));
+}
+
+/// It was not kept: the provider is asked to send it again.
+fn later(error: &Error) -> Response {
+    let text = "this cannot be kept now; send it again";
+    let mut response = Problem(Error::new(ErrorKind::Unavailable, text)).into_response();
+    tracing::debug!("asked to come again: {error}");
+    come_again(&mut response);
+    response
+}

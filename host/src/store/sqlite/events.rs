@@ -1,0 +1,833 @@
+//! The tables of events: deliveries, what was made of them, who subscribes, and what is sent on.
+
+use connector_protocol::{
+    Result,
+    message::{DeliveryHead, Route},
+};
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter, types::Value};
+
+use super::{
+    Sqlite,
+    accounts::{Sql, at, column, fits_key, ms, note, now, read_integration, sealed, text},
+};
+use crate::store::{
+    Arrival, Audit, Backlog, Connection, Delivery, DeliveryState, Dispatch, DispatchState, Due, Event,
+    Events, Integration, NewEvent, Page, Pending, Scope, Sent, Sorted, Subscription, Taken, WhichDeliveries,
+    WhichDispatches, WhichEvents, Whole, Written,
+};
+
+/// What version 3 adds. Times are milliseconds since 1970.
+pub(super) const TABLES: &str = "
+-- What the connector declares about its webhooks, as it was last accepted.
+ALTER TABLE integrations ADD COLUMN declared TEXT;
+CREATE TABLE deliveries (
+    -- In the order in which they were written, whatever any clock says.
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    project TEXT NOT NULL,
+    integration TEXT NOT NULL,
+    connector TEXT NOT NULL,
+    hook TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    event TEXT,
+    received INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    repeats INTEGER NOT NULL DEFAULT 0,
+    -- Not before then.
+    due INTEGER,
+    head TEXT NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX deliveries_apart ON deliveries (integration, hook, digest);
+CREATE INDEX deliveries_due ON deliveries (due) WHERE state = 'waiting';
+CREATE INDEX deliveries_unrouted ON deliveries (seq) WHERE state = 'unrouted';
+ALTER TABLE events ADD COLUMN kind TEXT;
+ALTER TABLE events ADD COLUMN integration TEXT;
+ALTER TABLE events ADD COLUMN connection TEXT;
+-- What tells it apart, for one connection.
+ALTER TABLE events ADD COLUMN key TEXT;
+ALTER TABLE events ADD COLUMN lane TEXT;
+ALTER TABLE events ADD COLUMN delivery TEXT;
+-- Whom it is for, while nobody is known.
+ALTER TABLE events ADD COLUMN route TEXT;
+CREATE UNIQUE INDEX events_apart ON events (integration, kind, key, connection) WHERE key IS NOT NULL;
+CREATE INDEX events_unrouted ON events (seq) WHERE route IS NOT NULL;
+CREATE INDEX events_by_delivery ON events (delivery) WHERE delivery IS NOT NULL;
+CREATE TABLE owners (
+    integration TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    person TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (integration, resource)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE subscriptions (
+    id TEXT PRIMARY KEY NOT NULL,
+    project TEXT NOT NULL,
+    user TEXT,
+    kind TEXT NOT NULL,
+    paused INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    head TEXT NOT NULL,
+    key TEXT,
+    sealed TEXT
+) STRICT;
+CREATE INDEX subscriptions_by_trigger ON subscriptions (project, kind);
+CREATE TABLE dispatches (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    project TEXT NOT NULL,
+    user TEXT,
+    event TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    subscription TEXT NOT NULL,
+    -- Those of one lane are sent one after the other.
+    lane TEXT NOT NULL,
+    state TEXT NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    since INTEGER NOT NULL,
+    due INTEGER,
+    fence INTEGER NOT NULL DEFAULT 0,
+    lease_until INTEGER,
+    status INTEGER,
+    reason TEXT,
+    ended INTEGER,
+    UNIQUE (event, subscription)
+) STRICT;
+CREATE INDEX dispatches_open ON dispatches (subscription, lane, seq) WHERE state IN ('waiting', 'sending');
+CREATE INDEX dispatches_due ON dispatches (due) WHERE state = 'waiting';
+CREATE INDEX dispatches_sending ON dispatches (lease_until) WHERE state = 'sending';
+CREATE INDEX dispatches_dead ON dispatches (seq) WHERE state = 'dead';
+";
+
+/// How many are forgotten at once, so that others get their turn.
+const PIECE: usize = 500;
+
+const DELIVERY: &str =
+    "SELECT id, project, integration, connector, hook, event, received, state, reason, attempts, repeats,
+    length(body), head";
+
+fn read_delivery(row: &Row<'_>) -> Sql<Delivery> {
+    let state: String = row.get(7)?;
+    let count = |at: usize| row.get::<_, i64>(at).map(i64::unsigned_abs);
+    Ok(Delivery {
+        id: row.get(0)?,
+        project: row.get(1)?,
+        integration: row.get(2)?,
+        connector: row.get(3)?,
+        hook: row.get(4)?,
+        event: row.get(5)?,
+        received: at(row.get(6)?).unwrap_or_default(),
+        state: DeliveryState::ALL
+            .into_iter()
+            .find(|known| known.as_str() == state)
+            .unwrap_or(DeliveryState::Failed),
+        reason: row.get(8)?,
+        attempts: u32::try_from(count(9)?).unwrap_or(u32::MAX),
+        repeats: count(10)?,
+        bytes: count(11)?,
+    })
+}
+
+fn read_whole(row: &Row<'_>) -> Sql<Whole> {
+    let delivery = read_delivery(row)?;
+    let head: DeliveryHead = column(row, 12)?;
+    Ok(Whole { delivery, head, body: row.get(13)? })
+}
+
+fn read_subscription(row: &Row<'_>) -> Sql<Subscription> {
+    let mut subscription: Subscription = column(row, 0)?;
+    subscription.version = row.get(1)?;
+    subscription.sealed = sealed(row, 2)?;
+    Ok(subscription)
+}
+
+fn read_dispatch(row: &Row<'_>) -> Sql<Dispatch> {
+    let state: String = row.get(4)?;
+    Ok(Dispatch {
+        seq: row.get(0)?,
+        event: row.get(1)?,
+        kind: row.get(2)?,
+        subscription: row.get(3)?,
+        state: DispatchState::ALL
+            .into_iter()
+            .find(|known| known.as_str() == state)
+            .unwrap_or(DispatchState::Waiting),
+        attempts: row.get::<_, i64>(5).map(|count| u32::try_from(count).unwrap_or(u32::MAX))?,
+        due: at(row.get(6)?),
+        status: row.get(7)?,
+        reason: row.get(8)?,
+    })
+}
+
+/// Has an event sent to whoever wants it. What a paused subscription wants is kept for it.
+fn subscribe(
+    transaction: &Transaction<'_>,
+    event: &Event,
+    connection: Option<&Connection>,
+    project: &str,
+    lane: &str,
+) -> Sql<()> {
+    let mut select = transaction.prepare_cached(
+        "SELECT head, version, sealed FROM subscriptions WHERE project = ?1 AND kind = ?2 ORDER BY id",
+    )?;
+    let found: Vec<Subscription> =
+        select.query_map(params![project, event.kind], read_subscription)?.collect::<Sql<_>>()?;
+    for subscription in found {
+        let is_for = connection.is_some_and(|connection| subscription.is_for(connection));
+        if !is_for || !subscription.filter.as_ref().is_none_or(|filter| filter.holds(&event.data)) {
+            continue;
+        }
+        transaction
+            .prepare_cached(
+                "INSERT INTO dispatches (project, user, event, kind, subscription, lane, state, since, due)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![project, event.user, event.id, event.kind, subscription.id, lane, now()])?;
+    }
+    Ok(())
+}
+
+/// Adds an event of Jackfield's own.
+pub(super) fn add_own(transaction: &Transaction<'_>, connection: &Connection, event: &Event) -> Sql<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO events (id, project, user, head, kind, connection) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            event.id,
+            connection.project,
+            event.user,
+            text(event)?,
+            event.kind,
+            event.connection
+        ])?;
+    subscribe(transaction, event, Some(connection), &connection.project, &connection.id)
+}
+
+/// Adds an event that a connector has made. False if it is there already.
+fn add(transaction: &Transaction<'_>, sorted: &Sorted, new: &NewEvent) -> Sql<bool> {
+    let event = &new.event;
+    let person = event.connection.as_deref().unwrap_or_default();
+    if !person.is_empty() {
+        // Somebody is known for it now.
+        transaction
+            .prepare_cached(
+                "DELETE FROM events WHERE integration = ?1 AND kind = ?2 AND key = ?3 AND route IS NOT NULL",
+            )?
+            .execute(params![sorted.integration, event.kind, new.key])?;
+    }
+    let is_known: bool = transaction
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM events WHERE integration = ?1 AND kind = ?2 AND key = ?3 AND (connection = ?4 OR ?4 = ''))",
+        )?
+        .query_row(params![sorted.integration, event.kind, new.key, person], |row| row.get(0))?;
+    if is_known {
+        return Ok(false);
+    }
+    let route = if event.connection.is_none() { Some(text(&new.route)?) } else { None };
+    transaction
+        .prepare_cached(
+            "INSERT INTO events (id, project, user, head, kind, integration, connection, key, lane, delivery, route)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            event.id,
+            sorted.project,
+            event.user,
+            text(event)?,
+            event.kind,
+            sorted.integration,
+            person,
+            new.key,
+            new.lane,
+            event.delivery,
+            route,
+        ])?;
+    if let Some(id) = &event.connection {
+        let connection: Option<Connection> = transaction
+            .prepare_cached("SELECT head FROM connections WHERE id = ?1")?
+            .query_row([id], |row| column(row, 0))
+            .optional()?;
+        subscribe(transaction, event, connection.as_ref(), &sorted.project, &new.lane)?;
+    }
+    Ok(true)
+}
+
+/// When the first of those is due that wait.
+fn next(transaction: &Transaction<'_>, table: &str) -> Sql<Option<Timestamp>> {
+    let query = format!("SELECT min(due) FROM {table} WHERE state = 'waiting'");
+    transaction.query_row(&query, [], |row| row.get(0)).map(at)
+}
+
+/// Conditions of a list, of what is wanted of it.
+struct Conditions {
+    text: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Conditions {
+    fn of(scope: &Scope) -> Self {
+        let mut conditions = Self { text: Vec::new(), values: Vec::new() };
+        conditions.equals("project", Some(scope.project.clone()));
+        conditions.equals("user", scope.user.clone());
+        conditions
+    }
+
+    fn equals(&mut self, column: &str, value: Option<String>) {
+        self.add(&format!("{column} ="), value);
+    }
+
+    fn add(&mut self, before: &str, value: Option<String>) {
+        if let Some(value) = value {
+            self.values.push(Value::Text(value));
+            self.text.push(format!("{before} ?{}", self.values.len()));
+        }
+    }
+
+    /// After the row of this id, in the order of a list.
+    fn after(&mut self, table: &str, id: Option<String>, newest: bool) {
+        let Some(id) = id else { return };
+        self.values.push(Value::Text(id));
+        let at = self.values.len();
+        self.text.push(match newest {
+            true => format!("seq < coalesce((SELECT seq FROM {table} WHERE id = ?{at}), 0)"),
+            false => format!("seq > coalesce((SELECT seq FROM {table} WHERE id = ?{at}), 0)"),
+        });
+    }
+
+    fn all(&self) -> String {
+        self.text.join(" AND ")
+    }
+}
+
+impl Events for Sqlite {
+    fn accept(&self, arrival: Arrival) -> Pending<Taken> {
+        self.change(move |transaction| {
+            let waits = arrival.unreadable.is_none();
+            let state = if waits { DeliveryState::Waiting } else { DeliveryState::Unrouted };
+            let received = arrival.head.received_at.as_millisecond();
+            let repeats: i64 = transaction
+                .prepare_cached(
+                    "INSERT INTO deliveries (id, project, integration, connector, hook, digest, event, received, state, reason, due, head, body)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                     ON CONFLICT (integration, hook, digest) DO UPDATE SET repeats = repeats + 1 RETURNING repeats",
+                )?
+                .query_row(
+                    params![
+                        arrival.id,
+                        arrival.project,
+                        arrival.integration,
+                        arrival.connector,
+                        arrival.hook,
+                        arrival.digest,
+                        arrival.head.event,
+                        received,
+                        state.as_str(),
+                        arrival.unreadable,
+                        waits.then_some(received),
+                        text(&arrival.head)?,
+                        arrival.body,
+                    ],
+                    |row| row.get(0),
+                )?;
+            Ok(if repeats == 0 { Taken::New } else { Taken::Again })
+        })
+    }
+
+    fn due_deliveries(&self, most: u32) -> Pending<(Vec<Whole>, Option<Timestamp>)> {
+        self.read(move |transaction| {
+            let query =
+                format!("{DELIVERY}, body FROM deliveries WHERE state = 'waiting' AND due <= ?1 ORDER BY due, seq LIMIT ?2");
+            let mut select = transaction.prepare_cached(&query)?;
+            let due: Vec<Whole> =
+                select.query_map(params![now(), most], read_whole)?.collect::<Sql<_>>()?;
+            let next = if due.is_empty() { next(transaction, "deliveries")? } else { None };
+            Ok((due, next))
+        })
+    }
+
+    fn sorted(&self, sorted: Sorted) -> Pending<Vec<String>> {
+        self.change(move |transaction| {
+            let written = transaction
+                .prepare_cached(
+                    "UPDATE deliveries SET state = ?2, reason = ?3, due = NULL WHERE id = ?1 AND state = 'waiting'",
+                )?
+                .execute(params![sorted.delivery, sorted.state.as_str(), sorted.reason])?;
+            if written == 0 {
+                return Ok(Vec::new());
+            }
+            for (resource, person) in &sorted.owners {
+                transaction
+                    .prepare_cached(
+                        "INSERT INTO owners (integration, resource, person, at) VALUES (?1, ?2, ?3, ?4)
+                         ON CONFLICT (integration, resource) DO UPDATE SET person = ?3, at = ?4",
+                    )?
+                    .execute(params![sorted.integration, resource, person, now()])?;
+            }
+            let mut added = Vec::new();
+            for new in &sorted.events {
+                if add(transaction, &sorted, new)? {
+                    added.push(new.event.id.clone());
+                }
+            }
+            Ok(added)
+        })
+    }
+
+    fn put_off(&self, delivery: String, until: Timestamp, reason: String, tried: bool) -> Pending<()> {
+        self.change(move |transaction| {
+            transaction
+                .execute(
+                    "UPDATE deliveries SET due = ?2, reason = ?3, attempts = attempts + ?4 WHERE id = ?1 AND state = 'waiting'",
+                    params![delivery, until.as_millisecond(), reason, i64::from(tried)],
+                )
+                .map(drop)
+        })
+    }
+
+    fn deliveries(&self, project: String, which: WhichDeliveries, page: Page) -> Pending<Vec<Delivery>> {
+        self.read(move |transaction| {
+            let mut conditions = Conditions::of(&Scope::project(project));
+            conditions.equals("connector", which.connector);
+            conditions.equals("state", which.state.map(|state| state.as_str().to_owned()));
+            conditions.after("deliveries", page.after, true);
+            let query = format!(
+                "{DELIVERY} FROM deliveries WHERE {} ORDER BY seq DESC LIMIT {}",
+                conditions.all(),
+                page.most
+            );
+            let mut select = transaction.prepare_cached(&query)?;
+            select.query_map(params_from_iter(conditions.values), read_delivery)?.collect()
+        })
+    }
+
+    fn delivery(&self, project: String, id: String) -> Pending<Option<Whole>> {
+        self.read(move |transaction| {
+            let query = format!("{DELIVERY}, body FROM deliveries WHERE project = ?1 AND id = ?2");
+            transaction.prepare_cached(&query)?.query_row(params![project, id], read_whole).optional()
+        })
+    }
+
+    fn sort_again(
+        &self,
+        project: String,
+        id: Option<String>,
+        state: Option<DeliveryState>,
+        audit: Audit,
+    ) -> Pending<u64> {
+        self.change(move |transaction| {
+            let again = transaction.execute(
+                "UPDATE deliveries SET state = 'waiting', due = ?4, attempts = 0
+                 WHERE project = ?1 AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR state = ?3) AND state <> 'waiting'",
+                params![project, id, state.map(DeliveryState::as_str), now()],
+            )?;
+            note(transaction, &audit)?;
+            Ok(again as u64)
+        })
+    }
+
+    fn bearers(
+        &self,
+        integration: &str,
+        person: Option<&str>,
+        account: Option<&str>,
+    ) -> Result<Vec<Connection>> {
+        self.look(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT head FROM connections WHERE integration = ?1 AND state <> 'revoked'
+                    AND ((?2 IS NOT NULL AND person = ?2) OR (?2 IS NULL AND person IS NULL AND account = ?3)) ORDER BY id",
+            )?;
+            select.query_map(params![integration, person, account], |row| column(row, 0))?.collect()
+        })
+    }
+
+    fn owner(&self, integration: &str, resource: &str) -> Result<Option<String>> {
+        self.look(|connection| {
+            connection
+                .prepare_cached("SELECT person FROM owners WHERE integration = ?1 AND resource = ?2")?
+                .query_row([integration, resource], |row| row.get(0))
+                .optional()
+        })
+    }
+
+    fn happened(&self, scope: Scope, which: WhichEvents, page: Page) -> Pending<Vec<Event>> {
+        self.read(move |transaction| {
+            let mut conditions = Conditions::of(&scope);
+            conditions.equals("kind", which.kind);
+            conditions.equals("connection", which.connection);
+            match which.unrouted {
+                Some(true) => conditions.text.push("route IS NOT NULL".to_owned()),
+                // Nobody is told of what may be somebody else's.
+                Some(false) => conditions.text.push("route IS NULL".to_owned()),
+                None => {}
+            }
+            conditions.after("events", page.after, which.newest);
+            let order = if which.newest { "DESC" } else { "ASC" };
+            let query = format!(
+                "SELECT head FROM events WHERE {} ORDER BY seq {order} LIMIT {}",
+                conditions.all(),
+                page.most
+            );
+            let mut select = transaction.prepare_cached(&query)?;
+            select.query_map(params_from_iter(conditions.values), |row| column(row, 0))?.collect()
+        })
+    }
+
+    fn event(&self, scope: Scope, id: String) -> Pending<Option<Event>> {
+        self.read(move |transaction| {
+            let mut conditions = Conditions::of(&scope);
+            conditions.equals("id", Some(id));
+            let query = format!("SELECT head FROM events WHERE {}", conditions.all());
+            transaction
+                .prepare_cached(&query)?
+                .query_row(params_from_iter(conditions.values), |row| column(row, 0))
+                .optional()
+        })
+    }
+
+    fn route_event(&self, project: String, id: String, to: Connection, audit: Audit) -> Pending<bool> {
+        self.change(move |transaction| {
+            let found: Option<(Event, String)> = transaction
+                .query_row(
+                    "SELECT head, lane FROM events WHERE project = ?1 AND id = ?2 AND route IS NOT NULL",
+                    params![project, id],
+                    |row| Ok((column(row, 0)?, row.get(1)?)),
+                )
+                .optional()?;
+            let Some((mut event, lane)) = found else { return Ok(false) };
+            event.connection = Some(to.id.clone());
+            event.user = Some(to.user.clone());
+            event.unrouted = None;
+            transaction.execute(
+                "UPDATE events SET connection = ?2, user = ?3, head = ?4, route = NULL WHERE id = ?1",
+                params![id, to.id, to.user, text(&event)?],
+            )?;
+            subscribe(transaction, &event, Some(&to), &project, &lane)?;
+            note(transaction, &audit)?;
+            Ok(true)
+        })
+    }
+
+    fn unrouted(&self, integration: String, most: u32) -> Pending<Vec<(Event, Route)>> {
+        self.read(move |transaction| {
+            let mut select = transaction.prepare_cached(
+                "SELECT head, route FROM events WHERE route IS NOT NULL AND integration = ?1 ORDER BY seq LIMIT ?2",
+            )?;
+            select
+                .query_map(params![integration, most], |row| Ok((column(row, 0)?, column(row, 1)?)))?
+                .collect()
+        })
+    }
+
+    fn put_subscription(&self, subscription: Subscription, audit: Audit) -> Pending<Written> {
+        self.change(move |transaction| {
+            if !fits_key(transaction, subscription.sealed.as_ref())? {
+                return Ok(Written::OldKey);
+            }
+            let key = subscription.sealed.as_ref().map(|envelope| envelope.key.clone());
+            let secrets = subscription.sealed.as_ref().map(text).transpose()?;
+            let row = params![
+                subscription.id,
+                subscription.version,
+                subscription.project,
+                subscription.user,
+                subscription.trigger,
+                subscription.paused,
+                text(&subscription)?,
+                key,
+                secrets
+            ];
+            let written = if subscription.version == 0 {
+                transaction.execute(
+                    "INSERT INTO subscriptions (id, version, project, user, kind, paused, head, key, sealed)
+                     VALUES (?1, ?2 + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+                    row,
+                )?
+            } else {
+                transaction.execute(
+                    "UPDATE subscriptions SET version = version + 1, user = ?4, paused = ?6, head = ?7, key = ?8, sealed = ?9
+                     WHERE id = ?1 AND version = ?2 AND project = ?3 AND kind = ?5",
+                    row,
+                )?
+            };
+            if written == 0 {
+                return Ok(Written::Stale);
+            }
+            note(transaction, &audit)?;
+            Ok(Written::Yes)
+        })
+    }
+
+    fn remove_subscription(&self, project: String, id: String, audit: Audit) -> Pending<bool> {
+        self.change(move |transaction| {
+            let removed = transaction
+                .execute("DELETE FROM subscriptions WHERE project = ?1 AND id = ?2", params![project, id])?;
+            if removed > 0 {
+                transaction.execute("DELETE FROM dispatches WHERE subscription = ?1", [&id])?;
+                note(transaction, &audit)?;
+            }
+            Ok(removed > 0)
+        })
+    }
+
+    fn subscriptions(&self, scope: Scope, page: Page) -> Pending<Vec<Subscription>> {
+        self.read(move |transaction| {
+            let mut conditions = Conditions::of(&scope);
+            conditions.add("id >", page.after);
+            let query = format!(
+                "SELECT head, version, sealed FROM subscriptions WHERE {} ORDER BY id LIMIT {}",
+                conditions.all(),
+                page.most
+            );
+            let mut select = transaction.prepare_cached(&query)?;
+            select.query_map(params_from_iter(conditions.values), read_subscription)?.collect()
+        })
+    }
+
+    fn subscription(&self, scope: Scope, id: String) -> Pending<Option<Subscription>> {
+        self.read(move |transaction| {
+            let mut conditions = Conditions::of(&scope);
+            conditions.equals("id", Some(id));
+            let query = format!("SELECT head, version, sealed FROM subscriptions WHERE {}", conditions.all());
+            transaction
+                .prepare_cached(&query)?
+                .query_row(params_from_iter(conditions.values), read_subscription)
+                .optional()
+        })
+    }
+
+    fn due_dispatches(
+        &self,
+        most: u32,
+        busy: Vec<String>,
+        ms: i64,
+    ) -> Pending<(Vec<Due>, Option<Timestamp>)> {
+        self.change(move |transaction| {
+            let now = now();
+            let busy = text(&busy)?;
+            // Of each lane the first that is not over, and nothing of a subscription that is paused or busy.
+            let mut select = transaction.prepare_cached(
+                "SELECT d.seq, d.fence, d.attempts, d.since, e.head, s.head, s.version, s.sealed
+                 FROM dispatches d JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.id = d.event
+                 WHERE d.state = 'waiting' AND d.due <= ?1 AND s.paused = 0
+                    AND d.subscription NOT IN (SELECT value FROM json_each(?2))
+                    AND NOT EXISTS (SELECT 1 FROM dispatches before WHERE before.subscription = d.subscription
+                        AND before.lane = d.lane AND before.seq < d.seq AND before.state IN ('waiting', 'sending'))
+                 ORDER BY d.due, d.seq LIMIT ?3",
+            )?;
+            let due = select.query_map(params![now, busy, most], |row| {
+                let mut subscription: Subscription = column(row, 5)?;
+                subscription.version = row.get(6)?;
+                subscription.sealed = sealed(row, 7)?;
+                Ok(Due {
+                    seq: row.get(0)?,
+                    fence: row.get::<_, i64>(1)? + 1,
+                    attempts: row.get::<_, i64>(2).map(|count| u32::try_from(count).unwrap_or(u32::MAX))?,
+                    since: at(row.get(3)?).unwrap_or_default(),
+                    event: column(row, 4)?,
+                    subscription,
+                })
+            })?;
+            let due: Vec<Due> = due.collect::<Sql<_>>()?;
+            for due in &due {
+                transaction
+                    .prepare_cached(
+                        "UPDATE dispatches SET state = 'sending', fence = ?2, lease_until = ?3 WHERE seq = ?1",
+                    )?
+                    .execute(params![due.seq, due.fence, now + ms])?;
+            }
+            let next = if due.is_empty() {
+                transaction
+                    .query_row(
+                        "SELECT min(d.due) FROM dispatches d JOIN subscriptions s ON s.id = d.subscription
+                         WHERE d.state = 'waiting' AND s.paused = 0 AND d.due > ?1",
+                        [now],
+                        |row| row.get(0),
+                    )
+                    .map(at)?
+            } else {
+                None
+            };
+            Ok((due, next))
+        })
+    }
+
+    fn sent(&self, seq: i64, fence: i64, sent: Sent) -> Pending<bool> {
+        self.change(move |transaction| {
+            let over = matches!(sent.state, DispatchState::Done | DispatchState::Dead);
+            let written = transaction
+                .prepare_cached(
+                    "UPDATE dispatches SET state = ?3, due = ?4, status = ?5, reason = ?6, attempts = attempts + ?7,
+                        ended = ?8, lease_until = NULL WHERE seq = ?1 AND fence = ?2 AND state = 'sending'",
+                )?
+                .execute(params![
+                    seq,
+                    fence,
+                    sent.state.as_str(),
+                    ms(sent.due),
+                    sent.status,
+                    sent.reason,
+                    i64::from(sent.tried),
+                    over.then(now),
+                ])?;
+            Ok(written > 0)
+        })
+    }
+
+    fn dispatches(&self, scope: Scope, which: WhichDispatches, page: Page) -> Pending<Vec<Dispatch>> {
+        self.read(move |transaction| {
+            let mut conditions = wanted(&scope, which);
+            if let Some(after) = page.after.and_then(|after| after.parse::<i64>().ok()) {
+                conditions.values.push(Value::Integer(after));
+                conditions.text.push(format!("seq < ?{}", conditions.values.len()));
+            }
+            let query = format!(
+                "SELECT seq, event, kind, subscription, state, attempts, due, status, reason FROM dispatches WHERE {}
+                 ORDER BY seq DESC LIMIT {}",
+                conditions.all(),
+                page.most
+            );
+            let mut select = transaction.prepare_cached(&query)?;
+            select.query_map(params_from_iter(conditions.values), read_dispatch)?.collect()
+        })
+    }
+
+    fn send_again(&self, scope: Scope, which: WhichDispatches, audit: Audit) -> Pending<u64> {
+        self.change(move |transaction| {
+            let mut conditions = wanted(&scope, which);
+            conditions.values.push(Value::Integer(now()));
+            let query = format!(
+                "UPDATE dispatches SET state = 'waiting', due = ?{at}, since = ?{at}, attempts = 0, ended = NULL
+                 WHERE state IN ('done', 'dead') AND {}",
+                conditions.all(),
+                at = conditions.values.len(),
+            );
+            let again = transaction.execute(&query, params_from_iter(conditions.values))?;
+            note(transaction, &audit)?;
+            Ok(again as u64)
+        })
+    }
+
+    fn backlog(&self) -> Pending<Backlog> {
+        self.read(|transaction| {
+            let count = |query: &str| {
+                transaction.query_row(query, [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+            };
+            Ok(Backlog {
+                deliveries: count("SELECT count(*) FROM deliveries WHERE state = 'waiting'")?,
+                dispatches: count("SELECT count(*) FROM dispatches WHERE state IN ('waiting', 'sending')")?,
+                dead: count("SELECT count(*) FROM dispatches WHERE state = 'dead'")?,
+                unrouted: count(
+                    "SELECT (SELECT count(*) FROM deliveries WHERE state = 'unrouted')
+                        + (SELECT count(*) FROM events WHERE route IS NOT NULL)",
+                )?,
+            })
+        })
+    }
+
+    fn take_up(&self, all: bool) -> Pending<()> {
+        self.change(move |transaction| {
+            transaction
+                .execute(
+                    "UPDATE dispatches SET state = 'waiting', due = ?1, lease_until = NULL
+                     WHERE state = 'sending' AND (?2 OR lease_until < ?1)",
+                    params![now(), all],
+                )
+                .map(drop)
+        })
+    }
+
+    fn hook(&self, integration: &str) -> Result<Option<(Integration, Option<String>)>> {
+        self.look(|connection| {
+            connection
+                .prepare_cached("SELECT head, version, sealed, declared FROM integrations WHERE id = ?1")?
+                .query_row([integration], |row| Ok((read_integration(row)?, row.get(3)?)))
+                .optional()
+        })
+    }
+
+    fn hooks(&self) -> Result<Vec<String>> {
+        self.look(|connection| {
+            let mut select = connection.prepare_cached("SELECT id FROM integrations ORDER BY id")?;
+            select.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
+    fn declare(&self, integration: String, declared: String) -> Pending<()> {
+        self.change(move |transaction| {
+            transaction
+                .execute(
+                    "UPDATE integrations SET declared = ?2 WHERE id = ?1 AND declared IS NOT ?2",
+                    params![integration, declared],
+                )
+                .map(drop)
+        })
+    }
+}
+
+fn wanted(scope: &Scope, which: WhichDispatches) -> Conditions {
+    let mut conditions = Conditions::of(scope);
+    conditions.equals("subscription", which.subscription);
+    conditions.equals("event", which.event);
+    conditions.equals("kind", which.kind);
+    conditions.equals("state", which.state.map(|state| state.as_str().to_owned()));
+    conditions
+}
+
+/// Forgets what is over and older than that. What is still to be made or sent is not, however old, and what a dispatch is of stays
+/// as long as it.
+pub(super) fn forget(connection: &rusqlite::Connection, before: Timestamp) -> Sql<()> {
+    let at = before.as_millisecond();
+    // Ids sort by time: a UUID of version 7 begins with it.
+    let first = format!("evt_{:012x}", at.max(0));
+    for (query, value) in [
+        (
+            "DELETE FROM dispatches WHERE seq IN (SELECT seq FROM dispatches
+                WHERE state IN ('done', 'dead') AND ended < ?1 LIMIT ?2)",
+            Value::Integer(at),
+        ),
+        (
+            "DELETE FROM events WHERE seq IN (SELECT seq FROM events e WHERE id < ?1
+                AND NOT EXISTS (SELECT 1 FROM dispatches d WHERE d.event = e.id) LIMIT ?2)",
+            Value::Text(first),
+        ),
+        (
+            "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries d WHERE received < ?1 AND state <> 'waiting'
+                AND NOT EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id) LIMIT ?2)",
+            Value::Integer(at),
+        ),
+        (
+            "DELETE FROM owners WHERE (integration, resource) IN
+                (SELECT integration, resource FROM owners WHERE at < ?1 LIMIT ?2)",
+            Value::Integer(at),
+        ),
+    ] {
+        loop {
+            let gone = connection
+                .prepare_cached(query)?
+                .execute(params![value, i64::try_from(PIECE).unwrap_or(i64::MAX)])?;
+            if gone < PIECE {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Erases what happened to a user.
+pub(super) fn erase(transaction: &Transaction<'_>, project: &str, user: &str) -> Sql<()> {
+    for query in [
+        "DELETE FROM deliveries WHERE id IN (SELECT delivery FROM events WHERE project = ?1 AND user = ?2)
+            AND state <> 'waiting' AND NOT EXISTS
+            (SELECT 1 FROM events e WHERE e.delivery = deliveries.id AND e.user IS NOT ?2)",
+        "DELETE FROM dispatches WHERE project = ?1 AND user = ?2",
+        "DELETE FROM dispatches WHERE subscription IN (SELECT id FROM subscriptions WHERE project = ?1 AND user = ?2)",
+        "DELETE FROM subscriptions WHERE project = ?1 AND user = ?2",
+        "DELETE FROM events WHERE project = ?1 AND user = ?2",
+    ] {
+        transaction.execute(query, params![project, user])?;
+    }
+    Ok(())
+}
