@@ -8,9 +8,11 @@ mod backup;
 mod completion;
 mod connection;
 mod connector;
+mod delivery;
 mod doctor;
 mod engine;
 mod errors;
+mod event;
 mod init;
 mod input;
 mod integration;
@@ -26,7 +28,9 @@ mod secret;
 mod serve;
 mod served;
 mod signals;
+mod subscription;
 mod token;
+mod trigger;
 mod usage;
 mod user;
 
@@ -105,6 +109,18 @@ enum Command {
     Connection(connection::Command),
     /// Send a request to a provider as a connection, without an action
     Request(request::Request),
+    /// Look at triggers, and hear what happens
+    #[command(subcommand)]
+    Trigger(trigger::Command),
+    /// Have the events of triggers sent to an app
+    #[command(subcommand)]
+    Subscription(subscription::Command),
+    /// Look up what has happened and what was sent on, and send it again
+    #[command(subcommand)]
+    Event(event::Command),
+    /// Look up what providers have sent, and what was refused
+    #[command(subcommand)]
+    Delivery(delivery::Command),
     /// Set connectors up: client id, secrets, scopes
     #[command(subcommand)]
     Integration(integration::Command),
@@ -208,6 +224,10 @@ impl Command {
             | Self::Restore(_) => output::Format::Table,
             Self::Connect(connect) => connect.format(),
             Self::Connection(command) => command.format(),
+            Self::Trigger(command) => command.format(),
+            Self::Subscription(command) => command.format(),
+            Self::Event(command) => command.format(),
+            Self::Delivery(command) => command.format(),
             Self::Integration(command) => command.format(),
             Self::Project(command) => command.format(),
             Self::User(command) => command.format(),
@@ -231,6 +251,10 @@ fn run(cli: Cli) -> Result<()> {
         Command::Connect(connect) => connect.run(everywhere),
         Command::Connection(command) => command.run(everywhere),
         Command::Request(request) => request.run(everywhere),
+        Command::Trigger(command) => command.run(everywhere),
+        Command::Subscription(command) => command.run(everywhere),
+        Command::Event(command) => command.run(everywhere),
+        Command::Delivery(command) => command.run(everywhere),
         Command::Integration(command) => command.run(everywhere),
         Command::Project(command) => command.run(everywhere),
         Command::User(command) => command.run(everywhere),

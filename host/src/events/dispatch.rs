@@ -225,16 +225,8 @@ async fn post(host: &Host, due: &Due) -> Result<Result<Posted, Unposted>> {
     };
     let body = serde_json::to_vec(event)
         .map_err(|error| Error::new(ErrorKind::Internal, format!("the event cannot be written: {error}")))?;
-    let seconds = Timestamp::now().as_second();
-    let signature = signing::sign(&secrets, &event.id, seconds, &body)?;
     let mut headers = HeaderMap::new();
-    for (name, value) in [
-        ("content-type", "application/json".to_owned()),
-        ("user-agent", concat!("jackfield/", env!("CARGO_PKG_VERSION")).to_owned()),
-        ("webhook-id", event.id.clone()),
-        ("webhook-timestamp", seconds.to_string()),
-        ("webhook-signature", signature),
-    ] {
+    for (name, value) in signing::headers(&secrets, &event.id, &body)? {
         let value = HeaderValue::from_str(&value)
             .map_err(|_| Error::new(ErrorKind::Internal, format!("the header {name} cannot be written")))?;
         headers.insert(header::HeaderName::from_static(name), value);

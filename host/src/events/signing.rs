@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::{hmac, rand};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use connector_protocol::{Error, ErrorKind, Result};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 
 /// What stands before a key, by the specification.
@@ -44,6 +45,26 @@ pub fn sign(secrets: &BTreeMap<String, SecretString>, id: &str, seconds: i64, bo
     context.update(format!("{id}.{seconds}.").as_bytes());
     context.update(body);
     Ok(format!("v1,{}", STANDARD.encode(context.sign())))
+}
+
+/// The headers of what is sent.
+///
+/// # Errors
+///
+/// If there is no key to sign with.
+pub fn headers(
+    secrets: &BTreeMap<String, SecretString>,
+    id: &str,
+    body: &[u8],
+) -> Result<[(&'static str, String); 5]> {
+    let seconds = Timestamp::now().as_second();
+    Ok([
+        ("content-type", "application/json".to_owned()),
+        ("user-agent", concat!("jackfield/", env!("CARGO_PKG_VERSION")).to_owned()),
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", seconds.to_string()),
+        ("webhook-signature", sign(secrets, id, seconds, body)?),
+    ])
 }
 
 #[cfg(test)]
