@@ -695,3 +695,54 @@ async fn a_reset_ends_what_is_under_way() {
     assert_eq!(received[1].json()["payload"]["object"]["topic"], "New");
     assert_eq!(settled(&sim).await.len(), 1);
 }
+
+#[tokio::test]
+async fn addresses_can_be_there_from_the_start() {
+    let receiver = Receiver::start().await;
+    receiver.validate(Validation::Knows(zoom_simulator::DEFAULT_WEBHOOK_SECRET));
+    let config = Config { webhook_urls: vec![receiver.url.clone()], ..Config::default() };
+    let sim = Sim::with(config.clone()).await;
+    // They are there after a reset too, and need not pass again.
+    post(&sim, "/reset", Value::Null).await;
+    meeting(&sim, "Heard").await;
+    let received = receiver.wait_for(1).await;
+    assert!(received[0].is_signed_with(zoom_simulator::DEFAULT_WEBHOOK_SECRET));
+    assert_eq!(receiver.validations().len(), 1);
+
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    let other_secret = Config { listen, webhook_secret: "another secret".to_owned(), ..config };
+    let refused = zoom_simulator::Simulator::bind(other_secret).await.expect_err("it does not pass");
+    assert!(refused.to_string().contains("did not pass the validation: encryptedToken"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_app_has_twenty_subscriptions_at_most() {
+    let (sim, receiver) = subscribed().await;
+    let wanted = json!({"url": receiver.url, "secret": SECRET});
+    for _ in 1..20 {
+        post(&sim, "/webhooks/subscriptions", wanted.clone()).await;
+    }
+    let refused = refusal(&sim, "POST", "/webhooks/subscriptions", wanted, 422).await;
+    assert_eq!(refused, "an app has 20 subscriptions at most");
+}
+
+#[tokio::test]
+async fn an_administrator_s_app_hears_of_everybody() {
+    let sim = Sim::with(Config { app: zoom_simulator::AppKind::AdminManaged, ..Config::default() }).await;
+    let receiver = Receiver::start().await;
+    post(&sim, "/webhooks/subscriptions", json!({"url": receiver.url, "secret": SECRET})).await;
+    let body = json!({"start_time": "2099-01-01T10:00:00Z"});
+    sim.post(&format!("/v2/users/{COLLEAGUE}/meetings"), body).await.expect(201);
+    let received = receiver.wait_for(1).await;
+    let payload = &received[0].json()["payload"];
+    assert_eq!((&payload["object"]["host_id"], &payload["operator_id"]), (&json!(COLLEAGUE), &json!(HOST)));
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_still_an_event() {
+    let (sim, receiver) = subscribed().await;
+    sim.fault(json!({"method": "POST", "delivery": {"kind": "reset"}})).await;
+    let body = json!({"topic": "Made", "start_time": "2099-01-01T10:00:00Z"});
+    sim.try_call("POST", "/v2/users/me/meetings", Some(body)).await.expect_err("the answer is lost");
+    assert_eq!(receiver.wait_for(1).await[0].json()["payload"]["object"]["topic"], "Made");
+}
