@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::clock::zulu;
 use crate::directory::User;
+use crate::instance::{Instance, Participant, Segment};
 use crate::meeting::Meeting;
 use crate::registrant::Registrant;
 
@@ -40,6 +41,31 @@ pub(crate) enum Change {
     },
     MeetingEnded {
         meeting: Box<Meeting>,
+        instance: Option<Box<Instance>>,
+    },
+    ParticipantJoined {
+        meeting: Box<Meeting>,
+        instance: Box<Instance>,
+        participant: Box<Participant>,
+    },
+    ParticipantLeft {
+        meeting: Box<Meeting>,
+        instance: Box<Instance>,
+        participant: Box<Participant>,
+        reason: String,
+    },
+    RecordingStarted {
+        meeting: Box<Meeting>,
+        instance: Box<Instance>,
+        segment: Box<Segment>,
+    },
+    RecordingCompleted {
+        meeting: Box<Meeting>,
+        instance: Box<Instance>,
+    },
+    TranscriptCompleted {
+        meeting: Box<Meeting>,
+        instance: Box<Instance>,
     },
     RegistrantAdded {
         meeting: Box<Meeting>,
@@ -55,9 +81,38 @@ pub(crate) enum Change {
         registrant: Box<Registrant>,
         occurrence: Option<String>,
     },
+    /// A user has removed the app.
+    AppRemoved {
+        user: Arc<User>,
+    },
 }
 
 impl Change {
+    /// The meeting that it is about.
+    pub(crate) fn meeting(&self) -> Option<&Meeting> {
+        match self {
+            Self::MeetingUpdated { after: meeting, .. }
+            | Self::MeetingCreated { meeting, .. }
+            | Self::MeetingDeleted { meeting, .. }
+            | Self::MeetingStarted { meeting }
+            | Self::MeetingEnded { meeting, .. }
+            | Self::ParticipantJoined { meeting, .. }
+            | Self::ParticipantLeft { meeting, .. }
+            | Self::RecordingStarted { meeting, .. }
+            | Self::RecordingCompleted { meeting, .. }
+            | Self::TranscriptCompleted { meeting, .. }
+            | Self::RegistrantAdded { meeting, .. }
+            | Self::RegistrantDecided { meeting, .. }
+            | Self::RegistrantRemoved { meeting, .. } => Some(meeting),
+            Self::AppRemoved { .. } => None,
+        }
+    }
+
+    /// The host of the meeting. Nobody, if the app is told whatever is connected.
+    pub(crate) fn is_about(&self) -> Option<&User> {
+        self.meeting().map(|meeting| &*meeting.host)
+    }
+
     /// Names and ids, for reading.
     fn summary(&self) -> Value {
         match self {
@@ -72,7 +127,22 @@ impl Change {
                 "kind": "meeting-deleted", "meeting": meeting.id, "occurrence": occurrence, "operator": operator.id,
             }),
             Self::MeetingStarted { meeting } => json!({"kind": "meeting-started", "meeting": meeting.id}),
-            Self::MeetingEnded { meeting } => json!({"kind": "meeting-ended", "meeting": meeting.id}),
+            Self::MeetingEnded { meeting, .. } => json!({"kind": "meeting-ended", "meeting": meeting.id}),
+            Self::ParticipantJoined { meeting, participant, .. } => json!({
+                "kind": "participant-joined", "meeting": meeting.id, "participant": participant.uuid,
+            }),
+            Self::ParticipantLeft { meeting, participant, .. } => json!({
+                "kind": "participant-left", "meeting": meeting.id, "participant": participant.uuid,
+            }),
+            Self::RecordingStarted { meeting, .. } => {
+                json!({"kind": "recording-started", "meeting": meeting.id})
+            }
+            Self::RecordingCompleted { meeting, .. } => {
+                json!({"kind": "recording-completed", "meeting": meeting.id})
+            }
+            Self::TranscriptCompleted { meeting, .. } => {
+                json!({"kind": "transcript-completed", "meeting": meeting.id})
+            }
             Self::RegistrantAdded { meeting, registrant } => json!({
                 "kind": "registrant-added", "meeting": meeting.id, "registrant": registrant.id,
                 "status": registrant.standing,
@@ -85,6 +155,7 @@ impl Change {
                 "kind": "registrant-removed", "meeting": meeting.id, "registrant": registrant.id,
                 "occurrence": occurrence,
             }),
+            Self::AppRemoved { user } => json!({"kind": "app-removed", "user": user.id}),
         }
     }
 }

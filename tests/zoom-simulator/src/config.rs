@@ -15,6 +15,9 @@ pub const DEFAULT_CLIENT_ID: &str = "SimulatedClientId00001";
 /// The sample app's client secret, unless another is given. It protects nothing.
 pub const DEFAULT_CLIENT_SECRET: &str = "SimulatedClientSecret00000000001";
 
+/// The sample app's secret token, unless another is given: webhooks are signed with it. It protects nothing.
+pub const DEFAULT_WEBHOOK_SECRET: &str = "SimulatedSecretToken01";
+
 /// How many people can register for one meeting (Zoom's documentation of *Add a meeting registrant*).
 pub const DEFAULT_REGISTRANT_LIMIT: usize = 4_999;
 
@@ -37,6 +40,10 @@ pub struct Config {
     pub client_id: String,
     /// The app's client secret.
     pub client_secret: String,
+    /// The app's secret token, with which webhooks are signed.
+    pub webhook_secret: String,
+    /// Where webhooks go, all events to each. They are validated before the simulator is ready.
+    pub webhook_urls: Vec<String>,
     /// Whether calls are counted and refused with 429 at all.
     pub rate_limits: bool,
     /// How many registrants a meeting can take.
@@ -56,6 +63,8 @@ impl Default for Config {
             redirect_uris: vec![DEFAULT_REDIRECT_URI.to_owned()],
             client_id: DEFAULT_CLIENT_ID.to_owned(),
             client_secret: DEFAULT_CLIENT_SECRET.to_owned(),
+            webhook_secret: DEFAULT_WEBHOOK_SECRET.to_owned(),
+            webhook_urls: Vec::new(),
             rate_limits: true,
             registrant_limit: DEFAULT_REGISTRANT_LIMIT,
             seed: None,

@@ -4,6 +4,9 @@
 //! It has no authentication, so it answers only to a loopback `Host` and takes only JSON: a web page in a browser on
 //! the same machine can then neither read it nor post a form to it.
 
+mod happenings;
+mod webhooks;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,7 +15,7 @@ use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::HOST;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use jiff::SignedDuration;
@@ -27,6 +30,7 @@ use crate::oauth::authority::NewGrant;
 use crate::oauth::{TokenReply, scopes};
 use crate::registrant::Standing;
 use crate::server::Shared;
+use crate::webhook::courier;
 
 type Control = State<Arc<Shared>>;
 
@@ -42,11 +46,12 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/faults/{id}", delete(remove_fault))
         .route("/journal", get(journal).delete(clear_journal))
         .route("/changes", get(changes))
-        .route("/meetings/{id}/start", post(start_meeting))
-        .route("/meetings/{id}/end", post(end_meeting))
         .route("/meetings/{id}/registrants/{registrant}", post(decide_registrant))
+        .merge(happenings::router())
+        .nest("/webhooks", webhooks::router())
         .fallback(nothing_here)
         .method_not_allowed_fallback(other_method)
+        .layer(from_fn_with_state(shared.clone(), tell))
         .layer(from_fn(loopback_only))
         .with_state(shared)
 }
@@ -60,6 +65,10 @@ struct Refusal {
 impl Refusal {
     fn bad(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, message: message.into() }
+    }
+
+    fn unprocessable(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, message: message.into() }
     }
 
     fn missing(message: impl Into<String>) -> Self {
@@ -124,6 +133,13 @@ async fn loopback_only(request: Request, next: Next) -> Response {
     Refusal { status: StatusCode::FORBIDDEN, message }.into_response()
 }
 
+/// Whatever a call has changed is told before it is answered.
+async fn tell(State(shared): Control, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    courier::publish(&shared);
+    response
+}
+
 async fn state(State(shared): Control) -> Json<Value> {
     let (faults, journal) = (shared.faults().len(), shared.journal().len());
     let world = shared.world();
@@ -163,6 +179,7 @@ struct Advance {
 async fn advance(State(shared): Control, body: Body<Advance>) -> Result<Json<Value>> {
     let Json(Advance { advance_seconds }) = body?;
     shared.world().clock.advance(SignedDuration::from_secs(i64::from(advance_seconds)));
+    shared.wake();
     Ok(clock(State(shared)).await)
 }
 
@@ -283,26 +300,6 @@ async fn clear_journal(State(shared): Control) -> StatusCode {
 
 async fn changes(State(shared): Control) -> Json<Value> {
     Json(json!({"changes": shared.world().changes().entries()}))
-}
-
-async fn start_meeting(State(shared): Control, segments: Segments<i64>) -> Result<StatusCode> {
-    set_in_progress(&shared, segments?.0, true)
-}
-
-async fn end_meeting(State(shared): Control, segments: Segments<i64>) -> Result<StatusCode> {
-    set_in_progress(&shared, segments?.0, false)
-}
-
-fn set_in_progress(shared: &Shared, id: i64, in_progress: bool) -> Result<StatusCode> {
-    let mut world = shared.world();
-    if world.meeting(id).is_none() {
-        return Err(Refusal::missing(format!("there is no meeting {id}")));
-    }
-    if world.set_in_progress(id, in_progress) {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    let state = if in_progress { "has already started" } else { "has not started" };
-    Err(Refusal { status: StatusCode::CONFLICT, message: format!("meeting {id} {state}") })
 }
 
 #[derive(Deserialize)]

@@ -10,10 +10,10 @@ use std::time::Duration;
 use clap::{ArgAction, Parser};
 use zoom_simulator::{
     AppKind, Config, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, DEFAULT_REDIRECT_URI,
-    DEFAULT_REGISTRANT_LIMIT, Plan, Ready, ScopeStyle, Simulator,
+    DEFAULT_REGISTRANT_LIMIT, DEFAULT_WEBHOOK_SECRET, Plan, Ready, ScopeStyle, Simulator,
 };
 
-/// A stand-in for Zoom on this machine: OAuth, users and meetings with state, rate limits, and faults on demand.
+/// A stand-in for Zoom on this machine: OAuth, users and meetings with state, webhooks, rate limits, and faults on demand.
 ///
 /// It behaves as if the sample host had connected the sample app once at the start, and prints what is needed to
 /// use it. Nothing is kept when it stops.
@@ -60,6 +60,15 @@ struct Arguments {
     #[arg(long, value_name = "SECRET", default_value = DEFAULT_CLIENT_SECRET)]
     client_secret: String,
 
+    /// Where webhooks go: an http address on this machine, asked first whether it knows the secret token; can be given more
+    /// than once
+    #[arg(long = "webhook-url", value_name = "URL")]
+    webhook_urls: Vec<String>,
+
+    /// The secret token of the sample app, with which webhooks are signed; it protects nothing
+    #[arg(long, value_name = "SECRET", default_value = DEFAULT_WEBHOOK_SECRET)]
+    webhook_secret: String,
+
     /// Refuse no call for being one too many
     #[arg(long)]
     no_rate_limits: bool,
@@ -103,6 +112,8 @@ impl Arguments {
             redirect_uris: self.redirect_uris.clone(),
             client_id: self.client_id.clone(),
             client_secret: self.client_secret.clone(),
+            webhook_secret: self.webhook_secret.clone(),
+            webhook_urls: self.webhook_urls.clone(),
             rate_limits: !self.no_rate_limits,
             registrant_limit: self.registrant_limit,
             seed: self.seed,

@@ -89,10 +89,31 @@ impl Random {
         format!("{prefix}{}", URL_SAFE_NO_PAD.encode(self.bytes::<48>()))
     }
 
+    /// A GUID, as Zoom names participants, recordings and requests: not a valid UUID of any version.
+    pub(crate) fn guid(&mut self) -> String {
+        let hex = self.hex::<16>();
+        [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    }
+
+    /// Random bytes in hexadecimal.
+    pub(crate) fn hex<const N: usize>(&mut self) -> String {
+        hex(&self.bytes::<N>())
+    }
+
+    /// The number that somebody has while they are in a meeting.
+    pub(crate) fn visit(&mut self) -> u64 {
+        self.within(10_000_000, 99_999_999)
+    }
+
     /// `x-zm-trackingid`, as observed on Zoom's answers.
     pub(crate) fn tracking_id(&mut self) -> String {
         format!("v=2.0;clid=sim;rid=WEB_{:016x}{:016x}", self.next(), self.next())
     }
+}
+
+/// Bytes in lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

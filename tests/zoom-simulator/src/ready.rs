@@ -22,6 +22,7 @@ pub struct Ready {
     account_id: &'static str,
     client_id: String,
     client_secret: String,
+    webhook_secret: String,
     redirect_uris: Vec<String>,
     scopes: Vec<String>,
     users: Vec<SampleUser>,
@@ -75,6 +76,7 @@ impl Ready {
             account_id: ACCOUNT_ID,
             client_id: config.client_id.clone(),
             client_secret: config.client_secret.clone(),
+            webhook_secret: config.webhook_secret.clone(),
             redirect_uris: config.redirect_uris.clone(),
             scopes: first.scopes.clone(),
             users: users.collect(),
@@ -127,6 +129,7 @@ impl fmt::Display for Ready {
         writeln!(f)?;
         writeln!(f, "Client id:      {}", self.client_id)?;
         writeln!(f, "Client secret:  {}", self.client_secret)?;
+        writeln!(f, "Secret token:   {}", self.webhook_secret)?;
         writeln!(f, "Account id:     {}", self.account_id)?;
         for (index, address) in self.redirect_uris.iter().enumerate() {
             let label = if index == 0 { "Redirect URI:" } else { "" };

@@ -11,8 +11,10 @@ use axum::extract::{ConnectInfo, State};
 use axum::http::header::{AUTHORIZATION, CONNECTION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use jiff::Timestamp;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::api;
@@ -25,6 +27,8 @@ use crate::journal::{Authorization, Journal};
 use crate::oauth;
 use crate::oauth::authority::Worth;
 use crate::ready::Ready;
+use crate::webhook::subscription::Wanted;
+use crate::webhook::{Webhooks, courier};
 use crate::wire::{WireHandle, WireListener};
 use crate::world::World;
 
@@ -53,6 +57,9 @@ pub enum StartError {
     /// The description of a redirect address cannot be used.
     #[error("{0:?} is not an address that a browser can be sent to")]
     RedirectUri(String),
+    /// A webhook address cannot be used, or does not know the secret token.
+    #[error("{0}")]
+    Webhook(String),
 }
 
 /// What the handlers of requests share.
@@ -63,6 +70,12 @@ pub(crate) struct Shared {
     world: Mutex<World>,
     faults: Mutex<Faults>,
     journal: Mutex<Journal>,
+    /// Whoever needs the world's lock too takes that one first.
+    webhooks: Mutex<Webhooks>,
+    /// Tells those who wait by the simulator's clock that it is worth looking at it.
+    wake: watch::Sender<()>,
+    /// What goes on beside the answering. Nothing more, once the simulator has stopped.
+    tasks: Mutex<Option<JoinSet<()>>>,
 }
 
 /// A handler that panicked may have left a request half done; the next one is still worth an answer.
@@ -83,6 +96,32 @@ impl Shared {
         lock(&self.journal)
     }
 
+    pub(crate) fn webhooks(&self) -> MutexGuard<'_, Webhooks> {
+        lock(&self.webhooks)
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.world().now()
+    }
+
+    /// Does something beside the answering, for as long as the simulator serves.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(tasks) = &mut *lock(&self.tasks) {
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(task);
+        }
+    }
+
+    /// Has everybody who waits look again.
+    pub(crate) fn wake(&self) {
+        self.wake.send_replace(());
+    }
+
+    /// Hears of every wake from now on.
+    pub(crate) fn wakes(&self) -> watch::Receiver<()> {
+        self.wake.subscribe()
+    }
+
     /// Everything is as it was at the start, the tokens of that time included.
     pub(crate) fn reset(&self) {
         {
@@ -93,6 +132,8 @@ impl Shared {
         }
         self.faults().clear();
         self.journal().clear();
+        self.webhooks().reset();
+        self.wake();
     }
 }
 
@@ -122,13 +163,23 @@ impl Simulator {
         let config = Arc::new(config);
         let world = World::new(config.clone(), origin.clone(), None);
         let ready = Ready::new(&world);
+        let webhooks = Webhooks::new(config.client_id.clone(), config.webhook_secret.clone(), config.seed);
         let shared = Shared {
-            config,
+            config: config.clone(),
             origin,
             world: Mutex::new(world),
             faults: Mutex::default(),
             journal: Mutex::default(),
+            webhooks: Mutex::new(webhooks),
+            wake: watch::Sender::new(()),
+            tasks: Mutex::new(Some(JoinSet::new())),
         };
+        for url in &config.webhook_urls {
+            let wanted =
+                Wanted { url: url.clone(), secret: None, events: None, client_id: None, authorization: None };
+            courier::subscribe(&shared, wanted).await.map_err(StartError::Webhook)?;
+        }
+        shared.webhooks().remember_first();
         Ok(Self { listener: WireListener(listener), shared: Arc::new(shared), ready })
     }
 
@@ -140,6 +191,8 @@ impl Simulator {
 
     /// Answers requests until `stop` is done. Answers that are under way then get a moment to finish.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+        let shared = self.shared.clone();
+        shared.spawn(courier::revalidate_when_due(shared.clone()));
         let router = Router::new()
             .nest("/_simulator", control::router(self.shared.clone()))
             .fallback(provide)
@@ -152,13 +205,15 @@ impl Simulator {
             let _ = stopping.send(());
         });
         let mut server = std::pin::pin!(server.into_future());
-        tokio::select! {
+        let result = tokio::select! {
             result = &mut server => result,
             _ = stopped => {
                 // A slow answer, or a fault that takes its time, is not worth waiting for.
                 timeout(GRACE, server).await.unwrap_or(Ok(()))
             }
-        }
+        };
+        drop(lock(&shared.tasks).take());
+        result
     }
 }
 
@@ -192,6 +247,7 @@ async fn provide(
         shared.journal().open(&request, authorization, due.as_ref().map(|due| due.id), world.now())
     };
     let answer = decide(&shared, &request, due.as_ref());
+    courier::publish(&shared);
     tracing::info!(
         method = %request.method,
         path = request.path,

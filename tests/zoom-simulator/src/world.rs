@@ -1,6 +1,8 @@
 //! Everything the simulated Zoom knows, and the only place where meetings and registrants change. Each verb here
 //! changes the state and records the [`Change`] in one step. It does not know who asks, nor how answers look.
 
+mod instances;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -8,9 +10,10 @@ use jiff::Timestamp;
 
 use crate::change::{Change, Changes};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{AppKind, Config};
 use crate::directory::{Directory, User, WEBINAR};
 use crate::errors::ZoomResult;
+use crate::instance::Instance;
 use crate::limits::Limits;
 use crate::meeting::{Issued, Meeting, Passcode};
 use crate::oauth::authority::{self, Authority, NewGrant};
@@ -18,6 +21,17 @@ use crate::oauth::scopes;
 use crate::paging::Pages;
 use crate::random::Random;
 use crate::registrant::{Registrant, Standing};
+
+pub(crate) use instances::{Fitting, Newcomer};
+
+/// A change of which nobody outside has been told yet.
+#[derive(Debug)]
+pub(crate) struct News {
+    pub(crate) change: Change,
+    pub(crate) at: Timestamp,
+    /// Whether the app may hear of it: it is about a user who has connected it.
+    pub(crate) heard: bool,
+}
 
 /// The state of the simulated Zoom.
 #[derive(Debug)]
@@ -33,7 +47,9 @@ pub(crate) struct World {
     pub(crate) pages: Pages,
     meetings: BTreeMap<i64, Meeting>,
     registrants: HashMap<i64, Vec<Registrant>>,
+    instances: HashMap<i64, Vec<Instance>>,
     changes: Changes,
+    news: Vec<News>,
     /// The tokens of the consent that was given when this world began.
     first_grant: authority::Issued,
 }
@@ -68,7 +84,9 @@ impl World {
             pages: Pages::default(),
             meetings: BTreeMap::new(),
             registrants: HashMap::new(),
+            instances: HashMap::new(),
             changes: Changes::default(),
+            news: Vec::new(),
             first_grant,
         };
         for user in world.directory.users().to_vec() {
@@ -95,11 +113,12 @@ impl World {
     /// Forgets meetings whose numbers have expired. Nobody is told: Zoom does not tell either.
     pub(crate) fn sweep(&mut self) {
         let now = self.now();
-        let registrants = &mut self.registrants;
+        let (registrants, instances) = (&mut self.registrants, &mut self.instances);
         self.meetings.retain(|id, meeting| {
             let expired = meeting.expires().is_some_and(|expires| expires <= now);
             if expired {
                 registrants.remove(id);
+                instances.remove(id);
             }
             !expired
         });
@@ -157,8 +176,24 @@ impl World {
     }
 
     fn record(&mut self, change: Change) {
-        let now = self.now();
-        self.changes.record(change, now);
+        let at = self.now();
+        let heard = change.is_about().is_none_or(|user| self.is_connected(user));
+        self.news.push(News { change: change.clone(), at, heard });
+        self.changes.record(change, at);
+    }
+
+    /// Whether the app learns what happens to this user: who has not connected it is none of its business, unless an
+    /// administrator has connected everybody.
+    fn is_connected(&self, user: &User) -> bool {
+        match self.config.app {
+            AppKind::UserManaged => self.authority.has_grant(user.id),
+            AppKind::AdminManaged | AppKind::ServerToServer => self.authority.count_grants().0 > 0,
+        }
+    }
+
+    /// What has changed since this was asked last, oldest first.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
     }
 
     pub(crate) fn add_meeting(&mut self, meeting: Meeting, operator: Arc<User>) {
@@ -186,6 +221,7 @@ impl World {
 
     pub(crate) fn remove_meeting(&mut self, id: i64, operator: Arc<User>) {
         self.registrants.remove(&id);
+        self.instances.remove(&id);
         if let Some(meeting) = self.meetings.remove(&id) {
             self.record(Change::MeetingDeleted { meeting: Box::new(meeting), occurrence: None, operator });
         }
@@ -210,19 +246,23 @@ impl World {
     /// whether that was a change.
     pub(crate) fn set_in_progress(&mut self, id: i64, in_progress: bool) -> bool {
         let uuid = self.random.uuid();
+        let Some(meeting) = self.meetings.get(&id).filter(|meeting| meeting.in_progress != in_progress)
+        else {
+            return false;
+        };
+        let current = meeting.uuid.clone();
+        let instance = if in_progress { None } else { self.close_instance(id) };
         let Some(meeting) = self.meetings.get_mut(&id) else {
             return false;
         };
-        if meeting.in_progress == in_progress {
-            return false;
-        }
         meeting.in_progress = in_progress;
         let snapshot = Box::new(meeting.clone());
         if in_progress {
+            self.open_instance(id, current);
             self.record(Change::MeetingStarted { meeting: snapshot });
         } else {
             meeting.uuid = uuid;
-            self.record(Change::MeetingEnded { meeting: snapshot });
+            self.record(Change::MeetingEnded { meeting: snapshot, instance });
         }
         true
     }

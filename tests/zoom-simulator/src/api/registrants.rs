@@ -14,6 +14,7 @@ use crate::paging::{PageInfo, Wanted};
 use crate::registrant::{Registrant, Standing};
 use crate::settings;
 use crate::shape::{self, Field, Shape, TEXT, list as list_of, may, must};
+use crate::shown::ticket_url;
 
 /// The body of *Add a meeting registrant*.
 const FIELDS: &[Field] = &[
@@ -196,7 +197,7 @@ fn confirmation(meeting: &Meeting, registrant: &Registrant) -> Value {
         body["start_time"] = json!(zulu(start));
     }
     if registrant.standing == Standing::Approved {
-        body["join_url"] = json!(join_url(meeting, registrant));
+        body["join_url"] = json!(ticket_url(meeting, registrant));
     }
     if meeting.kind == Kind::Recurring {
         let attended = meeting.occurrences.iter().filter(|occurrence| !occurrence.deleted);
@@ -211,10 +212,6 @@ fn confirmation(meeting: &Meeting, registrant: &Registrant) -> Value {
         body["occurrences"] = attended.collect();
     }
     body
-}
-
-fn join_url(meeting: &Meeting, registrant: &Registrant) -> String {
-    format!("https://zoom.example.com/w/{}?tk={}", meeting.id, registrant.ticket)
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> ZoomResult<Answer> {
@@ -276,7 +273,7 @@ fn show(meeting: &Meeting, registrant: &Registrant) -> Map<String, Value> {
     shown.insert("status".to_owned(), json!(registrant.standing));
     shown.insert("create_time".to_owned(), json!(zulu(registrant.created_at)));
     if registrant.standing == Standing::Approved {
-        shown.insert("join_url".to_owned(), json!(join_url(meeting, registrant)));
+        shown.insert("join_url".to_owned(), json!(ticket_url(meeting, registrant)));
     }
     shown.insert("participant_pin_code".to_owned(), json!(registrant.pin));
     shown

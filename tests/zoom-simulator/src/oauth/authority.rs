@@ -284,6 +284,21 @@ impl Authority {
         }
     }
 
+    /// Ends every grant of a user. Answers whether there was one that was still good.
+    pub(crate) fn revoke_user(&mut self, user: &str) -> bool {
+        let mut ended = false;
+        for grant in self.grants.values_mut().filter(|grant| grant.user.id == user) {
+            ended |= grant.state == State::Active;
+            grant.state = State::Revoked;
+        }
+        ended
+    }
+
+    /// Whether this user has connected the app, and has not taken it back since.
+    pub(crate) fn has_grant(&self, user: &str) -> bool {
+        self.grants.values().any(|grant| grant.state == State::Active && grant.user.id == user)
+    }
+
     /// What an access token is worth, and what it allows if it is valid.
     pub(crate) fn look_up(&self, token: &str, now: Timestamp) -> (Worth, Option<Permit>) {
         let Some(found) = self.access.get(token) else {

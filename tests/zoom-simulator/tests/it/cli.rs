@@ -68,6 +68,8 @@ fn help_names_every_option() {
         "--redirect-uri",
         "--client-id",
         "--client-secret",
+        "--webhook-url",
+        "--webhook-secret",
         "--no-rate-limits",
         "--registrant-limit",
         "--seed",
@@ -119,6 +121,7 @@ fn the_ready_text_says_what_a_user_needs() {
         &format!("jackfield connector add zoom --endpoint api={origin}/v2 --endpoint oauth={origin}/oauth\n"),
         "SimulatedClientId00001",
         "SimulatedClientSecret00000000001",
+        "SimulatedSecretToken01",
         "SampleAccount000000001",
         "host@example.com",
         "unlicensed@example.com",
@@ -217,6 +220,20 @@ fn a_redirect_address_that_is_none_is_refused() {
     let output = run(&["--listen", "127.0.0.1:0", "--redirect-uri", "no address"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no address"));
+}
+
+#[test]
+fn an_address_for_webhooks_that_cannot_be_used_is_refused() {
+    for (url, reason) in [
+        ("http://192.0.2.1/hook", "sends only to this machine"),
+        ("http://127.0.0.1:1/hook", "did not pass the validation"),
+    ] {
+        let output = run(&["--listen", "127.0.0.1:0", "--webhook-url", url]);
+        assert_eq!(output.status.code(), Some(1), "{url}");
+        let stderr = String::from_utf8(output.stderr).expect("text");
+        assert!(stderr.contains(url) && stderr.contains(reason), "{stderr}");
+        assert_eq!(output.stdout, b"");
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod meetings;
 mod oauth;
 mod occurrences;
 mod openapi;
+mod receiver;
 mod registrants;
 mod users;
 mod validation;
+mod webhooks;

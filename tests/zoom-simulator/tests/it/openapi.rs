@@ -12,22 +12,27 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{Sim, path_of};
 
-/// The description, if there is one; otherwise says loudly, and where somebody collects that, what was not compared.
-#[expect(clippy::print_stderr, reason = "whoever runs the tests has to see that some of them did nothing")]
+/// The description, if there is one; otherwise says that it was not compared with.
 fn description() -> Option<Value> {
     let shared = std::env::var_os("JACKFIELD_SHARED").unwrap_or_default();
     let file = Path::new(&shared).join("zoom/openapi-meetings.json");
     if let Ok(text) = std::fs::read_to_string(&file) {
         return Some(serde_json::from_str(&text).expect("JSON"));
     }
+    skip("zoom/openapi-meetings.json");
+    None
+}
+
+/// Says loudly, and where somebody collects that, what was not compared with.
+#[expect(clippy::print_stderr, reason = "whoever runs the tests has to see that some of them did nothing")]
+pub(crate) fn skip(what: &str) {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
-    let line = format!("{test}: JACKFIELD_SHARED names no directory with zoom/openapi-meetings.json");
+    let line = format!("{test}: JACKFIELD_SHARED names no directory with {what}");
     eprintln!("SKIPPED: {line}");
     if let Some(path) = std::env::var_os("JACKFIELD_SKIPS") {
         let mut list = std::fs::OpenOptions::new().create(true).append(true).open(path).expect("a list");
         list.write_all(format!("{line}\n").as_bytes()).expect("it can be written");
     }
-    None
 }
 
 /// The schema of the answer to a call, resolvable on its own.

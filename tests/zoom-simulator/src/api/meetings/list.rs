@@ -5,7 +5,6 @@ use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use serde::Serialize;
 
-use super::show::{join_url, pmi};
 use crate::api::{Call, may_host};
 use crate::clock::zulu;
 use crate::directory::User;
@@ -13,6 +12,7 @@ use crate::errors::{Invalid, ZoomError, ZoomResult};
 use crate::exchange::{Answer, Parameters};
 use crate::meeting::{self, Kind, Meeting};
 use crate::paging::{PageInfo, Wanted};
+use crate::shown::{join_url, pmi};
 
 /// How much of an agenda a list shows, in characters.
 const AGENDA_IN_LISTS: usize = 250;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 
 pub(super) use list::list;
-use show::{Shown, show_occurrences};
+use show::Shown;
 
 use super::{Call, done, may_host};
 use crate::clock::zulu;
@@ -17,6 +17,7 @@ use crate::errors::{Invalid, ZoomError, ZoomResult};
 use crate::exchange::{Answer, Parameters, decode_segment};
 use crate::meeting::{Kind, Meeting, Occurrence, Said};
 use crate::settings::{self, Call as SettingsCall};
+use crate::shown;
 
 pub(super) fn create(call: &mut Call<'_>) -> ZoomResult<Answer> {
     let user = call.named_user()?;
@@ -52,7 +53,7 @@ pub(super) fn create(call: &mut Call<'_>) -> ZoomResult<Answer> {
         let path = meeting.uuid.replace(['/', '+', '='], "");
         shown.registration_url = Some(format!("https://zoom.example.com/meeting/register/{path}"));
     }
-    shown.occurrences = show_occurrences(meeting.occurrences.iter());
+    shown.occurrences = shown::occurrences(meeting.occurrences.iter());
     Ok(Answer::json(StatusCode::CREATED, &shown))
 }
 
@@ -95,7 +96,7 @@ pub(super) fn get(call: &mut Call<'_>) -> ZoomResult<Answer> {
     } else {
         let now = call.world.now();
         let wanted = |occurrence: &&Occurrence| show_previous || occurrence.end() > now;
-        shown.occurrences = show_occurrences(meeting.occurrences.iter().filter(wanted));
+        shown.occurrences = shown::occurrences(meeting.occurrences.iter().filter(wanted));
     }
     Ok(Answer::json(StatusCode::OK, &shown))
 }

@@ -1,26 +1,13 @@
 //! A meeting as *Create a meeting* and *Get a meeting* show it.
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::clock::zulu;
-use crate::meeting::{Kind, Meeting, Occurrence, TrackingField};
+use crate::meeting::Meeting;
 use crate::recurrence::Recurrence;
 use crate::settings::{self, Settings};
-
-/// The number of the host's Personal Meeting Room, if the meeting takes place there.
-pub(super) fn pmi(meeting: &Meeting) -> Option<String> {
-    let in_room = settings::flag_of(&meeting.settings, "use_pmi") || meeting.kind == Kind::Personal;
-    meeting.host.pmi.filter(|_| in_room).map(|pmi| pmi.to_string())
-}
-
-pub(super) fn join_url(meeting: &Meeting) -> String {
-    let room = pmi(meeting).unwrap_or_else(|| meeting.id.to_string());
-    match &meeting.passcode {
-        Some(passcode) => format!("https://zoom.example.com/j/{room}?pwd={}", passcode.encrypted),
-        None => format!("https://zoom.example.com/j/{room}"),
-    }
-}
+use crate::shown;
 
 /// A meeting in full. Which members there are depends on the meeting; their order does not.
 #[derive(Serialize)]
@@ -77,7 +64,6 @@ impl Shown {
         let passcode = meeting.passcode.as_ref();
         let chat = meeting.settings.get("continuous_meeting_chat");
         let has_chat = chat.is_some_and(|chat| chat["enable"] == true);
-        let tracking = |TrackingField { field, value }: &TrackingField| json!({"field": field, "value": value, "visible": true});
         Self {
             uuid: meeting.uuid.clone(),
             id: meeting.id,
@@ -94,15 +80,15 @@ impl Shown {
             agenda: meeting.agenda.clone(),
             created_at: zulu(meeting.created_at),
             start_url: format!("https://zoom.example.com/s/{}?zak={zak}", meeting.id),
-            join_url: join_url(meeting),
+            join_url: shown::join_url(meeting),
             chat_join_url: has_chat.then(|| format!("https://zoom.example.com/launch/jc/{}", meeting.id)),
             password: passcode.map(|passcode| passcode.text.clone()),
             h323_password: passcode.map(|passcode| passcode.digits.clone()),
             pstn_password: passcode.map(|passcode| passcode.digits.clone()),
             encrypted_password: passcode.map(|passcode| passcode.encrypted.clone()),
             dynamic_host_key: meeting.host_key.clone(),
-            pmi: pmi(meeting),
-            tracking_fields: meeting.tracking_fields.iter().map(tracking).collect(),
+            pmi: shown::pmi(meeting),
+            tracking_fields: shown::tracking_fields(meeting),
             occurrences: Vec::new(),
             recurrence: meeting.recurrence.clone(),
             settings: settings::as_read(&meeting.settings),
@@ -110,16 +96,4 @@ impl Shown {
             creation_source: "open_api",
         }
     }
-}
-
-pub(super) fn show_occurrences<'a>(occurrences: impl Iterator<Item = &'a Occurrence>) -> Vec<Value> {
-    let show = |occurrence: &Occurrence| {
-        json!({
-            "occurrence_id": occurrence.id,
-            "start_time": zulu(occurrence.start),
-            "duration": occurrence.duration,
-            "status": if occurrence.deleted { "deleted" } else { "available" },
-        })
-    };
-    occurrences.map(show).collect()
 }
