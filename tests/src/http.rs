@@ -40,6 +40,17 @@ impl Answer {
 #[must_use]
 #[track_caller]
 pub fn http(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    http_bytes(method, url, headers, body.as_bytes())
+}
+
+/// The same, with a body that need not be text.
+///
+/// # Panics
+///
+/// As [`http`].
+#[must_use]
+#[track_caller]
+pub fn http_bytes(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let (host, path) = split(url);
     let mut socket = TcpStream::connect(host).unwrap_or_else(|error| panic!("{method} {url}: {error}"));
     // Of version 1.0, to which nobody answers in chunks.
@@ -48,7 +59,9 @@ pub fn http(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> An
     for (name, value) in headers {
         request += &format!("{name}: {value}\r\n");
     }
-    socket.write_all(format!("{request}\r\n{body}").as_bytes()).expect("it takes requests");
+    let request = [request.as_bytes(), b"\r\n", body].concat();
+    // Whoever is not let finish may have been answered all the same.
+    let _ = socket.write_all(&request);
     let mut answer = Vec::new();
     // Whoever is cut off has what came before.
     let _ = socket.read_to_end(&mut answer);

@@ -9,6 +9,7 @@ mod beside;
 mod browser;
 mod bytes;
 mod home;
+pub mod hooks;
 mod http;
 pub mod library;
 mod oidc;
@@ -33,7 +34,7 @@ pub use self::{
     browser::{Browser, Going, Page},
     bytes::{patched, replaced},
     home::{Home, Line, Outcome, Running, finish},
-    http::{Answer, Visitor, http},
+    http::{Answer, Visitor, http, http_bytes},
     oidc::{OidcProvider, When},
     provider::{Act, Provider, Request, reply},
     schemathesis::{Audit, schemathesis},
