@@ -131,16 +131,19 @@ fn fault_05_what_proves_nothing_is_not_kept_and_is_told_to_the_operator() {
     let hooks = Hooks::zoom();
     let body = hooks.created(1, "somebody", &json!({})).to_string();
     let (bytes, at) = (body.as_bytes(), now().to_string());
-    let stale = (now() - 301).to_string();
-    for (status, reason, answer) in [
-        (401, "wrong_signature", hooks.send_signed(bytes, "another secret", &at, &[])),
-        (401, "missing_signature", hooks.send_signed(bytes, SECRET, &at, &[("x-zm-signature", "")])),
-        (401, "malformed_signature", hooks.send_signed(bytes, SECRET, &at, &[("x-zm-signature", "v0=12")])),
-        (401, "stale", hooks.send_signed(bytes, SECRET, &stale, &[])),
-        (401, "malformed_timestamp", hooks.send_signed(bytes, SECRET, "soon", &[])),
-        (415, "compressed", hooks.send_signed(bytes, SECRET, &at, &[("content-encoding", "gzip")])),
-        (400, "malformed_body", hooks.send_signed(&bytes[..40], SECRET, &at, &[("x-zm-signature", "")])),
-    ] {
+    let stale = (now() - 400).to_string();
+    type Sent<'a> = (&'a [u8], &'a str, &'a str, &'a [(&'a str, &'a str)]);
+    let cases: [(u16, &str, Sent<'_>); 7] = [
+        (401, "wrong_signature", (bytes, "another secret", &at, &[])),
+        (401, "missing_signature", (bytes, SECRET, &at, &[("x-zm-signature", "")])),
+        (401, "malformed_signature", (bytes, SECRET, &at, &[("x-zm-signature", "v0=12")])),
+        (401, "malformed_timestamp", (bytes, SECRET, "soon", &[])),
+        (415, "compressed", (bytes, SECRET, &at, &[("content-encoding", "gzip")])),
+        (400, "malformed_body", (&bytes[..40], SECRET, &at, &[("x-zm-signature", "")])),
+        (401, "stale", (bytes, SECRET, &stale, &[])),
+    ];
+    for (status, reason, (bytes, secret, at, more)) in cases {
+        let answer = hooks.send_signed(bytes, secret, at, more);
         assert_eq!((answer.status, answer.body.as_str()), (status, ""), "{reason}");
         let (_, refused) = hooks.accounts.ask("GET", "/v1/deliveries/refused", &Value::Null);
         let newest = &refused["items"][0];
@@ -152,7 +155,7 @@ fn fault_05_what_proves_nothing_is_not_kept_and_is_told_to_the_operator() {
     }
     assert!(hooks.deliveries("").is_empty());
     let list = hooks.accounts.home.run(&["delivery", "list", "--refused"]);
-    assert!(list.stdout.contains("the timestamp is 301 seconds old; it may be 300"), "{}", list.stdout);
+    assert!(list.stdout.contains("seconds old; it may be 300"), "{}", list.stdout);
     assert!(list.stdout.contains("127.0.0.1"), "{}", list.stdout);
     let elsewhere = hooks.url().replace("int_", "int_0");
     assert_eq!(
@@ -266,7 +269,7 @@ fn fault_15_a_full_queue_says_so_and_is_well_again_by_itself() {
     let body = |id| hooks.created(id, "somebody", &json!({})).to_string();
     eventually("it is gone", || {
         let (_, list) = hooks.accounts.ask("GET", "/v1/connectors", &Value::Null);
-        list["items"].as_array().unwrap().is_empty()
+        list["items"][0]["state"] == "missing"
     });
     let answers: Vec<_> = (1..=5).map(|id| hooks.send(body(id).as_bytes())).collect();
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
