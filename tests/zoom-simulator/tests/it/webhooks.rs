@@ -525,6 +525,9 @@ async fn addresses_are_validated_every_72_hours_and_disabled_after_six_failures(
         assert!(begun.elapsed() < PATIENCE, "it has not been asked again");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    receiver.answer(&[Behaviour::Status(500)]);
+    meeting(&sim, "Once").await;
+    until_there_are(&sim, 0, 1).await;
     receiver.validate(Validation::Knows("another secret"));
     for failures in 1..=6 {
         let shown = sim.control("POST", "/webhooks/subscriptions/1/validate", Value::Null).await;
@@ -533,17 +536,20 @@ async fn addresses_are_validated_every_72_hours_and_disabled_after_six_failures(
     }
     meeting(&sim, "Nobody hears of it").await;
     let raised = raised(&sim).await;
-    assert_eq!(raised[0]["why_not"], "no subscription that is enabled asks for it");
+    assert_eq!(raised[1]["why_not"], "no subscription that is enabled asks for it");
     // It is not asked any more by itself, and passing once is enough.
     let validations = receiver.validations().len();
     sim.advance(30 * DAY).await;
+    // Nor is what had failed before sent again.
+    until_there_are(&sim, 0, 0).await;
+    assert_eq!(receiver.events().len(), 1);
     receiver.validate(Validation::Knows(SECRET));
     let shown = sim.control("POST", "/webhooks/subscriptions/1/validate", Value::Null).await;
     assert_eq!((&shown["failures"], &shown["enabled"]), (&json!(0), &json!(true)));
     assert_eq!(receiver.validations().len(), validations + 1);
     assert_eq!(subscription().await["enabled"], true);
     meeting(&sim, "Heard").await;
-    receiver.wait_for(1).await;
+    receiver.wait_for(2).await;
 }
 
 #[tokio::test]
