@@ -477,8 +477,9 @@ impl Webhooks {
         let phase = self.under_way.get_mut(&delivery.number)?;
         *phase = Phase::Sending;
         let id = delivery.subscription?;
-        let Some(credentials) = self.subscription(id).map(|subscription| subscription.credentials.clone())
-        else {
+        // One that has been disabled or is gone gets nothing more, retries included.
+        let subscription = self.subscription(id).filter(|subscription| subscription.enabled);
+        let Some(credentials) = subscription.map(|subscription| subscription.credentials.clone()) else {
             self.under_way.remove(&delivery.number);
             return None;
         };

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::World;
 use crate::change::Change;
 use crate::clock::whole_seconds;
@@ -52,7 +54,7 @@ impl World {
         let now = whole_seconds(self.now());
         let (meeting, instance) = self.going_on(id).ok()?;
         if let Some(segment) = instance.running() {
-            segment.end = Some(now);
+            segment.end = Some(now.max(segment.start));
         }
         let leaving = std::mem::take(&mut instance.present);
         let over = Box::new(instance.clone());
@@ -107,10 +109,15 @@ impl World {
     /// Somebody presses the button. A meeting that has not started starts before.
     pub(crate) fn start_recording(&mut self, id: i64) -> Fitting<()> {
         self.set_in_progress(id, true);
-        let segment = Segment::new(whole_seconds(self.now()), &mut self.random);
+        let mut segment = Segment::new(whole_seconds(self.now()), &mut self.random);
         let (meeting, instance) = self.going_on(id)?;
         if instance.running().is_some() {
             return Err(format!("meeting {id} is being recorded already"));
+        }
+        // Nobody is so quick that two parts begin within a second, and their starts are what tells them apart.
+        if let Some(last) = instance.recording.last() {
+            let next = last.start.saturating_add(SignedDuration::from_secs(1)).unwrap_or(Timestamp::MAX);
+            segment.start = segment.start.max(next);
         }
         instance.recording.push(segment.clone());
         let (meeting, instance) = (Box::new(meeting), Box::new(instance.clone()));
@@ -123,7 +130,7 @@ impl World {
         let now = whole_seconds(self.now());
         let (_, instance) = self.going_on(id)?;
         let segment = instance.running().ok_or_else(|| format!("meeting {id} is not being recorded"))?;
-        segment.end = Some(now);
+        segment.end = Some(now.max(segment.start));
         Ok(())
     }
 
@@ -136,7 +143,7 @@ impl World {
             return Err(format!("nothing of meeting {id} has been recorded"));
         };
         if let Some(segment) = instance.running() {
-            segment.end = Some(now);
+            segment.end = Some(now.max(segment.start));
         }
         Ok((Box::new(meeting.clone()), Box::new(instance.clone())))
     }

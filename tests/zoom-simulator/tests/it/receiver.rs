@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 pub(crate) const SECRET: &str = "a secret that only this test knows";
 
 /// How long a test waits for what has to come. No test is faster or slower for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A request, as it came.
 #[derive(Debug, Clone)]
