@@ -353,6 +353,7 @@ impl Connector {
                 parameters: parameters.schema,
                 event: event.schema,
                 sample: T::sample(),
+                sample_delivery: T::sample_delivery(),
             });
         }));
         self.triggers.push(Box::new(Erased::<T>(std::marker::PhantomData)));

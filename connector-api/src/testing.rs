@@ -87,6 +87,11 @@ pub fn manifest_is_current(connector: &Connector, crate_dir: &str, file: &str) {
         manifest.lint().iter().map(|p| format!("  {}: {}", p.path, p.message)).collect();
     assert!(problems.is_empty(), "the manifest of `{}` is not sound:\n{}", manifest.id, problems.join("\n"));
     for trigger in &manifest.triggers {
+        assert!(
+            trigger.sample_delivery.is_none() || trigger.sample.is_some(),
+            "`{}` makes no event of its own sample of a delivery",
+            trigger.name
+        );
         if let Some(sample) = &trigger.sample {
             check_schema(&format!("the sample of `{}`", trigger.name), &manifest, &trigger.event, sample)
                 .unwrap_or_else(|report| panic!("{report}"));

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use connector_protocol::{Error, ErrorKind, Result, manifest, message};
+use connector_protocol::{Error, ErrorKind, Result, manifest, message, sample::Filling};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -95,9 +95,26 @@ pub trait Trigger: 'static {
     /// What an event holds. Its doc comment says when the trigger fires.
     type Event: Serialize + DeserializeOwned + JsonSchema + Send;
 
-    /// An event as it may look, for people who have not received one yet. It must read as an [`Event`](Self::Event).
+    /// An event as it may look, for people who have not received one yet. It must read as an [`Event`](Self::Event). Where there is
+    /// a [`sample_delivery`](Self::sample_delivery), it is what `on_delivery` makes of that.
     #[must_use]
     fn sample() -> Option<Value> {
+        let sample = Filling::example().fill(&Self::sample_delivery()?);
+        let (Kind::AppWebhook | Kind::RegisteredWebhook) = Self::SOURCE.kind else { return None };
+        let head = message::DeliveryHead {
+            method: "POST".to_owned(),
+            event: Self::SOURCE.events.first().map(|event| (*event).to_owned()),
+            ..message::DeliveryHead::default()
+        };
+        let emitted = Self::on_delivery(&Delivery::new(head, sample.to_string().into_bytes())).ok()?;
+        emitted.into_iter().next().and_then(|emit| serde_json::to_value(emit.event).ok())
+    }
+
+    /// The body of a delivery as it may look, if it is JSON, for people who want to see what comes of one without waiting for the
+    /// provider. `{{user}}`, `{{account}}`, `{{client}}`, `{{now}}`, `{{now_ms}}`, `{{number}}` and `{{text}}` are
+    /// [filled in](connector_protocol::sample) when it is sent.
+    #[must_use]
+    fn sample_delivery() -> Option<Value> {
         None
     }
 

@@ -10,6 +10,7 @@
 
 mod dispatch;
 pub mod filter;
+mod fire;
 pub mod hooks;
 pub mod receive;
 mod route;

@@ -145,6 +145,29 @@ pub fn admit(webhook: &Webhook, secrets: &Secrets, request: &Request<'_>) -> Res
     take(&Reader::new(webhook, request), &ring, Proven::by_connector())
 }
 
+/// Why a request cannot be proven here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsigned {
+    /// There is no secret, or none that can be one.
+    NoSecret(Refusal),
+    /// What proves it is the provider's alone.
+    OnlyProvider,
+}
+
+/// The headers by which a request would be proven, made with the newest secret: for trying what comes of one.
+///
+/// # Errors
+///
+/// If they cannot be made here.
+pub fn sign(
+    webhook: &Webhook,
+    secrets: &Secrets,
+    request: &Request<'_>,
+) -> Result<Vec<(String, String)>, Unsigned> {
+    let ring = Ring::new(webhook, secrets).map_err(Unsigned::NoSecret)?;
+    proof::make(webhook, &ring, request)
+}
+
 /// Takes out of a verified request what it holds.
 fn take(reader: &Reader<'_>, ring: &Ring, proven: Proven) -> Result<Accepted, Refusal> {
     // Whatever stands in a body is read here as well as later by the connector, so it must have one meaning.

@@ -307,9 +307,17 @@ async fn forget_what_is_old(host: &Host) {
     loop {
         tokio::time::sleep(TIDY).await;
         let Ok(settings) = host.settings() else { continue };
-        let keep = jiff::SignedDuration::from_hours(24 * i64::from(settings.config.limits.keep_days));
-        let before = jiff::Timestamp::now().saturating_sub(keep).unwrap_or(jiff::Timestamp::MIN);
-        if let Err(error) = host.store.forget(before).await {
+        let before = |days: u32| {
+            let keep = jiff::SignedDuration::from_hours(24 * i64::from(days));
+            jiff::Timestamp::now().saturating_sub(keep).unwrap_or(jiff::Timestamp::MIN)
+        };
+        let config = &settings.config;
+        let (invocations, events) = (before(config.limits.keep_days), before(config.events.keep_days));
+        let forgotten = match host.store.forget(invocations).await {
+            Ok(_) => host.store.forget_events(events).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = forgotten {
             tracing::warn!("what is old is not forgotten: {error}");
         }
     }

@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod message;
 mod name;
 pub mod path;
+pub mod sample;
 pub mod schema;
 pub mod template;
 #[cfg(feature = "validate")]

@@ -61,6 +61,9 @@ pub struct TriggerShown {
     /// The `data` of an event as it may look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<Value>,
+    /// The body of a delivery as it may look. What stands in double braces is filled in when it is fired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_delivery: Option<Value>,
 }
 
 impl TriggerShown {
@@ -74,6 +77,7 @@ impl TriggerShown {
             parameters: manifest.standalone(&trigger.parameters),
             event: manifest.standalone(&trigger.event),
             sample: trigger.sample.clone(),
+            sample_delivery: trigger.sample_delivery.clone(),
         }
     }
 }
@@ -205,6 +209,28 @@ impl From<Whole> for DeliveryShown {
         };
         Self { delivery, method: head.method, headers: head.headers, query: head.query, body, body_base64 }
     }
+}
+
+/// How a sample is sent to a trigger.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Fire {
+    /// The connection that it is for; the only one to the connector without one, and nobody's if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
+    /// Members of the delivery's body that are to be others, by their names, joined by dots: `payload.object.topic`.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub set: Map<String, Value>,
+}
+
+/// A sample that was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Fired {
+    /// The delivery's id.
+    pub delivery: String,
+    /// The connection that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
 }
 
 /// What is to be done again, and how much that was.

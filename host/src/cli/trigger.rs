@@ -9,14 +9,14 @@ use jackfield::{
     Error, ErrorKind, Result,
     api::{
         accounts::List,
-        events::{TriggerLine, TriggerShown},
+        events::{DeliveryShown, Fire, Fired, TriggerLine, TriggerShown},
     },
     config::{Config, Limits},
     egress::Egress,
     events::{filter::Filter, signing},
-    store::Event,
+    store::{DeliveryState, Event},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::{
@@ -28,6 +28,9 @@ use super::{
 
 /// How often it is looked whether something has happened.
 const LOOK: Duration = Duration::from_millis(300);
+
+/// How long it is waited for what comes of a sample.
+const SORTED: Duration = Duration::from_secs(15);
 
 /// How long a program on this machine may take over an event.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -46,6 +49,19 @@ pub(crate) enum Command {
     Show {
         /// The trigger: CONNECTOR.TRIGGER
         name: String,
+        #[command(flatten)]
+        printing: Printing,
+    },
+    /// Send a sample of a delivery through the whole way, signed; nobody outside is asked for anything
+    Fire {
+        /// The trigger: CONNECTOR.TRIGGER
+        name: String,
+        /// The connection that it is for, where there are several
+        #[arg(short, long, value_name = "ID")]
+        connection: Option<String>,
+        /// Another value for a member of the sample, such as payload.object.topic=Lunch
+        #[arg(short, long = "set", value_name = "PATH=VALUE")]
+        sets: Vec<String>,
         #[command(flatten)]
         printing: Printing,
     },
@@ -74,7 +90,9 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) fn format(&self) -> Format {
         match self {
-            Self::List { printing, .. } | Self::Show { printing, .. } => printing.output,
+            Self::List { printing, .. } | Self::Show { printing, .. } | Self::Fire { printing, .. } => {
+                printing.output
+            }
             Self::Listen { .. } => Format::Table,
         }
     }
@@ -105,6 +123,16 @@ impl Command {
                 let found: TriggerShown =
                     Engine::find(everywhere)?.get(&format!("/v1/triggers/{}", encoded(&name)))?;
                 printing.print(query.as_ref(), &json!(found), std::slice::from_ref(&name), || show(&found))
+            }
+            Self::Fire { name, connection, sets, printing } => {
+                let mut set = Map::new();
+                for text in &sets {
+                    let (path, value) = super::input::split(text)?;
+                    let value =
+                        serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.to_owned()));
+                    set.insert(path.to_owned(), value);
+                }
+                fire(&mut Engine::find(everywhere)?, &name, &Fire { connection, set }, &printing)
             }
             Self::Listen { name, forward_to, connection, user, conditions, count } => {
                 let filter: Vec<Filter> = conditions
@@ -138,7 +166,7 @@ fn source(source: &Source) -> String {
 
 fn show(found: &TriggerShown) {
     let scopes: Vec<String> = found.scopes.iter().map(|set| json!(set).to_string()).collect();
-    let pretty = |value: &serde_json::Value| serde_json::to_string_pretty(value).unwrap_or_default();
+    let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
     let facts = [
         ("trigger", found.line.name.clone()),
         ("title", found.line.title.clone()),
@@ -147,13 +175,58 @@ fn show(found: &TriggerShown) {
         ("scopes", scopes.join(" or ")),
         ("docs", found.docs.clone().unwrap_or_default()),
         ("an event's data", found.sample.as_ref().map_or(String::new(), pretty)),
+        ("a delivery", found.sample_delivery.as_ref().map_or(String::new(), pretty)),
     ];
     output::lines(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
     say(&format!(
         "what it holds, as a JSON Schema: jackfield trigger show {} -o json --query .event",
         found.line.name
     ));
+    if found.sample_delivery.is_some() {
+        say(&format!("try what comes of one: jackfield trigger fire {}", found.line.name));
+    }
     say(&format!("have it sent somewhere: jackfield subscription add {} --url URL", found.line.name));
+}
+
+/// Sends a sample, and looks what came of it.
+fn fire(engine: &mut Engine, name: &str, fire: &Fire, printing: &Printing) -> Result<()> {
+    let query = printing.query()?;
+    let fired: Fired = engine.ask("POST", &format!("/v1/triggers/{}/fire", encoded(name)), Some(fire))?;
+    let id = fired.delivery.clone();
+    if !engine.is_served() {
+        return printing.print(query.as_ref(), &json!(fired), std::slice::from_ref(&id), || {
+            output::data(&id);
+            say("kept; its events are made while somebody serves: jackfield serve");
+        });
+    }
+    let begun = Instant::now();
+    let delivery = loop {
+        let delivery: DeliveryShown = engine.get(&format!("/v1/deliveries/{}", encoded(&id)))?;
+        if delivery.delivery.state != DeliveryState::Waiting || begun.elapsed() > SORTED {
+            break delivery.delivery;
+        }
+        engine.block_on(tokio::time::sleep(LOOK));
+    };
+    let newest = |unrouted: bool| format!("/v1/events?type={name}&newest=true&limit=50&unrouted={unrouted}");
+    let mut events: Vec<Event> = Vec::new();
+    for unrouted in [false, true] {
+        let found: List<Event> = engine.get(&newest(unrouted))?;
+        events.extend(found.items.into_iter().filter(|event| event.delivery.as_ref() == Some(&id)));
+    }
+    let names: Vec<String> = events.iter().map(|event| event.id.clone()).collect();
+    let value = json!({"delivery": delivery, "events": events});
+    printing.print(query.as_ref(), &value, &names, || {
+        let row = |event: &Event| {
+            let whose = event.connection.clone().or_else(|| event.unrouted.clone()).unwrap_or_default();
+            vec![event.id.clone(), event.kind.clone(), event.user.clone().unwrap_or_default(), whose]
+        };
+        output::rows(&["EVENT", "TYPE", "USER", "CONNECTION"], events.iter().map(row));
+        match delivery.state {
+            DeliveryState::Waiting => say(&format!("{id} still waits: jackfield delivery show {id}")),
+            DeliveryState::Done => say("where it was sent: jackfield event sent"),
+            _ => warn(delivery.reason.as_deref().unwrap_or("nothing came of it"), None),
+        }
+    })
 }
 
 /// Where events are passed on to.

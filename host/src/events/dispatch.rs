@@ -137,7 +137,8 @@ async fn one(host: &Host, due: Due) {
 }
 
 async fn send(host: &Host, due: &Due) -> Sent {
-    let mut sent = Sent { state: DispatchState::Dead, due: None, status: None, reason: None, tried: true };
+    let mut sent =
+        Sent { state: DispatchState::Dead, due: None, status: None, reason: None, tried: true, hold: None };
     let answered = match post(host, due).await {
         Ok(answered) => answered,
         // Nothing that the app has to do with: it is tried again, and costs no try.
@@ -163,9 +164,15 @@ async fn send(host: &Host, due: &Due) -> Sent {
         }
         Err(Unposted { error, passing }) => {
             sent.reason = Some(error.to_string());
-            let barred = error.kind == ErrorKind::Unavailable;
-            sent.tried = !barred;
-            if passing { later(host, due, sent, None) } else { sent }
+            // It has failed so often that it is left alone for a while, with everything that would go there.
+            sent.hold = error.retry_at.filter(|_| error.kind == ErrorKind::Unavailable);
+            sent.tried = sent.hold.is_none();
+            if !passing {
+                return sent;
+            }
+            let mut sent = later(host, due, sent, None);
+            sent.due = sent.due.max(sent.hold.filter(|_| sent.due.is_some()));
+            sent
         }
     }
 }

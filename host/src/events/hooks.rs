@@ -34,9 +34,6 @@ const FRESH: Duration = Duration::from_secs(10);
 /// How many refused requests are remembered.
 const REMEMBERED: usize = 200;
 
-/// How many addresses are remembered that stand for nothing. Who asks for more is asked for again.
-const UNKNOWN: usize = 1000;
-
 /// What an integration's addresses stand for.
 pub struct Hook {
     /// The integration. Its secrets are left out.
@@ -108,7 +105,7 @@ impl Counts {
 /// What addresses stand for, and what became of requests to them.
 #[derive(Default)]
 pub struct Hooks {
-    known: RwLock<HashMap<String, Option<Arc<Hook>>>>,
+    known: RwLock<HashMap<String, Arc<Hook>>>,
     refused: Mutex<VecDeque<Refused>>,
     /// How often what has happened.
     pub counts: Counts,
@@ -137,7 +134,7 @@ impl Hooks {
         list.push_back(refused);
     }
 
-    fn get(&self, integration: &str) -> Option<Option<Arc<Hook>>> {
+    fn get(&self, integration: &str) -> Option<Arc<Hook>> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).get(integration).cloned()
     }
 }
@@ -151,28 +148,20 @@ impl Host {
     pub(super) async fn hook(&self, integration: &str) -> Result<Option<Arc<Hook>>> {
         let hooks = &self.events.hooks;
         let known = hooks.get(integration);
-        if let Some(known) = &known
-            && known.as_ref().is_some_and(|hook| hook.read.elapsed() < FRESH)
-        {
-            return Ok(known.clone());
+        if let Some(known) = known.as_ref().filter(|hook| hook.read.elapsed() < FRESH) {
+            return Ok(Some(known.clone()));
         }
         match self.read_hook(integration).await {
             Ok(found) => {
                 let mut all = hooks.known.write().unwrap_or_else(PoisonError::into_inner);
-                if found.is_none() && all.len() >= UNKNOWN {
-                    all.retain(|_, hook| hook.is_some());
+                match &found {
+                    Some(hook) => drop(all.insert(integration.to_owned(), hook.clone())),
+                    None => drop(all.remove(integration)),
                 }
-                all.insert(integration.to_owned(), found.clone());
                 Ok(found)
             }
             // As it was is better than not at all: what is forged stays forged.
-            Err(error) => match known {
-                Some(Some(hook)) => {
-                    tracing::debug!(integration, "as it was: {error}");
-                    Ok(Some(hook))
-                }
-                _ => Err(error),
-            },
+            Err(error) => known.map(Some).ok_or(error),
         }
     }
 

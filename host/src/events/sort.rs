@@ -52,7 +52,15 @@ const MISSING: Duration = Duration::from_secs(10);
 /// What is to become of a delivery.
 enum Outcome {
     Sorted(Box<Sorted>),
-    PutOff { wait: Duration, reason: String, tried: bool },
+    PutOff {
+        wait: Duration,
+        reason: String,
+        tried: bool,
+    },
+    /// The connector cannot be asked at all, about whatever it is.
+    Nobody {
+        reason: String,
+    },
 }
 
 /// Makes events of what arrives, for as long as somebody serves.
@@ -85,16 +93,26 @@ pub(super) async fn work(host: &Arc<Host>) {
         let mut looked = looks.join_all().await;
         looked.sort_by_key(|(at, ..)| *at);
         // All of it is asked for before any of it is waited for, so that it shares a commit.
-        let mut kept = Vec::new();
+        let (mut kept, mut absent) = (Vec::new(), Vec::new());
         for (_, whole, outcome) in looked {
             match outcome {
                 Outcome::Sorted(sorted) => kept.push((whole.delivery.id, host.store.sorted(*sorted))),
+                Outcome::Nobody { reason } => {
+                    let connector = whole.delivery.connector;
+                    if !absent.contains(&connector) {
+                        tracing::info!(connector, "its deliveries wait: {reason}");
+                        let kept = host.store.put_off_all(connector.clone(), from_now(MISSING), reason).await;
+                        if let Err(error) = kept {
+                            tracing::warn!("deliveries could not be put off: {error}");
+                            tokio::time::sleep(STORE_FAILED).await;
+                        }
+                        absent.push(connector);
+                    }
+                }
                 Outcome::PutOff { wait, reason, tried } => {
                     let (id, connector) = (whole.delivery.id, &whole.delivery.connector);
                     tracing::info!(delivery = id, connector, "put off: {reason}");
-                    let wait = SignedDuration::try_from(wait).unwrap_or_default();
-                    let until = Timestamp::now().saturating_add(wait).unwrap_or(Timestamp::MAX);
-                    if let Err(error) = host.store.put_off(id, until, reason, tried).await {
+                    if let Err(error) = host.store.put_off(id, from_now(wait), reason, tried).await {
                         tracing::warn!("a delivery could not be put off: {error}");
                         tokio::time::sleep(STORE_FAILED).await;
                     }
@@ -116,6 +134,11 @@ pub(super) async fn work(host: &Arc<Host>) {
         }
         memory.to_send.notify_one();
     }
+}
+
+fn from_now(wait: Duration) -> Timestamp {
+    let wait = SignedDuration::try_from(wait).unwrap_or_default();
+    Timestamp::now().saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 /// Looks what is in a delivery.
@@ -143,8 +166,14 @@ async fn look_into(host: &Host, whole: &Whole) -> Result<Outcome> {
         let reason = "its integration is gone".to_owned();
         return Ok(Outcome::Sorted(Box::new(sorted(DeliveryState::Unrouted, Some(reason)))));
     };
-    let library = host.registry().find(connector)?.clone();
-    let manifest = library.manifest()?;
+    let found = host.registry().find(connector).cloned().and_then(|library| {
+        let manifest = library.manifest()?.clone();
+        Ok((library, manifest))
+    });
+    let (library, manifest) = match found {
+        Ok(found) => found,
+        Err(error) => return Ok(Outcome::Nobody { reason: error.to_string() }),
+    };
     let revocation = manifest
         .webhooks
         .iter()
@@ -208,18 +237,15 @@ fn failed(whole: &Whole, error: &Error, sorted: impl Fn(DeliveryState, Option<St
             | ErrorKind::Unavailable
             | ErrorKind::Config
     );
-    let barred = matches!(
-        error.kind,
-        ErrorKind::ConnectorQuarantined
-            | ErrorKind::InputQuarantined
-            | ErrorKind::ConnectorMissing
-            | ErrorKind::PluginRefused
-            | ErrorKind::Unknown
-    );
     let reason = error.to_string();
     let attempts = whole.delivery.attempts;
-    if barred {
-        return Outcome::PutOff { wait: MISSING, reason, tried: false };
+    match error.kind {
+        ErrorKind::ConnectorQuarantined | ErrorKind::ConnectorMissing | ErrorKind::PluginRefused => {
+            return Outcome::Nobody { reason };
+        }
+        // That is this one's alone.
+        ErrorKind::InputQuarantined => return Outcome::PutOff { wait: LONGEST_WAIT, reason, tried: false },
+        _ => {}
     }
     if passing && attempts < TRIES {
         let wait = FIRST_WAIT.saturating_mul(1 << attempts.min(16)).min(LONGEST_WAIT);

@@ -7,7 +7,7 @@ use connector_protocol::manifest::{
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 
 use super::{
-    Refusal, Secrets,
+    Refusal, Request, Secrets, Unsigned,
     body::{Found, Scalar},
     encoding,
     reader::Reader,
@@ -161,6 +161,60 @@ fn repeated(reader: &Reader<'_>, ring: &Ring, at: &Select) -> Result<Proven, Ref
     match key {
         Some(key) if !gap => Ok(Proven { key }),
         _ => Err(Refusal::WrongSharedSecret),
+    }
+}
+
+/// The headers that prove a request, as its provider would make them: for trying what comes of one.
+///
+/// # Errors
+///
+/// If there is no secret, or if only the provider can make them.
+pub(super) fn make(
+    webhook: &Webhook,
+    ring: &Ring,
+    request: &Request<'_>,
+) -> Result<Vec<(String, String)>, Unsigned> {
+    let key = || ring.keys.first().ok_or(Unsigned::OnlyProvider);
+    match &webhook.verify {
+        Verify::Hmac { hash, message, signature, timestamp } => {
+            let sent = match timestamp.as_ref().map_or(TimestampUnit::Seconds, |timestamp| timestamp.unit) {
+                TimestampUnit::Milliseconds => request.received_at.as_millisecond().to_string(),
+                _ => request.received_at.as_second().to_string(),
+            };
+            let mut parts: Vec<&[u8]> = Vec::new();
+            for part in message {
+                parts.push(match part {
+                    MessagePart::Text(text) => text.as_bytes(),
+                    MessagePart::Body => request.body,
+                    MessagePart::Timestamp => sent.as_bytes(),
+                    MessagePart::Header(name) => {
+                        request.headers.get(name).map_or(&[], |value| value.as_bytes())
+                    }
+                    MessagePart::Method => request.method.as_bytes(),
+                    MessagePart::Url => request.url.as_bytes(),
+                });
+            }
+            let tag = hmac_of(*hash, key()?, &parts);
+            let prefix = |prefix: &Option<String>| prefix.clone().unwrap_or_default();
+            let signed = format!(
+                "{}{}",
+                prefix(&signature.prefix),
+                encoding::encode(tag.as_ref(), signature.encoding)
+            );
+            let Some(timestamp) = timestamp else { return Ok(vec![(signature.header.clone(), signed)]) };
+            let sent = format!("{}{sent}", prefix(&timestamp.prefix));
+            // Both may be items of one header.
+            if timestamp.header.eq_ignore_ascii_case(&signature.header) {
+                let separator = signature.separator.as_deref().unwrap_or(",");
+                return Ok(vec![(signature.header.clone(), format!("{sent}{separator}{signed}"))]);
+            }
+            Ok(vec![(timestamp.header.clone(), sent), (signature.header.clone(), signed)])
+        }
+        Verify::SharedSecret { at: Select::Header(name) } => {
+            let secret = String::from_utf8(key()?.to_vec()).map_err(|_| Unsigned::OnlyProvider)?;
+            Ok(vec![(name.clone(), secret)])
+        }
+        _ => Err(Unsigned::OnlyProvider),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
             ProjectSet, TokenMade, TokenSet,
         },
         events::{
-            Again, DeliveriesAgain, DeliveryShown, EventsAgain, RouteTo, SubscriptionChange,
+            Again, DeliveriesAgain, DeliveryShown, EventsAgain, Fire, Fired, RouteTo, SubscriptionChange,
             SubscriptionMade, SubscriptionSet, SubscriptionShown, TriggerLine, TriggerShown,
         },
         guide::Guide,
@@ -336,6 +336,15 @@ pub(crate) fn table() -> Vec<Route> {
             events::trigger,
         )
         .gives::<TriggerShown>(),
+        route(
+            Operator,
+            Method::POST,
+            "/v1/triggers/{name}/fire",
+            "Send a sample through the whole way that a provider's delivery takes",
+            events::fire,
+        )
+        .takes::<Fire>()
+        .gives::<Fired>(),
         route(Operator, Method::GET, "/v1/subscriptions", "Subscriptions", events::subscriptions)
             .asks::<Option<String>>("user", "Of this user")
             .pages()

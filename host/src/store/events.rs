@@ -342,6 +342,8 @@ pub struct Sent {
     pub reason: Option<String>,
     /// Whether it counts as a try.
     pub tried: bool,
+    /// Until when nothing else is to be sent for the subscription either.
+    pub hold: Option<Timestamp>,
 }
 
 /// How much there is.
@@ -372,6 +374,9 @@ pub trait Events: Send + Sync {
 
     /// Leaves a delivery alone until then. `tried`: the connector was asked in vain.
     fn put_off(&self, delivery: String, until: Timestamp, reason: String, tried: bool) -> Pending<()>;
+
+    /// Leaves everything alone until then that waits for a connector which cannot be asked.
+    fn put_off_all(&self, connector: String, until: Timestamp, reason: String) -> Pending<()>;
 
     /// Deliveries, the newest first.
     fn deliveries(&self, project: String, which: WhichDeliveries, page: Page) -> Pending<Vec<Delivery>>;
@@ -453,4 +458,7 @@ pub trait Events: Send + Sync {
 
     /// Keeps what a connector declares about its webhooks.
     fn declare(&self, integration: String, declared: String) -> Pending<()>;
+
+    /// Forgets what is over and older than this. What is still to be looked into or sent stays, however old it is.
+    fn forget_events(&self, before: Timestamp) -> Pending<()>;
 }

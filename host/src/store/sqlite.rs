@@ -588,7 +588,6 @@ impl Writer {
                 break;
             }
         }
-        events::forget(connection, before).map_err(failed)?;
         Ok(gone)
     }
 

@@ -243,6 +243,9 @@ pub struct Trigger {
     /// An event as it may look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<Value>,
+    /// The body of a delivery as it may look, with [places](crate::sample) to fill. It is sent to try what comes of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_delivery: Option<Value>,
 }
 
 /// Where the events of a trigger come from.

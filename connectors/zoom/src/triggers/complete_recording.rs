@@ -104,16 +104,18 @@ pub(super) fn on_delivery(event: &str, delivery: &Delivery) -> Result<Vec<Emit<R
     Ok(about.emit(key, RecordingCompleted { recording, download_token: envelope.download_token }))
 }
 
-pub(super) fn sample(file: Value) -> Option<Value> {
-    Some(json!({
-        "recording": {
-            "id": "92674392836", "uuid": "/k3Tq+9YRf6//2n0bXwQ5A==", "host_id": "x1yCzABCDEfg23HiJKl4mN",
-            "topic": "Product demo", "type": 2, "start_time": "2026-12-01T09:00:41Z", "duration": 45,
-            "share_url": "https://example.com/rec/share/abc", "total_size": 360_943_211, "recording_count": 1,
-            "recording_files": [file],
-        },
-        "download_token": "synthetic.download.token",
-    }))
+pub(super) fn sample(event: &str, file: Value) -> Option<Value> {
+    let mut sample = envelope::sample(
+        event,
+        json!({
+            "id": "{{number}}", "uuid": "{{text}}", "host_id": "{{user}}", "topic": "Product demo", "type": 2,
+            "start_time": "2026-12-01T09:00:41Z", "duration": 45, "share_url": "https://example.com/rec/share/abc",
+            "total_size": 360_943_211, "recording_count": 1, "recording_files": [file],
+        }),
+        json!({}),
+    )?;
+    sample["download_token"] = json!("synthetic.download.token");
+    Some(sample)
 }
 
 impl Trigger for CompleteRecording {
@@ -126,13 +128,16 @@ impl Trigger for CompleteRecording {
     type Params = NoParams;
     type Event = RecordingCompleted;
 
-    fn sample() -> Option<Value> {
-        sample(json!({
-            "id": "76820abf-618b-4aa0-8311-70a657638b90", "file_type": "MP4", "file_extension": "MP4",
-            "file_size": 360_943_211, "recording_type": "shared_screen_with_speaker_view", "status": "completed",
-            "recording_start": "2026-12-01T09:02:10Z", "recording_end": "2026-12-01T09:20:31Z",
-            "download_url": "https://example.com/rec/download/76820abf",
-        }))
+    fn sample_delivery() -> Option<Value> {
+        sample(
+            "recording.completed",
+            json!({
+                "id": "76820abf-618b-4aa0-8311-70a657638b90", "file_type": "MP4", "file_extension": "MP4",
+                "file_size": 360_943_211, "recording_type": "shared_screen_with_speaker_view", "status": "completed",
+                "recording_start": "2026-12-01T09:02:10Z", "recording_end": "2026-12-01T09:20:31Z",
+                "download_url": "https://example.com/rec/download/76820abf",
+            }),
+        )
     }
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<RecordingCompleted>>> {

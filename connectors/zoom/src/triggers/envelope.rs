@@ -68,6 +68,17 @@ pub(super) fn read<T: DeserializeOwned>(delivery: &Delivery) -> Result<(Envelope
     Ok((envelope, object))
 }
 
+/// A delivery as it may look: an event about this object, with more beside it in the payload.
+pub(super) fn sample(event: &str, object: Value, more: Value) -> Option<Value> {
+    let mut payload = json!({
+        "account_id": "{{account}}", "operator": "anna@example.com", "operator_id": "{{user}}", "object": object,
+    });
+    if let (Some(payload), Value::Object(more)) = (payload.as_object_mut(), more) {
+        payload.extend(more);
+    }
+    Some(json!({"event": event, "event_ts": "{{now_ms}}", "payload": payload}))
+}
+
 impl Envelope {
     /// Which meeting the event is about, and so whom it is for.
     pub(super) fn about(&self, meeting: &MeetingCore) -> Result<About> {

@@ -38,15 +38,16 @@ impl Trigger for MeetingEnded {
     type Params = NoParams;
     type Event = MeetingOver;
 
-    fn sample() -> Option<serde_json::Value> {
-        Some(json!({
-            "meeting": {
-                "id": "92674392836", "uuid": "/k3Tq+9YRf6//2n0bXwQ5A==", "host_id": "x1yCzABCDEfg23HiJKl4mN",
-                "topic": "Product demo", "type": 2, "start_time": "2026-12-01T09:00:41Z", "duration": 45,
-                "timezone": "Europe/Berlin",
-            },
-            "end_time": "2026-12-01T09:52:07Z",
-        }))
+    fn sample_delivery() -> Option<serde_json::Value> {
+        envelope::sample(
+            "meeting.ended",
+            json!({
+                "id": "{{number}}", "uuid": "{{text}}", "host_id": "{{user}}", "topic": "Product demo", "type": 2,
+                "start_time": "2026-12-01T09:00:41Z", "duration": 45, "timezone": "Europe/Berlin",
+                "end_time": "2026-12-01T09:52:07Z",
+            }),
+            json!({}),
+        )
     }
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<MeetingOver>>> {

@@ -39,13 +39,18 @@ impl Trigger for MeetingUpdated {
     type Params = NoParams;
     type Event = MeetingChanged;
 
-    fn sample() -> Option<Value> {
-        Some(json!({
-            "meeting": {"id": "92674392836", "topic": "Product demo (moved)", "start_time": "2026-12-01T10:00:00Z"},
-            "before": {"id": 92674392836_u64, "topic": "Product demo", "start_time": "2026-12-01T09:00:00Z"},
-            "operator": "anna@example.com", "operator_id": "8lzIwvZTSOqjndWPbPqzuA", "scope": "single",
-            "time_stamp": 1_785_369_454_871_u64,
-        }))
+    fn sample_delivery() -> Option<Value> {
+        envelope::sample(
+            "meeting.updated",
+            json!({
+                "id": "{{number}}", "host_id": "{{user}}", "topic": "Product demo (moved)",
+                "start_time": "2026-12-01T10:00:00Z",
+            }),
+            json!({
+                "old_object": {"id": "{{number}}", "topic": "Product demo", "start_time": "2026-12-01T09:00:00Z"},
+                "scope": "single", "time_stamp": "{{now_ms}}",
+            }),
+        )
     }
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<MeetingChanged>>> {

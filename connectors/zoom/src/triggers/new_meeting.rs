@@ -32,15 +32,16 @@ impl Trigger for NewMeeting {
     type Params = NoParams;
     type Event = MeetingCreated;
 
-    fn sample() -> Option<serde_json::Value> {
-        Some(json!({
-            "meeting": {
-                "id": "92674392836", "uuid": "aDYlohsHRtCd4ii1uC2+hA==", "host_id": "x1yCzABCDEfg23HiJKl4mN",
-                "topic": "Product demo", "type": 2, "start_time": "2026-12-01T09:00:00Z", "duration": 45,
-                "timezone": "Europe/Berlin", "join_url": "https://example.com/j/92674392836",
-            },
-            "operator": "anna@example.com", "operator_id": "8lzIwvZTSOqjndWPbPqzuA", "operation": "single",
-        }))
+    fn sample_delivery() -> Option<serde_json::Value> {
+        envelope::sample(
+            "meeting.created",
+            json!({
+                "id": "{{number}}", "uuid": "{{text}}", "host_id": "{{user}}", "topic": "Product demo", "type": 2,
+                "start_time": "2026-12-01T09:00:00Z", "duration": 45, "timezone": "Europe/Berlin",
+                "join_url": "https://example.com/j/92674392836",
+            }),
+            json!({"operation": "single"}),
+        )
     }
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<MeetingCreated>>> {

@@ -32,16 +32,18 @@ impl Trigger for NewMeetingRegistrant {
     type Params = NoParams;
     type Event = RegistrationCreated;
 
-    fn sample() -> Option<serde_json::Value> {
-        Some(json!({
-            "registrant": {
-                "id": "9tboDiHUQAeOnbmudzWa5g", "email": "jill@example.com", "first_name": "Jill", "status": "approved",
-            },
-            "meeting": {
-                "id": "92674392836", "uuid": "aDYlohsHRtCd4ii1uC2+hA==", "host_id": "x1yCzABCDEfg23HiJKl4mN",
-                "topic": "Product demo", "type": 2, "start_time": "2026-12-01T09:00:00Z", "duration": 45,
-            },
-        }))
+    fn sample_delivery() -> Option<serde_json::Value> {
+        envelope::sample(
+            "meeting.registration_created",
+            json!({
+                "id": "{{number}}", "uuid": "{{text}}", "host_id": "{{user}}", "topic": "Product demo", "type": 2,
+                "start_time": "2026-12-01T09:00:00Z", "duration": 45,
+                "registrant": {
+                    "id": "9tboDiHUQAeOnbmudzWa5g", "email": "jill@example.com", "first_name": "Jill", "status": "approved",
+                },
+            }),
+            json!({}),
+        )
     }
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<RegistrationCreated>>> {

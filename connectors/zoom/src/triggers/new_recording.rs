@@ -49,12 +49,16 @@ impl Trigger for NewRecording {
     type Params = NoParams;
     type Event = RecordingStarted;
 
-    fn sample() -> Option<serde_json::Value> {
-        Some(json!({"recording": {
-            "id": "92674392836", "uuid": "/k3Tq+9YRf6//2n0bXwQ5A==", "host_id": "x1yCzABCDEfg23HiJKl4mN",
-            "topic": "Product demo", "type": 2, "start_time": "2026-12-01T09:00:41Z", "duration": 45,
-            "recording_file": {"recording_start": "2026-12-01T09:02:10Z"},
-        }}))
+    fn sample_delivery() -> Option<serde_json::Value> {
+        envelope::sample(
+            "recording.started",
+            json!({
+                "id": "{{number}}", "uuid": "{{text}}", "host_id": "{{user}}", "topic": "Product demo", "type": 2,
+                "start_time": "2026-12-01T09:00:41Z", "duration": 45,
+                "recording_file": {"recording_start": "2026-12-01T09:02:10Z"},
+            }),
+            json!({}),
+        )
     }
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<RecordingStarted>>> {

@@ -88,14 +88,15 @@ fn on_delivery(event: &str, delivery: &Delivery) -> Result<Vec<Emit<ParticipantE
     Ok(about.emit(key, ParticipantEvent { participant, meeting }))
 }
 
-fn sample(participant: Value) -> Option<Value> {
-    Some(json!({
-        "participant": participant,
-        "meeting": {
-            "id": "92674392836", "uuid": "/k3Tq+9YRf6//2n0bXwQ5A==", "host_id": "x1yCzABCDEfg23HiJKl4mN",
-            "topic": "Product demo", "type": 2, "start_time": "2026-12-01T09:00:41Z", "duration": 45,
-        },
-    }))
+fn sample(event: &str, participant: Value) -> Option<Value> {
+    envelope::sample(
+        event,
+        json!({
+            "id": "{{number}}", "uuid": "{{text}}", "host_id": "{{user}}", "topic": "Product demo", "type": 2,
+            "start_time": "2026-12-01T09:00:41Z", "duration": 45, "participant": participant,
+        }),
+        json!({}),
+    )
 }
 
 pub(crate) struct MeetingParticipantJoined;
@@ -110,8 +111,9 @@ impl Trigger for MeetingParticipantJoined {
     type Params = NoParams;
     type Event = ParticipantEvent;
 
-    fn sample() -> Option<Value> {
+    fn sample_delivery() -> Option<Value> {
         sample(
+            "meeting.participant_joined",
             json!({"user_id": "62143101", "user_name": "Jill", "email": "jill@example.com", "join_time": "2026-12-01T09:01:03Z"}),
         )
     }
@@ -133,8 +135,9 @@ impl Trigger for MeetingParticipantLeft {
     type Params = NoParams;
     type Event = ParticipantEvent;
 
-    fn sample() -> Option<Value> {
+    fn sample_delivery() -> Option<Value> {
         sample(
+            "meeting.participant_left",
             json!({"user_id": "62143101", "user_name": "Jill", "email": "jill@example.com", "leave_time": "2026-12-01T09:40:25Z"}),
         )
     }

@@ -37,13 +37,16 @@ impl Trigger for RecordingTranscriptCompleted {
     type Params = NoParams;
     type Event = TranscriptCompleted;
 
-    fn sample() -> Option<serde_json::Value> {
-        complete_recording::sample(json!({
-            "id": "bd5b3ea6-7dd6-484d-9125-b297e0a2f80a", "file_type": "TRANSCRIPT", "file_extension": "VTT",
-            "file_size": 14_221, "recording_type": "audio_transcript", "status": "completed",
-            "recording_start": "2026-12-01T09:02:10Z", "recording_end": "2026-12-01T09:20:31Z",
-            "download_url": "https://example.com/rec/download/bd5b3ea6",
-        }))
+    fn sample_delivery() -> Option<serde_json::Value> {
+        complete_recording::sample(
+            "recording.transcript_completed",
+            json!({
+                "id": "bd5b3ea6-7dd6-484d-9125-b297e0a2f80a", "file_type": "TRANSCRIPT", "file_extension": "VTT",
+                "file_size": 14_221, "recording_type": "audio_transcript", "status": "completed",
+                "recording_start": "2026-12-01T09:02:10Z", "recording_end": "2026-12-01T09:20:31Z",
+                "download_url": "https://example.com/rec/download/bd5b3ea6",
+            }),
+        )
     }
 
     fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<TranscriptCompleted>>> {

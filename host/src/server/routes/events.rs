@@ -19,7 +19,7 @@ use crate::{
     api::{
         accounts::List,
         events::{
-            Again, DeliveriesAgain, DeliveryShown, EventsAgain, RouteTo, SubscriptionChange,
+            Again, DeliveriesAgain, DeliveryShown, EventsAgain, Fire, Fired, RouteTo, SubscriptionChange,
             SubscriptionMade, SubscriptionSet, SubscriptionShown, TriggerLine, TriggerShown,
         },
     },
@@ -28,7 +28,7 @@ use crate::{
         subscriptions::{Change, Wish, none},
     },
     store::{
-        Audit, Delivery, DeliveryState, Dispatch, DispatchState, Event, Page, Scope, WhichDeliveries,
+        Audit, Delivery, DeliveryState, Dispatch, DispatchState, Event, Page, Scope, Which, WhichDeliveries,
         WhichDispatches, WhichEvents,
     },
 };
@@ -64,6 +64,41 @@ pub(in crate::server) async fn trigger(
     state.host.reload_unless_busy().await?;
     let (manifest, index) = state.host.find_trigger(&name)?;
     Ok(Json(TriggerShown::of(&manifest, &manifest.triggers[index])))
+}
+
+pub(in crate::server) async fn fire(
+    Shared(state): Shared<Arc<State>>,
+    tenant: Tenant,
+    Named(name): Named<String>,
+    Body(fire): Body<Fire>,
+) -> Gives<Fired> {
+    state.host.reload_unless_busy().await?;
+    let (manifest, _) = state.host.find_trigger(&name)?;
+    let connection =
+        match &fire.connection {
+            Some(id) => {
+                let connection = state.host.connections.held(&tenant.scope(), id)?.connection;
+                if connection.connector != manifest.id {
+                    let text = format!("`{name}` is no trigger of `{}`", connection.connector);
+                    return Err(Problem(Error::new(ErrorKind::InvalidInput, text).at("/connection")));
+                }
+                Some(connection)
+            }
+            None => {
+                let which = Which { connector: Some(manifest.id.clone()), state: None };
+                let page = Page { after: None, most: 2 };
+                let mut found = state.host.store.connections(tenant.scope(), which, page).await?;
+                if found.len() > 1 {
+                    let text = format!("there are several connections to `{}`", manifest.id);
+                    return Err(Problem(Error::new(ErrorKind::ConnectionNeeded, text).hint(
+                        "name the one it is for: -c ID; see which there are: jackfield connection list",
+                    )));
+                }
+                found.pop()
+            }
+        };
+    let delivery = state.host.fire(&tenant.scope(), &name, connection.as_ref(), &fire.set).await?;
+    Ok(Json(Fired { delivery, connection: connection.map(|connection| connection.id) }))
 }
 
 /// Which part of the subscriptions somebody wants.

@@ -10,6 +10,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter, ty
 use super::{
     Sqlite,
     accounts::{Sql, at, column, fits_key, ms, note, now, read_integration, sealed, text},
+    explain,
 };
 use crate::store::{
     Arrival, Audit, Backlog, Connection, Delivery, DeliveryState, Dispatch, DispatchState, Due, Event,
@@ -387,6 +388,17 @@ impl Events for Sqlite {
         })
     }
 
+    fn put_off_all(&self, connector: String, until: Timestamp, reason: String) -> Pending<()> {
+        self.change(move |transaction| {
+            transaction
+                .execute(
+                    "UPDATE deliveries SET due = ?2, reason = ?3 WHERE state = 'waiting' AND due <= ?4 AND connector = ?1",
+                    params![connector, until.as_millisecond(), reason, now()],
+                )
+                .map(drop)
+        })
+    }
+
     fn deliveries(&self, project: String, which: WhichDeliveries, page: Page) -> Pending<Vec<Delivery>> {
         self.read(move |transaction| {
             let mut conditions = Conditions::of(&Scope::project(project));
@@ -672,6 +684,14 @@ impl Events for Sqlite {
                     i64::from(sent.tried),
                     over.then(now),
                 ])?;
+            if let Some(hold) = sent.hold {
+                transaction
+                    .prepare_cached(
+                        "UPDATE dispatches SET due = ?2 WHERE state = 'waiting' AND due < ?2
+                            AND subscription = (SELECT subscription FROM dispatches WHERE seq = ?1)",
+                    )?
+                    .execute(params![seq, hold.as_millisecond()])?;
+            }
             Ok(written > 0)
         })
     }
@@ -765,6 +785,13 @@ impl Events for Sqlite {
                 .map(drop)
         })
     }
+
+    fn forget_events(&self, before: Timestamp) -> Pending<()> {
+        self.task(move |writer| {
+            let path = writer.path.clone();
+            forget(writer.connection()?, before).map_err(|error| explain(&path, &error))
+        })
+    }
 }
 
 fn wanted(scope: &Scope, which: WhichDispatches) -> Conditions {
@@ -778,7 +805,7 @@ fn wanted(scope: &Scope, which: WhichDispatches) -> Conditions {
 
 /// Forgets what is over and older than that. What is still to be made or sent is not, however old, and what a dispatch is of stays
 /// as long as it.
-pub(super) fn forget(connection: &rusqlite::Connection, before: Timestamp) -> Sql<()> {
+fn forget(connection: &rusqlite::Connection, before: Timestamp) -> Sql<()> {
     let at = before.as_millisecond();
     // Ids sort by time: a UUID of version 7 begins with it.
     let first = format!("evt_{:012x}", at.max(0));
