@@ -585,3 +585,44 @@ fn a_terminal_listens_and_passes_on() {
     assert!(app.provider.requests().iter().all(|request| is_signed(request, secret)));
     assert!(outcome.stderr.contains("providers cannot reach http://localhost"), "{}", outcome.stderr);
 }
+
+#[test]
+fn a_sample_goes_the_whole_way_without_the_provider() {
+    let hooks = Hooks::zoom();
+    let connection = hooks.accounts.connect("u_1", "host@example.com");
+    let app = App::start();
+    let (status, list) = hooks.accounts.ask("GET", "/v1/triggers?connector=zoom", &Value::Null);
+    assert_eq!(status, 200, "{list}");
+    let names: Vec<String> =
+        list["items"].as_array().unwrap().iter().map(|one| text(&one["name"]).to_owned()).collect();
+    assert_eq!(names.len(), 9);
+    for name in &names {
+        hooks.subscribe(&app, name, &json!({}));
+        // Twice: each is another event.
+        for _ in 0..2 {
+            let fired = hooks.accounts.home.run(&["trigger", "fire", name, "-o", "json"]);
+            assert_eq!(fired.code, 0, "{name}: {}", fired.stderr);
+            let fired = fired.json();
+            assert_eq!(fired["delivery"]["state"], "done", "{fired}");
+            assert_eq!(fired["events"][0]["connection"], connection.as_str(), "{fired}");
+        }
+    }
+    app.provider.is_asked(18);
+    let mut types = app.types();
+    types.sort();
+    types.dedup();
+    assert_eq!(types.len(), 9);
+    let set = ["trigger", "fire", "zoom.new_recording", "--set", "payload.object.topic=Lunch", "-o", "json"];
+    let fired = hooks.accounts.home.run(&set).json();
+    assert_eq!(fired["events"][0]["data"]["recording"]["topic"], "Lunch", "{fired}");
+    let nowhere = hooks.accounts.home.run(&[
+        "trigger",
+        "fire",
+        "zoom.new_recording",
+        "--set",
+        "payload.objekt.topic=x",
+    ]);
+    assert_eq!(nowhere.code, 2, "{}", nowhere.stderr);
+    let nothing = hooks.accounts.home.run(&["trigger", "fire", "zoom.new_recordin"]);
+    assert!(nothing.stderr.contains("did you mean `zoom.new_recording`?"), "{}", nothing.stderr);
+}

@@ -1,6 +1,7 @@
 //! What any store has to do, whatever is behind it.
 
 mod accounts;
+mod deliveries;
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use connector_protocol::{Error, ErrorKind, manifest::Effect};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Invocation, Scope, Sqlite, State, Store, Tally, Wanted};
+use super::{Accounts, Audit, Invocation, Project, Scope, Sqlite, State, Store, Tally, Wanted};
 use crate::id::Id;
 
 fn invocation(action: &str, state: State) -> Invocation {
@@ -115,6 +116,7 @@ async fn suite(open: impl Fn() -> Box<dyn Store>) {
     assert_eq!(store.invocation(None, &id).await, Ok(None));
     store.check().await.unwrap();
     accounts::suite(&open).await;
+    deliveries::suite(&open).await;
 }
 
 #[tokio::test]
@@ -199,6 +201,35 @@ mod sqlite {
         assert!(!waiting.is_finished());
         other.execute_batch("COMMIT").unwrap();
         waiting.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_shares_a_commit_fails_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("jackfield.db");
+        let store = open(&path);
+        let project = |id: &str| {
+            let project =
+                Project { id: id.to_owned(), title: None, return_urls: vec![], created: Timestamp::now() };
+            store.put_project(project, Audit::new(id, "operator", "project.add", id))
+        };
+        // So that all of them come together.
+        let other = rusqlite::Connection::open(&path).unwrap();
+        store.settle().await.unwrap();
+        other
+            .execute_batch("CREATE TRIGGER no BEFORE INSERT ON projects WHEN NEW.id = 'b' BEGIN SELECT RAISE(ABORT, 'no'); END; BEGIN IMMEDIATE")
+            .unwrap();
+        let first = project("first");
+        let waiting = tokio::spawn(first);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let together = [project("a"), project("b"), project("c")];
+        other.execute_batch("COMMIT").unwrap();
+        waiting.await.unwrap().unwrap();
+        let [a, b, c] = together;
+        assert_eq!((a.await.is_ok(), b.await.is_ok(), c.await.is_ok()), (true, false, true));
+        let names: Vec<String> = store.projects().unwrap().into_iter().map(|project| project.id).collect();
+        assert_eq!(names, ["a", "c", "default", "first"]);
+        assert_eq!(store.audit_log(Some("b".to_owned()), 0, 10).await, Ok(vec![]), "nothing of it is left");
     }
 
     #[tokio::test]

@@ -1,0 +1,303 @@
+//! What any store has to do with deliveries, events and subscriptions.
+
+use connector_protocol::message::{DeliveryHead, Route};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::accounts::{audit, connection, integration};
+use crate::{
+    events::filter::Filter,
+    id::Id,
+    store::{
+        Arrival, Connection, DeliveryState, Destination, DispatchState, Event, Integration, NewEvent, Page,
+        Scope, Sent, Sorted, Store, Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents,
+        Written,
+    },
+};
+
+/// The tenant of this part of the suite: nobody else has anything there.
+const PROJECT: &str = "deliveries";
+
+fn arrival(of: &Integration, digest: &str) -> Arrival {
+    Arrival {
+        id: Id::delivery().to_string(),
+        project: of.project.clone(),
+        integration: of.id.clone(),
+        connector: of.connector.clone(),
+        hook: "default".to_owned(),
+        digest: digest.as_bytes().to_vec(),
+        unreadable: None,
+        head: DeliveryHead {
+            event: Some("made".to_owned()),
+            received_at: Timestamp::now(),
+            ..DeliveryHead::default()
+        },
+        body: digest.as_bytes().to_vec(),
+    }
+}
+
+fn event(delivery: &str, to: Option<&Connection>, key: &str, lane: &str, data: Value) -> NewEvent {
+    NewEvent {
+        event: Event {
+            id: Id::event().to_string(),
+            kind: "acme.made".to_owned(),
+            version: None,
+            occurred_at: None,
+            at: Timestamp::now(),
+            connection: to.map(|to| to.id.clone()),
+            user: to.map(|to| to.user.clone()),
+            delivery: Some(delivery.to_owned()),
+            unrouted: to.is_none().then(|| "nobody is known".to_owned()),
+            data,
+        },
+        key: key.to_owned(),
+        lane: lane.to_owned(),
+        route: Route::default(),
+    }
+}
+
+fn sorted(of: &Integration, delivery: &str, events: Vec<NewEvent>) -> Sorted {
+    Sorted {
+        delivery: delivery.to_owned(),
+        project: of.project.clone(),
+        integration: of.id.clone(),
+        state: DeliveryState::Done,
+        reason: None,
+        events,
+        owners: vec![("meeting:1".to_owned(), "anna".to_owned())],
+    }
+}
+
+fn subscription(filter: Option<&str>, paused: bool) -> Subscription {
+    Subscription {
+        id: Id::subscription().to_string(),
+        project: PROJECT.to_owned(),
+        user: None,
+        connection: None,
+        trigger: "acme.made".to_owned(),
+        parameters: serde_json::Map::new(),
+        filter: filter.map(|text| Filter::read(text).unwrap()),
+        destination: Destination::Url { url: "https://app.example.com".to_owned() },
+        paused,
+        created: Timestamp::now(),
+        version: 0,
+        sealed: None,
+    }
+}
+
+fn done() -> Sent {
+    Sent { state: DispatchState::Done, due: None, status: Some(204), reason: None, tried: true, hold: None }
+}
+
+/// The suite: `open` opens the same store again each time.
+pub(super) async fn suite(open: &impl Fn() -> Box<dyn Store>) {
+    let (store, other) = (open(), open());
+    let of = integration(PROJECT);
+    assert_eq!(store.put_integration(of.clone(), audit("integration.add")).await, Ok(Written::Yes));
+    let (anna, bert) = (connection(&of, "u_1", "anna"), connection(&of, "u_2", "bert"));
+    for one in [&anna, &bert] {
+        assert_eq!(store.connect(one.clone(), None, audit("connection.connect")).await, Ok(Written::Yes));
+    }
+    assert_eq!(store.bearers(&of.id, Some("anna"), None).unwrap(), [anna.clone()]);
+    assert_eq!(store.bearers(&of.id, None, Some("org")).unwrap(), [], "an account's is nobody's in it");
+    taking_in(&*store, &*other, &of).await;
+    making_events(&*store, &*other, &of, [&anna, &bert]).await;
+    sending(&*store, &*other, &of, &anna).await;
+    forgetting(&*store, &of, &anna).await;
+}
+
+async fn taking_in(store: &dyn Store, other: &dyn Store, of: &Integration) {
+    // Many at once: each is told of its own, and what was kept is there for everybody.
+    let arrivals: Vec<Arrival> = ["a", "b", "a", "c"].iter().map(|digest| arrival(of, digest)).collect();
+    let pending: Vec<_> = arrivals.iter().cloned().map(|arrival| store.accept(arrival)).collect();
+    let mut taken = Vec::new();
+    for one in pending {
+        taken.push(one.await.unwrap());
+    }
+    assert_eq!(taken, [Taken::New, Taken::New, Taken::Again, Taken::New]);
+    let unreadable = Arrival { unreadable: Some("it is not JSON".to_owned()), ..arrival(of, "d") };
+    assert_eq!(store.accept(unreadable).await, Ok(Taken::New));
+    let (due, next) = other.due_deliveries(10).await.unwrap();
+    assert_eq!(due.iter().map(|whole| whole.body.as_slice()).collect::<Vec<_>>(), [b"a", b"b", b"c"]);
+    assert_eq!((due[0].delivery.repeats, due[0].head.event.as_deref(), next), (1, Some("made"), None));
+    let shelf = WhichDeliveries { state: Some(DeliveryState::Unrouted), ..WhichDeliveries::default() };
+    let found = other.deliveries(PROJECT.to_owned(), shelf, Page::default()).await.unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].reason.as_deref(), Some("it is not JSON"));
+    assert_eq!(
+        other.delivery("default".to_owned(), found[0].id.clone()).await,
+        Ok(None),
+        "it is the tenant's"
+    );
+    // What is put off is not due, and is not lost.
+    let later = Timestamp::now() + SignedDuration::from_hours(1);
+    store.put_off(due[0].delivery.id.clone(), later, "it fell".to_owned(), true).await.unwrap();
+    store.put_off_all(of.connector.clone(), later, "it is gone".to_owned()).await.unwrap();
+    let (due, next) = other.due_deliveries(10).await.unwrap();
+    assert!(due.is_empty() && next.is_some_and(|next| next > Timestamp::now()), "{due:?} {next:?}");
+    let first =
+        &other.deliveries(PROJECT.to_owned(), WhichDeliveries::default(), Page::default()).await.unwrap()[3];
+    assert_eq!((first.attempts, first.reason.as_deref()), (1, Some("it fell")));
+    let (backlog, again) =
+        (store.backlog().await.unwrap(), store.sort_again(PROJECT.to_owned(), None, None, audit("replay")));
+    assert_eq!((backlog.deliveries, backlog.unrouted), (3, 1));
+    assert_eq!(again.await, Ok(1), "what waits is not made to wait twice");
+}
+
+async fn making_events(
+    store: &dyn Store,
+    other: &dyn Store,
+    of: &Integration,
+    [anna, bert]: [&Connection; 2],
+) {
+    let (all, some, paused) =
+        (subscription(None, false), subscription(Some("n > 1"), false), subscription(None, true));
+    for one in [&all, &some, &paused] {
+        assert_eq!(store.put_subscription(one.clone(), audit("subscription.add")).await, Ok(Written::Yes));
+    }
+    let stale = Subscription { version: 7, ..all.clone() };
+    assert_eq!(store.put_subscription(stale, audit("subscription.set")).await, Ok(Written::Stale));
+    let deliveries =
+        other.deliveries(PROJECT.to_owned(), WhichDeliveries::default(), Page::default()).await.unwrap();
+    let ids: Vec<&str> = deliveries.iter().map(|delivery| delivery.id.as_str()).collect();
+    // The same key is the same event for one connection, and another one for another.
+    let made = store
+        .sorted(sorted(
+            of,
+            ids[0],
+            vec![
+                event(ids[0], Some(anna), "k1", "m1", json!({"n": 1})),
+                event(ids[0], Some(anna), "k1", "m1", json!({"n": 1})),
+                event(ids[0], Some(bert), "k1", "m1", json!({"n": 2})),
+                event(ids[0], None, "k2", "m2", json!({"n": 3})),
+            ],
+        ))
+        .await
+        .unwrap();
+    assert_eq!(made.len(), 3);
+    let again =
+        store.sorted(sorted(of, ids[0], vec![event(ids[0], Some(anna), "k9", "m1", json!({}))])).await;
+    assert_eq!(again, Ok(vec![]), "what is done is not done again");
+    let known =
+        store.sorted(sorted(of, ids[1], vec![event(ids[1], Some(anna), "k1", "m1", json!({"n": 1}))])).await;
+    assert_eq!(known, Ok(vec![]), "nor is an event of another delivery another one");
+    assert_eq!(other.owner(&of.id, "meeting:1"), Ok(Some("anna".to_owned())));
+    assert_eq!(other.owner("int_other", "meeting:1"), Ok(None));
+
+    let scope = |user: Option<&str>| Scope { project: PROJECT.to_owned(), user: user.map(str::to_owned) };
+    let list = async |which, user| {
+        let found = other.happened(scope(user), which, Page { after: None, most: 100 }).await.unwrap();
+        found.into_iter().filter(|event| event.kind == "acme.made").map(|event| event.id).collect::<Vec<_>>()
+    };
+    let routed = || WhichEvents { unrouted: Some(false), ..WhichEvents::default() };
+    let strays = || WhichEvents { unrouted: Some(true), ..WhichEvents::default() };
+    assert_eq!(list(routed(), None).await, made[..2]);
+    assert_eq!(list(routed(), Some("u_2")).await, made[1..2]);
+    assert_eq!(list(strays(), None).await, made[2..]);
+    // A stray that somebody is found for is sent to whoever wants it.
+    let stray = made[2].clone();
+    let route =
+        |to: &Connection| store.route_event(PROJECT.to_owned(), stray.clone(), to.clone(), audit("route"));
+    assert_eq!(route(anna).await, Ok(true));
+    assert_eq!(route(bert).await, Ok(false));
+    assert_eq!(list(strays(), None).await, Vec::<String>::new());
+
+    let (due, _) = other.due_dispatches(10, vec![], 60_000).await.unwrap();
+    let wanted: Vec<(&str, &Value)> =
+        due.iter().map(|due| (due.subscription.id.as_str(), &due.event.data["n"])).collect();
+    // Of those about the same thing, only the first; nothing for whoever is paused.
+    assert_eq!(
+        wanted,
+        [(&*all.id, &json!(1)), (&*some.id, &json!(2)), (&*all.id, &json!(3)), (&*some.id, &json!(3))]
+    );
+    for due in &due {
+        assert_eq!(store.sent(due.seq, due.fence, done()).await, Ok(true));
+        assert_eq!(store.sent(due.seq, due.fence, done()).await, Ok(false), "once");
+    }
+    let (rest, _) = other.due_dispatches(10, vec![], 60_000).await.unwrap();
+    assert_eq!(rest.len(), 1, "the next of the lane: {rest:?}");
+    assert_eq!(store.sent(rest[0].seq, rest[0].fence, done()).await, Ok(true));
+    let which = WhichDispatches { subscription: Some(paused.id.clone()), ..WhichDispatches::default() };
+    let kept = other.dispatches(scope(None), which, Page::default()).await.unwrap();
+    assert_eq!(kept.len(), 3, "what comes during a pause is kept");
+    for one in [all, some, paused] {
+        assert_eq!(
+            store.remove_subscription(PROJECT.to_owned(), one.id, audit("subscription.remove")).await,
+            Ok(true)
+        );
+    }
+    assert_eq!(other.dispatches(scope(None), WhichDispatches::default(), Page::default()).await, Ok(vec![]));
+}
+
+async fn one_delivery(store: &dyn Store, of: &Integration, digest: &str, to: &Connection) -> String {
+    let arrival = arrival(of, digest);
+    let id = arrival.id.clone();
+    assert_eq!(store.accept(arrival).await, Ok(Taken::New));
+    let made =
+        store.sorted(sorted(of, &id, vec![event(&id, Some(to), digest, "m1", json!({}))])).await.unwrap();
+    assert_eq!(made.len(), 1);
+    id
+}
+
+async fn sending(store: &dyn Store, other: &dyn Store, of: &Integration, anna: &Connection) {
+    let (one, two) = (subscription(None, false), subscription(None, false));
+    for one in [&one, &two] {
+        assert_eq!(store.put_subscription(one.clone(), audit("subscription.add")).await, Ok(Written::Yes));
+    }
+    one_delivery(store, of, "s1", anna).await;
+    // Fault 24: who has it is the last who took it, and a late word of somebody else's counts for nothing.
+    let (first, _) = store.due_dispatches(1, vec![two.id.clone()], -1).await.unwrap();
+    assert_eq!(first[0].subscription.id, one.id, "what is busy is left alone");
+    assert_eq!(store.due_dispatches(10, vec![two.id.clone()], 60_000).await.unwrap().0, []);
+    store.take_up(false).await.unwrap();
+    let (second, _) = other.due_dispatches(10, vec![two.id.clone()], 60_000).await.unwrap();
+    assert_eq!(second[0].seq, first[0].seq, "its time was over");
+    assert_eq!(store.sent(first[0].seq, first[0].fence, done()).await, Ok(false));
+    let later = Timestamp::now() + SignedDuration::from_hours(1);
+    let again = Sent { state: DispatchState::Waiting, due: Some(later), status: Some(500), ..done() };
+    assert_eq!(other.sent(second[0].seq, second[0].fence, again).await, Ok(true));
+    let (due, _) = other.due_dispatches(10, vec![], 60_000).await.unwrap();
+    assert_eq!(due.iter().map(|due| due.subscription.id.clone()).collect::<Vec<_>>(), [two.id.clone()]);
+    // What was taken by somebody who is gone is taken up.
+    store.take_up(true).await.unwrap();
+    let (due, _) = other.due_dispatches(10, vec![], 60_000).await.unwrap();
+    assert_eq!(due.len(), 1);
+    let dead = Sent { state: DispatchState::Dead, hold: Some(later), ..done() };
+    assert_eq!(other.sent(due[0].seq, due[0].fence, dead).await, Ok(true));
+    one_delivery(store, of, "s2", anna).await;
+    assert_eq!(store.backlog().await.unwrap().dead, 1);
+    let which = WhichDispatches { state: Some(DispatchState::Dead), ..WhichDispatches::default() };
+    assert_eq!(store.send_again(Scope::project("default"), which.clone(), audit("replay")).await, Ok(0));
+    assert_eq!(store.send_again(Scope::project(PROJECT), which, audit("replay")).await, Ok(1));
+    let (due, _) = other.due_dispatches(10, vec![one.id.clone()], 60_000).await.unwrap();
+    assert_eq!((due.len(), due[0].attempts), (1, 0), "it begins anew, and what came after it waits");
+    for one in [one, two] {
+        assert_eq!(
+            store.remove_subscription(PROJECT.to_owned(), one.id, audit("subscription.remove")).await,
+            Ok(true)
+        );
+    }
+}
+
+async fn forgetting(store: &dyn Store, of: &Integration, anna: &Connection) {
+    let wanted = subscription(None, false);
+    assert_eq!(store.put_subscription(wanted.clone(), audit("subscription.add")).await, Ok(Written::Yes));
+    let undelivered = one_delivery(store, of, "f1", anna).await;
+    let waiting = arrival(of, "f2");
+    assert_eq!(store.accept(waiting.clone()).await, Ok(Taken::New));
+    // Fault 26: whatever is still to be made or sent stays, however old it is; and so does what it is made of.
+    store.forget_events(Timestamp::now() + SignedDuration::from_hours(1)).await.unwrap();
+    let left =
+        store.deliveries(PROJECT.to_owned(), WhichDeliveries::default(), Page::default()).await.unwrap();
+    assert_eq!(left.iter().map(|one| one.id.clone()).collect::<Vec<_>>(), [waiting.id, undelivered]);
+    let (due, _) = store.due_dispatches(10, vec![], 60_000).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert_eq!(store.sent(due[0].seq, due[0].fence, done()).await, Ok(true));
+    store.forget_events(Timestamp::now() + SignedDuration::from_hours(1)).await.unwrap();
+    let left =
+        store.deliveries(PROJECT.to_owned(), WhichDeliveries::default(), Page::default()).await.unwrap();
+    assert_eq!(left.len(), 1, "what is over is forgotten");
+    let events =
+        store.happened(Scope::project(PROJECT), WhichEvents::default(), Page::default()).await.unwrap();
+    assert_eq!(events, []);
+}
