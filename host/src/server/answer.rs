@@ -11,8 +11,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use connector_protocol::{Error, ErrorKind};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+
+use super::table::MAX_BODY;
 
 /// An error as it is answered.
 pub(crate) struct Problem(pub(crate) Error);
@@ -31,12 +34,31 @@ fn unreadable(what: &str, text: &str) -> Problem {
     Problem(Error::new(ErrorKind::Usage, format!("the {what} cannot be read: {text}")))
 }
 
-impl From<JsonRejection> for Problem {
+/// What nobody has read, with the status that HTTP has for why: no kind of error stands for one of these alone.
+pub(crate) struct Unread(StatusCode, Error);
+
+impl Unread {
+    /// That an address does not take a method.
+    pub(crate) fn method(error: Error) -> Self {
+        Self(StatusCode::METHOD_NOT_ALLOWED, error)
+    }
+}
+
+impl From<JsonRejection> for Unread {
     fn from(rejection: JsonRejection) -> Self {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            return Self(Error::new(ErrorKind::Usage, "the request is too large"));
+        let status = rejection.status();
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let text = format!("the request is too large: it has at most {MAX_BODY} bytes");
+                Self(status, Error::new(ErrorKind::Usage, text))
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self(
+                status,
+                Error::new(ErrorKind::Usage, "the request is not said to be JSON")
+                    .hint("send it with: Content-Type: application/json"),
+            ),
+            _ => Self(StatusCode::BAD_REQUEST, unreadable("request", &rejection.body_text()).0),
         }
-        unreadable("request", &rejection.body_text())
     }
 }
 
@@ -55,24 +77,49 @@ impl From<PathRejection> for Problem {
 impl Problem {
     /// The body of the answer.
     pub(crate) fn body(&self) -> serde_json::Value {
-        let mut body = json!(self.0);
-        body["type"] = json!(format!("urn:jackfield:error:{}", self.0.kind));
-        body["title"] = json!(self.0.message);
-        body["status"] = json!(status(&self.0.kind).as_u16());
-        body
+        body(status(&self.0.kind), &self.0)
     }
+}
+
+fn body(status: StatusCode, error: &Error) -> serde_json::Value {
+    let mut body = json!(error);
+    body["type"] = json!(format!("urn:jackfield:error:{}", error.kind));
+    body["title"] = json!(error.message);
+    body["status"] = json!(status.as_u16());
+    body
+}
+
+fn answer(status: StatusCode, error: &Error) -> Response {
+    let mut response = (status, body(status, error).to_string()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = wait(status, error) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// After how many seconds whoever was turned away for now may ask again, where that is known.
+fn wait(status: StatusCode, error: &Error) -> Option<u64> {
+    let for_now = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    let at = error.retry_at.filter(|_| for_now)?;
+    let left = at.duration_since(Timestamp::now());
+    // A moment too early would be turned away again.
+    Some(u64::try_from(left.as_secs()).unwrap_or_default() + 1)
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = status(&self.0.kind);
-        let mut response = (status, self.body().to_string()).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        answer(status(&self.0.kind), &self.0)
+    }
+}
+
+impl IntoResponse for Unread {
+    fn into_response(self) -> Response {
+        answer(self.0, &self.1)
     }
 }
 
@@ -106,9 +153,9 @@ pub(crate) fn status(kind: &ErrorKind) -> StatusCode {
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
+    type Rejection = Unread;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Unread> {
         let Json(body) = Json::<T>::from_request(request, state).await?;
         Ok(Self(body))
     }

@@ -8,7 +8,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     handler::Handler,
-    http::Method,
+    http::{Method, StatusCode},
     middleware,
     routing::{MethodFilter, MethodRouter, on},
 };
@@ -17,7 +17,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
     State,
-    answer::Problem,
+    answer::{Problem, Unread},
     guard::{Access, guard},
     metrics, pages, paragon, routes,
 };
@@ -47,6 +47,11 @@ pub(crate) struct Parameter {
     pub(crate) shape: Shape,
 }
 
+/// How many of a list somebody wants.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it is a shape and nothing else")]
+struct Limit(#[schemars(range(min = 1, max = routes::MOST_LISTED))] u32);
+
 /// What is asked for at an address.
 pub(crate) struct Route {
     pub(crate) method: Method,
@@ -59,6 +64,10 @@ pub(crate) struct Route {
     pub(crate) gives: Option<Shape>,
     /// What it gives, where that is not JSON.
     pub(crate) media: Option<&'static str>,
+    /// Whether a repetition of it can be recognised by a key.
+    pub(crate) keyed: bool,
+    /// Another status with which it gives the same, and what that means.
+    pub(crate) otherwise: Option<(StatusCode, &'static str)>,
     handler: MethodRouter<Arc<State>>,
 }
 
@@ -79,7 +88,19 @@ where
 {
     let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
     let handler = on(filter, handler);
-    Route { method, path, access, about, query: Vec::new(), takes: None, gives: None, media: None, handler }
+    Route {
+        method,
+        path,
+        access,
+        about,
+        query: Vec::new(),
+        takes: None,
+        gives: None,
+        media: None,
+        keyed: false,
+        otherwise: None,
+        handler,
+    }
 }
 
 impl Route {
@@ -105,7 +126,17 @@ impl Route {
 
     fn pages(self) -> Self {
         self.asks::<Option<String>>("after", "What comes after this: the `next` of the part before")
-            .asks::<Option<u32>>("limit", "How many at most, from 1 to 200; 50 if nobody says")
+            .asks::<Limit>("limit", "How many at most, from 1 to 200; 50 if nobody says")
+    }
+
+    fn keyed(mut self) -> Self {
+        self.keyed = true;
+        self
+    }
+
+    fn otherwise(mut self, status: StatusCode, about: &'static str) -> Self {
+        self.otherwise = Some((status, about));
+        self
     }
 }
 
@@ -117,7 +148,8 @@ pub(crate) fn table() -> Vec<Route> {
     let mut table = vec![
         route(Public, Method::GET, "/healthz", "Whether it lives", system::healthz).gives::<system::Fine>(),
         route(Public, Method::GET, "/readyz", "Whether it can do its work", system::readyz)
-            .gives::<system::Fine>(),
+            .gives::<system::Fine>()
+            .otherwise(StatusCode::SERVICE_UNAVAILABLE, "It cannot."),
         route(Public, Method::GET, "/openapi.json", "This document", system::openapi)
             .gives::<serde_json::Value>(),
         route(Operator, Method::GET, "/metrics", "What is counted, for Prometheus", metrics::show)
@@ -151,6 +183,7 @@ pub(crate) fn table() -> Vec<Route> {
             .gives::<List<Invocation>>(),
         route(Anyone, Method::POST, "/v1/invocations", "Run an action", invocations::invoke)
             .takes::<Invoke>()
+            .keyed()
             .gives::<Output>(),
         route(Anyone, Method::GET, "/v1/invocations/{id}", "What was run", invocations::show)
             .gives::<Invocation>(),
@@ -298,6 +331,7 @@ pub(crate) fn table() -> Vec<Route> {
             invocations::invoke_as,
         )
         .takes::<serde_json::Value>()
+        .keyed()
         .gives::<Output>(),
         route(
             Anyone,
@@ -376,7 +410,7 @@ pub(super) fn router(state: &Arc<State>) -> Router {
     }
     router
         .fallback(async || Problem(unknown("there is no such address")))
-        .method_not_allowed_fallback(async || Problem(unknown("this address does not take that method")))
+        .method_not_allowed_fallback(async || Unread::method(no_such_method()))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(paragon::translate))
         .layer(middleware::from_fn_with_state(state.clone(), system_headers))
@@ -387,4 +421,9 @@ use routes::system::headers as system_headers;
 
 fn unknown(text: &str) -> Error {
     Error::new(ErrorKind::Unknown, text).hint("see what there is: /openapi.json")
+}
+
+/// The router says in `Allow` which methods there are.
+fn no_such_method() -> Error {
+    Error::new(ErrorKind::Usage, "this address does not take that method").hint("see what it takes: /openapi.json")
 }

@@ -19,13 +19,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use connector_protocol::{Error, ErrorKind};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
 use super::{
     super::{
-        Running, State,
+        GRACE, Running, State,
         answer::{Asked, Body, Named, Problem, status},
         guard::Tenant,
     },
@@ -34,6 +35,7 @@ use super::{
 };
 use crate::{
     api::{self, Invoke, Line, accounts::List},
+    id::Id,
     invoke::{Caller, Happening},
     store::{Invocation, Once, Wanted},
 };
@@ -45,7 +47,7 @@ const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// How long such a key may be.
-const MAX_KEY: usize = 255;
+pub(in crate::server) const MAX_KEY: usize = 255;
 
 /// Which invocations somebody wants.
 #[derive(Debug, Default, Deserialize)]
@@ -63,15 +65,16 @@ pub(in crate::server) async fn list(
     tenant: Tenant,
     Asked(which): Asked<Which>,
 ) -> Gives<List<Invocation>> {
-    let limit = Part { after: None, limit: which.limit }.limit()?;
+    let (page, limit) =
+        Part { after: which.after, limit: which.limit }.page(|after| Id::is("inv", after))?;
     let wanted = Wanted {
         project: Some(tenant.project),
         user: tenant.user,
         connector: which.connector,
         action: which.action,
         state: which.state,
-        after: which.after,
-        most: Some(limit + 1),
+        after: page.after,
+        most: Some(page.most),
     };
     let found = state.host.store.invocations(wanted).await?;
     Ok(Json(List::of(found, limit, |one| one.id.clone())))
@@ -231,7 +234,7 @@ async fn once_under(
     let kept = match &done {
         Ok(output) => serde_json::to_string(output).ok().map(|body| (200, body)),
         // What has certainly done nothing may be asked for again.
-        Err(error) if error.id.is_none() => None,
+        Err(error) if error.id.is_none() || error.kind == ErrorKind::RateLimited => None,
         Err(error) => {
             let problem = Problem(error.clone());
             Some((status(&error.kind).as_u16(), problem.body().to_string()))
@@ -247,7 +250,11 @@ async fn once_under(
 fn begin(state: &Arc<State>, caller: &Caller) -> Result<Arc<UnderWay>, Error> {
     let under_way = Arc::new(UnderWay::begin(state, caller));
     if state.is_draining() {
-        return Err(Error::new(ErrorKind::Unavailable, "this Jackfield is about to end").hint("run it again"));
+        // By then it has ended, and whoever takes its place answers.
+        let at = Timestamp::now().saturating_add(GRACE).unwrap_or(Timestamp::MAX);
+        return Err(Error::new(ErrorKind::Unavailable, "this Jackfield is about to end")
+            .retry_at(at)
+            .hint("run it again"));
     }
     Ok(under_way)
 }

@@ -26,6 +26,7 @@ use super::{
 use crate::{
     api::{Health, accounts::List},
     connections::rotate::Rotated,
+    id::Id,
     store::{Audit, DEFAULT_PROJECT, Event},
     worker,
 };
@@ -149,7 +150,7 @@ pub(in crate::server) async fn events(
     tenant: Tenant,
     Asked(part): Asked<Part>,
 ) -> Gives<List<Event>> {
-    let (page, limit) = part.page()?;
+    let (page, limit) = part.page(|after| Id::is("evt", after))?;
     let mut events =
         List::of(state.host.store.events(tenant.scope(), page).await?, limit, |event| event.id.clone());
     // More may come at any time: what was seen last is where to go on.
@@ -164,14 +165,10 @@ pub(in crate::server) async fn audit(
     Extension(who): Extension<Who>,
     Asked(part): Asked<Part>,
 ) -> Gives<List<Audit>> {
-    let after = match &part.after {
-        None => 0,
-        Some(after) => {
-            after.parse().map_err(|_| Error::new(ErrorKind::Usage, "`after` is no number of an entry"))?
-        }
-    };
-    let limit = part.limit()?;
-    let entries = state.host.store.audit_log(who.project().map(str::to_owned), after, limit + 1).await?;
+    let number = |after: &str| after.parse::<i64>().ok().filter(|number| *number >= 0);
+    let (page, limit) = part.page(|after| number(after).is_some())?;
+    let after = page.after.as_deref().and_then(number).unwrap_or_default();
+    let entries = state.host.store.audit_log(who.project().map(str::to_owned), after, page.most).await?;
     Ok(Json(List::of(entries, limit, |entry| entry.seq.to_string())))
 }
 

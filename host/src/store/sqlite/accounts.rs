@@ -925,9 +925,12 @@ impl Accounts for Sqlite {
 
     fn events(&self, scope: Scope, page: Page) -> Pending<Vec<Event>> {
         self.read(move |transaction| {
+            // Where the last one that was seen is not there any more, since its user was erased, it goes on all the same: ids
+            // sort by time as well.
             let mut select = transaction.prepare_cached(
                 "SELECT head FROM events WHERE project = ?1 AND (?2 IS NULL OR user = ?2)
-                    AND seq > coalesce((SELECT seq FROM events WHERE id = ?3), 0) ORDER BY seq LIMIT ?4",
+                    AND seq > coalesce((SELECT seq FROM events WHERE id = ?3),
+                        (SELECT max(seq) FROM events WHERE id < ?3), 0) ORDER BY seq LIMIT ?4",
             )?;
             let after = page.after.unwrap_or_default();
             select
