@@ -1,6 +1,11 @@
 //! How requests are taken and answers given: JSON, and errors as `application/problem+json` (RFC 9457) with the members of
 //! [`Error`] beside the usual ones.
 
+use std::{
+    fmt::{self, Formatter},
+    marker::PhantomData,
+};
+
 use axum::{
     Json,
     extract::{
@@ -12,7 +17,10 @@ use axum::{
 };
 use connector_protocol::{Error, ErrorKind};
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::json;
 
 use super::table::MAX_BODY;
@@ -149,15 +157,38 @@ pub(crate) fn status(kind: &ErrorKind) -> StatusCode {
     }
 }
 
-/// A body as JSON.
+/// A body that is a JSON object.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Unread;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Unread> {
-        let Json(body) = Json::<T>::from_request(request, state).await?;
+        let Json(Object(body)) = Json::<Object<T>>::from_request(request, state).await?;
         Ok(Self(body))
+    }
+}
+
+/// What is read of an object and of nothing else: by themselves, our types would take a list of their members too.
+struct Object<T>(T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: DeserializeOwned> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
     }
 }
 

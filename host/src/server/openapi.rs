@@ -11,6 +11,9 @@ use super::{
     table::{Route, table},
 };
 
+/// What an error is called that is answered.
+const PROBLEM: &str = "ProblemDetails";
+
 /// The document.
 #[must_use]
 pub fn document() -> Value {
@@ -29,7 +32,8 @@ pub fn document() -> Value {
     let error = generator.subschema_for::<connector_protocol::Error>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(
-        "Problem".to_owned(),
+        // Not to be taken for what an error says of single fields, which has the name that is nearer at hand.
+        PROBLEM.to_owned(),
         json!({
             "description": "An error, by RFC 9457.",
             "allOf": [error],
@@ -73,7 +77,7 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
     for parameter in &route.query {
         let schema = without_null((parameter.shape)(generator).to_value());
         parameters.push(json!({
-            "name": parameter.name, "in": "query", "required": false, "description": parameter.about, "schema": schema,
+            "name": parameter.name, "in": "query", "required": parameter.required, "description": parameter.about, "schema": schema,
         }));
     }
     if matches!(route.access, Access::User | Access::Operator) {
@@ -99,7 +103,7 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
     // Whoever was written for another server looks for errors under another name.
     let named =
         if route.access == Access::UserOfProject { "application/json" } else { "application/problem+json" };
-    let problem = json!({named: {"schema": {"$ref": "#/components/schemas/Problem"}}});
+    let problem = json!({named: {"schema": {"$ref": format!("#/components/schemas/{PROBLEM}")}}});
     let mut responses = json!({
         "200": {"description": "It is done.", "content": body},
         "default": {"description": "It is not, and this is why.", "content": problem.clone()},

@@ -45,6 +45,7 @@ pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) shape: Shape,
+    pub(crate) required: bool,
 }
 
 /// How many of a list somebody wants.
@@ -120,7 +121,13 @@ impl Route {
     }
 
     pub(super) fn asks<T: JsonSchema>(mut self, name: &'static str, about: &'static str) -> Self {
-        self.query.push(Parameter { name, about, shape: shape::<T> });
+        self.query.push(Parameter { name, about, shape: shape::<T>, required: false });
+        self
+    }
+
+    /// Takes a parameter without which nothing is done.
+    pub(super) fn needs<T: JsonSchema>(mut self, name: &'static str, about: &'static str) -> Self {
+        self.query.push(Parameter { name, about, shape: shape::<T>, required: true });
         self
     }
 
@@ -330,7 +337,7 @@ pub(crate) fn table() -> Vec<Route> {
             "Run an action; the body is its input",
             invocations::invoke_as,
         )
-        .takes::<serde_json::Value>()
+        .takes::<serde_json::Map<String, serde_json::Value>>()
         .keyed()
         .gives::<Output>(),
         route(
