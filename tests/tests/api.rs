@@ -86,15 +86,19 @@ fn is_as_it_says(who: &str, tenants: &Tenants, token: &str, known: &[(&str, &str
         "--phases",
         "coverage,fuzzing",
         "--max-examples",
-        "8",
+        "5",
         "--continue-on-failure",
         "--suppress-health-check",
         "filter_too_much",
         "--exclude-checks",
         NOT_CHECKED,
     ];
-    let Some(audit) = schemathesis("api", &document(tenants, known), &tenants.url, &more) else { return };
-    assert!(audit.passed && audit.report.contains("No issues found"), "{who}: {}", audit.report);
+    let document = document(tenants, known);
+    let Some(audit) = schemathesis("api", &document, &tenants.url, &more) else { return };
+    assert!(audit.passed, "{who}: {}", audit.report);
+    let operations: usize =
+        document["paths"].as_object().unwrap().values().map(|all| all.as_object().unwrap().len()).sum();
+    assert!(audit.report.contains(&format!("Tested: {operations}\n")), "{who}: {}", audit.report);
 }
 
 /// What an operator and a user see of what there is.
@@ -170,7 +174,8 @@ fn a_method_that_an_address_does_not_take_is_answered_with_those_it_takes() {
         for method in all.iter().filter(|method| !expected.iter().any(|takes| takes == *method)) {
             for token in [None, Some(&tenants.operator)] {
                 let bearer = token.map(|token| format!("Bearer {token}"));
-                let headers: Vec<_> = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
+                let headers: Vec<_> =
+                    bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
                 let answer = http(method, &format!("{}{}", tenants.url, filled(&path)), &headers, "");
                 assert_eq!(answer.status, 405, "{method} {path}: {}", answer.body);
                 let mut allowed: Vec<&str> = answer.header("allow").unwrap_or_default().split(',').collect();
@@ -220,7 +225,9 @@ fn a_body_that_nobody_reads_is_refused_in_http_s_own_words() {
             let token = if is_vendors { tenants.rsa.user("u_1") } else { tenants.operator.clone() };
             let path = path.replace("{project}", "default").replace("{connector}", "zoom");
             let path = match path.strip_prefix("/v1/connections/{id}/") {
-                Some(rest) => format!("/v1/connections/{connection}/{}", rest.replace("{name}", "get_meetings")),
+                Some(rest) => {
+                    format!("/v1/connections/{connection}/{}", rest.replace("{name}", "get_meetings"))
+                }
                 None => path.replace("users/{id}", "users/u_1").replace("projects/{id}", "projects/default"),
             };
             let bearer = format!("Bearer {token}");

@@ -60,7 +60,12 @@ fn what_is_asked_for_twice_under_a_key_is_done_once() {
     let long = "k".repeat(256);
     for key in ["", &long, "\u{e9}"] {
         let answer = create(&tenants, "u_1", &connection, key, "Demo");
-        assert_eq!((answer.status, &answer.json()["kind"]), (400, &json!("usage")), "{key:?}: {}", answer.body);
+        assert_eq!(
+            (answer.status, &answer.json()["kind"]),
+            (400, &json!("usage")),
+            "{key:?}: {}",
+            answer.body
+        );
         assert!(answer.body.contains("`Idempotency-Key`"), "{}", answer.body);
     }
     assert_eq!(created(&tenants), 2);

@@ -12,7 +12,8 @@ const USERS: usize = 5;
 /// Users with an account each, which has run something.
 fn tenants() -> (Tenants, Vec<String>) {
     let tenants = Tenants::start(&[]);
-    let connections: Vec<String> = (1..=USERS).map(|user| tenants.connect(&format!("u_{user}"), "")).collect();
+    let connections: Vec<String> =
+        (1..=USERS).map(|user| tenants.connect(&format!("u_{user}"), "")).collect();
     connections.iter().for_each(|connection| run(&tenants, connection));
     (tenants, connections)
 }
@@ -50,9 +51,13 @@ fn walked(tenants: &Tenants, path: &str, limit: usize, add: &dyn Fn()) -> Vec<St
 #[test]
 fn every_thing_is_in_one_part_while_more_are_added() {
     let (tenants, connections) = tenants();
-    for (path, limit) in
-        [("/v1/connections", 1), ("/v1/connections", 2), ("/v1/connections", USERS), ("/v1/users", 2), ("/v1/invocations", 2)]
-    {
+    for (path, limit) in [
+        ("/v1/connections", 1),
+        ("/v1/connections", 2),
+        ("/v1/connections", USERS),
+        ("/v1/users", 2),
+        ("/v1/invocations", 2),
+    ] {
         let before: Vec<String> = part(&tenants, path, 200, None).0;
         assert!(before.len() >= USERS, "{path}: {before:?}");
         let add = || {
@@ -123,7 +128,11 @@ fn what_no_part_gave_and_what_is_no_number_is_refused_by_its_name() {
         let answer = tenants.ask(&tenants.operator, "GET", &path, &[("jackfield-project", "default")], "");
         let problem = answer.json();
         assert_eq!((answer.status, &problem["kind"]), (400, &json!("usage")), "{path}: {}", answer.body);
-        assert!(problem["message"].as_str().is_some_and(|text| text.contains(field)), "{path}: {}", answer.body);
+        assert!(
+            problem["message"].as_str().is_some_and(|text| text.contains(field)),
+            "{path}: {}",
+            answer.body
+        );
     };
     for path in ["/v1/connections", "/v1/users", "/v1/invocations", "/v1/events", "/v1/audit"] {
         for limit in ["0", "201", "-1", "1.5", "x", "", "99999999999999999999"] {
@@ -134,7 +143,9 @@ fn what_no_part_gave_and_what_is_no_number_is_refused_by_its_name() {
         refused(path, "page=2", "page");
         // Any user's id is one that users may stand behind.
         if path != "/v1/users" {
-            for after in ["nonsense", "int_01a22637d2917441beced52ed294c5ed", "conn_", "-1", "inv_01A", "%F0%9F%98%80"] {
+            for after in
+                ["nonsense", "int_01a22637d2917441beced52ed294c5ed", "conn_", "-1", "inv_01A", "%F0%9F%98%80"]
+            {
                 refused(path, &format!("after={after}"), "`after`");
             }
         }

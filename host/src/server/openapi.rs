@@ -116,7 +116,8 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
     }
     if route.media.is_some() {
         // What a page or a provider answers is theirs to say.
-        for response in responses.as_object_mut().into_iter().flatten().filter(|(status, _)| *status != "200") {
+        for response in responses.as_object_mut().into_iter().flatten().filter(|(status, _)| *status != "200")
+        {
             response.1["content"]["*/*"] = json!({});
         }
     }
@@ -162,7 +163,10 @@ fn refusals(route: &Route, parameters: &[Value]) -> Vec<(StatusCode, &'static st
     if route.takes.is_some() {
         refusals.push((StatusCode::PAYLOAD_TOO_LARGE, "The body is too large."));
         refusals.push((StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not said to be JSON."));
-        refusals.push((StatusCode::UNPROCESSABLE_ENTITY, "The body does not fit; `path` or `problems` says where."));
+        refusals.push((
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The body does not fit; `path` or `problems` says where.",
+        ));
     }
     refusals
 }

@@ -432,5 +432,6 @@ fn unknown(text: &str) -> Error {
 
 /// The router says in `Allow` which methods there are.
 fn no_such_method() -> Error {
-    Error::new(ErrorKind::Usage, "this address does not take that method").hint("see what it takes: /openapi.json")
+    Error::new(ErrorKind::Usage, "this address does not take that method")
+        .hint("see what it takes: /openapi.json")
 }

@@ -23,7 +23,11 @@ pub(super) fn look(everywhere: &Everywhere, findings: &mut Findings) -> Result<(
         }
         Ok(None) => {
             let text = format!("the server did not say within {} s how it is", ANSWER.as_secs());
-            findings.wrong("server", text, "try again later; what its own machine says of it: jackfield doctor");
+            findings.wrong(
+                "server",
+                text,
+                "try again later; what its own machine says of it: jackfield doctor",
+            );
             return Ok(());
         }
         Err(error) => {

@@ -65,8 +65,7 @@ pub(in crate::server) async fn list(
     tenant: Tenant,
     Asked(which): Asked<Which>,
 ) -> Gives<List<Invocation>> {
-    let (page, limit) =
-        Part { after: which.after, limit: which.limit }.page(|after| Id::is("inv", after))?;
+    let (page, limit) = Part { after: which.after, limit: which.limit }.page(|after| Id::is("inv", after))?;
     let wanted = Wanted {
         project: Some(tenant.project),
         user: tenant.user,
