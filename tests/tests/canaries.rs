@@ -562,7 +562,7 @@ fn connect(journey: &mut Journey, operator: &str, user: &str) -> String {
         let page = journey.follow(&format!("tokens {how}"), operator, "u_42");
         assert!(!page.contains("Connected"), "{how}: {page}");
     }
-    for how in ["403", "html", "another shape"] {
+    for how in ["403", "404", "another shape"] {
         journey.fail(None, Some(how));
         let page = journey.follow(&format!("identity {how}"), operator, "u_42");
         assert!(!page.contains(">Connected<"), "{how}: {page}");

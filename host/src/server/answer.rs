@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use connector_protocol::{Error, ErrorKind};
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -71,6 +72,11 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(at) = self.0.retry_at {
+            // Rounded up: whoever comes in time must not come too early.
+            let seconds = at.duration_since(Timestamp::now()).as_secs().max(0) + 1;
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }
