@@ -37,6 +37,7 @@ use crate::{
     api::{self, Invoke, Line, accounts::List},
     id::Id,
     invoke::{Caller, Happening},
+    redact::mask_marked,
     store::{Invocation, Once, Wanted},
 };
 
@@ -229,9 +230,10 @@ async fn once_under(
         }
     }
     let caller = Caller { idempotency_key: Some(key.clone()), ..tenant.caller() };
+    let action = request.action.clone();
     let done = run_whole(&state, caller, request).await;
     let kept = match &done {
-        Ok(output) => serde_json::to_string(output).ok().map(|body| (200, body)),
+        Ok(output) => without_secrets(&state, &action, output).map(|body| (200, body)),
         // What has certainly done nothing may be asked for again.
         Err(error) if error.id.is_none() || error.kind == ErrorKind::RateLimited => None,
         Err(error) => {
@@ -243,6 +245,20 @@ async fn once_under(
         tracing::warn!("what was answered could not be remembered: {error}");
     }
     Ok(Json(done?).into_response())
+}
+
+/// An answer as it is kept: what the action's schema marks as secret was given once, and is nothing to lie in a store.
+fn without_secrets(state: &State, action: &str, answer: &api::Output) -> Option<String> {
+    let mut answer = serde_json::to_value(answer).ok()?;
+    let known = api::split(action).and_then(|(connector, action)| state.host.action(connector, action));
+    match known.as_ref().map_err(Clone::clone).and_then(|known| known.output()) {
+        Ok(side) => {
+            mask_marked(&side.schema, &mut answer["output"]);
+        }
+        // The connector has gone since: nobody knows what is secret in it.
+        Err(_) => answer["output"] = Value::Null,
+    }
+    Some(answer.to_string())
 }
 
 /// Whoever drains sets the flag and then looks what is under way. The other way round, one of the two sees the other.

@@ -116,8 +116,9 @@ pub(in crate::server) async fn healthz() -> Json<Fine> {
 }
 
 pub(in crate::server) async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {
-    // What it cannot work without: something to look things up in, and keys that fit.
-    let ready = !state.is_draining() && state.host.store.projects().is_ok();
+    // What it cannot work without: something to look things up in, and to write them down.
+    let store = &state.host.store;
+    let ready = !state.is_draining() && store.projects().is_ok() && !store.is_held_up();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Fine { fine: ready })).into_response()
 }
