@@ -2,7 +2,8 @@
 //!
 //! The journey of one request: its outer form is checked, a handshake that is not signed is answered, `proof` checks what
 //! shows where it comes from, and only then is its body read: a signed handshake is answered, anything else is a delivery, of
-//! which the event's name and what tells it apart are taken out. `body` and `reader` find single values in a request,
+//! which the event's name and what tells it apart are taken out. One that is proven and cannot be read is a delivery all the
+//! same: whoever sent it would send it no other way, and would give up. `body` and `reader` find single values in a request,
 //! `encoding` turns text into bytes.
 //!
 //! This module is functions of their arguments: it opens no socket, stores nothing and has no clock. It does not know which
@@ -74,6 +75,17 @@ pub enum Accepted {
     Handshake(Answer),
     /// A delivery that comes from the provider: keep it, then answer.
     Delivery(Delivery),
+    /// A delivery that comes from the provider, and that nobody can read, or in more than one way: keep its bytes, then answer.
+    Unreadable(Unreadable),
+}
+
+/// A delivery that is what it claims to be and cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Why not: its type, or something in its body.
+    pub why: Refusal,
+    /// What tells it apart: its body's hash.
+    pub distinct: Vec<String>,
 }
 
 /// What a handshake is answered with. The status is 200.
@@ -110,8 +122,15 @@ pub fn receive(webhook: &Webhook, secrets: &Secrets, request: &Request<'_>) -> R
     if let Some(answer) = handshake::answer(&reader, &ring, Asked::Unsigned)? {
         return Ok(Accepted::Handshake(answer));
     }
-    reader.check_content_type()?;
-    let proven = proof::check(&reader, &ring)?;
+    if proof::reads_body(webhook) {
+        // Nothing reads a body that says it is something else.
+        reader.check_content_type()?;
+    }
+    let proven = proof::check(&reader, &ring).map_err(|refusal| match refusal {
+        // Whoever proves nothing and sends nonsense is told about the nonsense: it is no signature that is missing.
+        Refusal::MissingSignature if reader.is_json() => reader.body().err().map_or(refusal, Refusal::from),
+        other => other,
+    })?;
     take(&reader, &ring, proven)
 }
 
@@ -129,12 +148,21 @@ pub fn admit(webhook: &Webhook, secrets: &Secrets, request: &Request<'_>) -> Res
 /// Takes out of a verified request what it holds.
 fn take(reader: &Reader<'_>, ring: &Ring, proven: Proven) -> Result<Accepted, Refusal> {
     // Whatever stands in a body is read here as well as later by the connector, so it must have one meaning.
-    if reader.is_json() {
-        reader.body()?;
-    }
-    if let Some(answer) = handshake::answer(reader, ring, Asked::Signed(proven))? {
+    let readable = reader.check_content_type().and_then(|()| match reader.is_json() {
+        true => reader.body().map(drop).map_err(Refusal::from),
+        false => Ok(()),
+    });
+    if readable.is_ok()
+        && let Some(answer) = handshake::answer(reader, ring, Asked::Signed(proven))?
+    {
         return Ok(Accepted::Handshake(answer));
     }
     reader.check_delivery_method()?;
-    Ok(Accepted::Delivery(Delivery { event: reader.event()?, distinct: reader.distinct()? }))
+    let read = readable
+        .and_then(|()| Ok(Delivery { event: reader.event()?, distinct: reader.distinct()? }))
+        .map_or_else(
+            |why| Accepted::Unreadable(Unreadable { why, distinct: vec![reader.body_hash()] }),
+            Accepted::Delivery,
+        );
+    Ok(read)
 }

@@ -114,6 +114,11 @@ fn key(webhook: &Webhook, declared: &Secret, secret: &SecretString) -> Option<Ze
     usable.then_some(key)
 }
 
+/// Whether the proof stands in the body, which is read for it.
+pub(super) fn reads_body(webhook: &Webhook) -> bool {
+    matches!(&webhook.verify, Verify::SharedSecret { at: Select::Pointer(_) })
+}
+
 /// Checks what shows where a request comes from.
 pub(super) fn check(reader: &Reader<'_>, ring: &Ring) -> Result<Proven, Refusal> {
     reader.check_signed_method()?;

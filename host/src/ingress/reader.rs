@@ -193,7 +193,8 @@ impl<'a> Reader<'a> {
         Ok(distinct)
     }
 
-    fn body_hash(&self) -> String {
+    /// The hash of the body.
+    pub(super) fn body_hash(&self) -> String {
         encoding::hex(digest::digest(&digest::SHA256, self.request.body).as_ref())
     }
 }

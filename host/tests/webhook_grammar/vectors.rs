@@ -67,6 +67,7 @@ enum Part {
 pub(super) enum Expect {
     Delivery { event: Option<String>, distinct: Vec<String> },
     Handshake { content_type: String, body: Value },
+    Unreadable { code: String },
     Refusal { code: String, status: u16, name: Option<String>, age_seconds: Option<i64> },
 }
 
@@ -213,6 +214,7 @@ pub(super) fn fits(expect: &Expect, outcome: &Result<Accepted, Refusal>) -> bool
             };
             content_type == answer.content_type && found.as_ref() == Some(body)
         }
+        (Expect::Unreadable { code }, Ok(Accepted::Unreadable(found))) => code == found.why.code(),
         (Expect::Refusal { code, status, name, age_seconds }, Err(refusal)) => {
             let (found_name, found_age) = match refusal {
                 Refusal::MissingHeader { name } | Refusal::DoubledHeader { name } => (Some(name), None),
