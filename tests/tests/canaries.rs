@@ -372,8 +372,9 @@ impl Journey {
         let code: String = url_encoded(&canary(&format!("code{name}")));
         let end = visitor.get(&format!("{}/oauth/callback?code={code}&state={state}", self.url));
         let asked = self.provider.requests();
-        let forms = asked.iter().filter(|request| request.target == "/oauth/token");
-        let form = forms.last().map(|request| String::from_utf8_lossy(&request.body).into_owned()).unwrap();
+        let mut forms = asked.iter().filter(|request| request.target == "/oauth/token");
+        let form =
+            forms.next_back().map(|request| String::from_utf8_lossy(&request.body).into_owned()).unwrap();
         self.aviary.put(&format!("verifier {name}"), &parameter(&form, "code_verifier").unwrap());
         let head: String = end.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
         self.said.push((format!("the last page, {name}"), format!("{head}{}", end.body)));
