@@ -40,6 +40,7 @@ pub struct Invoke {
     pub action: String,
     /// Its input: an object.
     #[serde(default)]
+    #[schemars(with = "Option<Map<String, Value>>")]
     pub input: Value,
     /// The way the token was got; the connector's first, without this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,9 +60,11 @@ pub struct Invoke {
     pub user: Option<String>,
     /// Get all pages of a list, up to so many items; at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub all: Option<usize>,
     /// Give up after so many seconds: [`TIMEOUT_SECONDS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = *TIMEOUT_SECONDS.start(), max = *TIMEOUT_SECONDS.end()))]
     pub timeout_seconds: Option<u64>,
     /// Show the request that would be sent, secrets masked, and send nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -157,8 +157,12 @@ impl Everywhere {
         Home::locate(self.home.clone())
     }
 
-    /// The home that is meant, which has to be there; its log begins.
+    /// The home that is meant, which has to be there; its log begins. Whoever names a server elsewhere means no home of this
+    /// machine.
     pub(crate) fn home(&self) -> Result<Home> {
+        if self.server.is_some() {
+            return Err(not_elsewhere());
+        }
         let home = self.locate()?;
         home.must_exist()?;
         log::start(self.verbose, Some(&home));
@@ -183,6 +187,12 @@ impl Everywhere {
         use std::io::IsTerminal;
         !self.no_input && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
+}
+
+/// That something is not done by a server elsewhere.
+pub(crate) fn not_elsewhere() -> Error {
+    Error::new(ErrorKind::Usage, "this is done on the machine of the home, not on a server elsewhere")
+        .hint("leave --server out, or unset JACKFIELD_SERVER")
 }
 
 /// Reads the command line and does what it says.

@@ -61,6 +61,15 @@ impl Id {
         Self(format!("{kind}_{}", Uuid::now_v7().simple()))
     }
 
+    /// Whether something is an id of this kind, such as `inv`, as far as can be seen.
+    #[must_use]
+    pub fn is(kind: &str, text: &str) -> bool {
+        let rest = text.strip_prefix(kind).and_then(|rest| rest.strip_prefix('_'));
+        rest.is_some_and(|rest| {
+            rest.len() == 32 && rest.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+        })
+    }
+
     /// The id's text.
     #[must_use]
     pub fn as_str(&self) -> &str {

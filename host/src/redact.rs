@@ -59,12 +59,16 @@ impl Redactor {
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         self.secrets().iter().filter(|secret| secret.len() >= 4).fold(text.to_owned(), |mut text, secret| {
-            // Also as it is written in an address, in a form and in JSON.
+            // Also as it is written in an address, in a form, in JSON and in a pointer into that.
             let quoted = Value::String(secret.clone()).to_string();
             let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-            for spelling in
-                [secret, &form, &form.replace('+', "%20"), &quoted[1..quoted.len() - 1].to_owned()]
-            {
+            for spelling in [
+                secret,
+                &form,
+                &form.replace('+', "%20"),
+                &quoted[1..quoted.len() - 1].to_owned(),
+                &escape(secret),
+            ] {
                 if text.contains(spelling.as_str()) {
                     text = text.replace(spelling.as_str(), MASK);
                 }
@@ -373,6 +377,17 @@ mod tests {
             shown,
             json!({"password": "***", "inner": {"pin": "***"}, "patch": null, "name": "hunter"})
         );
+    }
+
+    #[test]
+    fn fault_102_a_secret_is_masked_however_it_is_spelt() {
+        let mut redactor = Redactor::default();
+        redactor.add("a+b/c~\"d e");
+        for spelling in
+            ["a+b/c~\"d e", "a%2Bb%2Fc%7E%22d+e", "a%2Bb%2Fc%7E%22d%20e", r#"a+b/c~\"d e"#, "a+b~1c~0\"d e"]
+        {
+            assert_eq!(redactor.text(&format!("/x {spelling} y")), "/x *** y", "{spelling}");
+        }
     }
 
     #[test]

@@ -166,6 +166,9 @@ pub trait Store: Accounts + Events {
 
     /// Looks for damage; what it finds is the error.
     fn check(&self) -> Pending<()>;
+
+    /// Whether nothing can be written, because another process has kept it for itself for too long and still does.
+    fn is_held_up(&self) -> bool;
 }
 
 /// How many invocations there are.

@@ -547,3 +547,52 @@ fn a_server_to_server_account_is_typed_in_and_gets_new_tokens_by_itself() {
     // Typed in again, with the same account: the same connection.
     assert_eq!(connect(&typed(&text("client_secret"))).json()["id"], json!(id));
 }
+
+#[test]
+fn an_account_that_nobody_can_name_for_a_moment_keeps_what_was_granted() {
+    let accounts = Accounts::zoom(&[]);
+    let At::Zoom(simulator) = &accounts.at else { unreachable!() };
+    let asked = || simulator.journal().iter().filter(|request| request["path"] == "/v2/users/me").count();
+    // More often than one request is repeated.
+    for _ in 0..7 {
+        simulator.fault(&json!({"path": "/v2/users/me", "perform": false, "answer": {
+            "kind": "fixed", "status": 503, "headers": [["content-type", "text/plain"]], "body": "come back later",
+        }}));
+    }
+    let id = accounts.connect("u_42", accounts.people()[0]);
+    assert_eq!((asked(), accounts.asked("authorization_code")), (8, 1));
+    assert_eq!(accounts.state(&id), ("valid".to_owned(), String::new()));
+    assert_eq!(accounts.read(&id).0, 200);
+}
+
+#[test]
+fn two_who_share_a_grant_and_give_it_up_at_once_leave_nothing_of_it() {
+    for accounts in Accounts::everywhere("connecting") {
+        let who = accounts.people()[0];
+        let first = accounts.connect("u_42", who);
+        let second = accounts.connect("u_43", who);
+        assert_eq!(accounts.connection(&second)["shares"], json!(first));
+        // Nobody can write until both have seen that the grant is shared.
+        let database = accounts.database();
+        database.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let answers: Vec<(u16, Value)> = std::thread::scope(|scope| {
+            let give_up = |id: &str| {
+                let path = format!("/v1/connections/{id}/revoke");
+                let accounts = &accounts;
+                let asked = scope.spawn(move || accounts.ask("POST", &path, &json!({})));
+                std::thread::sleep(std::time::Duration::from_millis(500));
+                asked
+            };
+            let both = [give_up(&first), give_up(&second)];
+            database.execute_batch("COMMIT").unwrap();
+            both.into_iter().map(|asked| asked.join().unwrap()).collect()
+        });
+        assert!(answers.iter().all(|(status, _)| *status == 200), "{answers:?}");
+        for id in [&first, &second] {
+            assert_eq!(accounts.state(id).0, "revoked");
+        }
+        let sealed = "SELECT count(*) FROM connections WHERE sealed IS NOT NULL";
+        assert_eq!(database.query_row(sealed, [], |row| row.get::<_, i64>(0)), Ok(0));
+        assert_eq!(accounts.revocations(), 1, "the provider is told, and once");
+    }
+}

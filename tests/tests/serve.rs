@@ -89,7 +89,7 @@ fn what_is_asked_wrongly_is_answered_with_a_problem() {
     let list = |limit: &str, most: u64| json!({"action": "zoom.get_meetings", limit: most});
     for (method, path, body, status, kind) in [
         ("GET", "/v1/nonsense", NOTHING, 404, "unknown"),
-        ("DELETE", "/v1/health", NOTHING, 404, "unknown"),
+        ("DELETE", "/v1/health", NOTHING, 405, "usage"),
         ("GET", "/v1/connectors/zom", NOTHING, 404, "unknown"),
         ("GET", "/v1/invocations/inv_1", NOTHING, 404, "unknown"),
         ("GET", "/v1/invocations?nonsense=1", NOTHING, 400, "usage"),

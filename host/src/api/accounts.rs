@@ -269,7 +269,8 @@ impl LinkShown {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProjectSet {
-    /// Its name: lower-case letters, digits and dashes.
+    /// Its name: lower-case letters, digits, dashes and underscores.
+    #[schemars(regex(pattern = "^[a-z0-9_-]{1,63}$"))]
     pub id: String,
     /// What people call it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -294,6 +295,7 @@ pub struct TokenSet {
     pub user: Option<String>,
     /// For how many days it is good; a user's at most 30, and 1 if nobody says.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 3650))]
     pub days: Option<u32>,
     /// Whether it is for all projects: an operator's only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

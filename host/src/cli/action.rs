@@ -11,11 +11,7 @@ use connector_protocol::{
     did_you_mean,
     manifest::{Action, Effect, Manifest, Scopes},
 };
-use jackfield::{
-    Error, ErrorKind, Result, api, forms,
-    home::Home,
-    plugins::{Library, Registry},
-};
+use jackfield::{Error, ErrorKind, Result, api, forms, plugins::Registry};
 use serde_json::{Value, json};
 
 pub(crate) use self::form::ask_for;
@@ -63,7 +59,7 @@ impl Command {
 
     pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
         match self {
-            Self::List { connector, printing } => list(&everywhere.home()?, connector.as_deref(), &printing),
+            Self::List { connector, printing } => list(everywhere, connector.as_deref(), &printing),
             Self::Show { action, field, printing } => show(everywhere, &action, field.as_deref(), &printing),
             Self::Form(fill) => fill.run(everywhere),
             Self::Invoke(invoke) => invoke.run(everywhere),
@@ -107,22 +103,17 @@ impl Declared {
     }
 }
 
-fn list(home: &Home, connector: Option<&str>, printing: &Printing) -> Result<()> {
+fn list(everywhere: &Everywhere, connector: Option<&str>, printing: &Printing) -> Result<()> {
     let query = printing.query()?;
-    let registry = registry(home)?;
-    let libraries: Vec<&Arc<Library>> = match connector {
-        Some(id) => vec![registry.find(id)?],
-        None => registry.libraries().collect(),
+    let manifests: Vec<Arc<Manifest>> = if everywhere.server.is_some() {
+        Engine::find(everywhere)?.manifests(connector)?.into_iter().map(Arc::new).collect()
+    } else {
+        declared_here(&registry(&everywhere.home()?)?, connector, printing)?
     };
-    if connector.is_none() && printing.output == Format::Table {
-        for refusal in registry.refused() {
-            output::warn(&refusal.to_string(), refusal.hint.as_deref());
-        }
-    }
     let mut items: Vec<Value> = Vec::new();
-    for library in libraries {
-        items.extend(library.manifest()?.actions.iter().map(|action| {
-            let name = format!("{}.{}", library.id(), action.name);
+    for manifest in &manifests {
+        items.extend(manifest.actions.iter().map(|action| {
+            let name = format!("{}.{}", manifest.id, action.name);
             json!({"name": name, "title": action.title, "effect": action.effect, "description": action.description})
         }));
     }
@@ -133,6 +124,23 @@ fn list(home: &Home, connector: Option<&str>, printing: &Printing) -> Result<()>
     printing.print(query.as_ref(), &Value::Array(items), &names, || {
         output::rows(&["NAME", "TITLE", "EFFECT", "ABOUT"], rows.into_iter());
     })
+}
+
+/// What the connectors of a home declare: one, or all, with a word on those that cannot be used.
+fn declared_here(
+    registry: &Registry,
+    connector: Option<&str>,
+    printing: &Printing,
+) -> Result<Vec<Arc<Manifest>>> {
+    if let Some(id) = connector {
+        return Ok(vec![registry.find(id)?.manifest()?.clone()]);
+    }
+    if printing.output == Format::Table {
+        for refusal in registry.refused() {
+            output::warn(&refusal.to_string(), refusal.hint.as_deref());
+        }
+    }
+    registry.libraries().map(|library| Ok(library.manifest()?.clone())).collect()
 }
 
 fn show(everywhere: &Everywhere, name: &str, field: Option<&str>, printing: &Printing) -> Result<()> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use jackfield::{
-    Error, ErrorKind, Result,
+    Result,
     server::Lock,
     store::{Restored, restore},
     system,
@@ -50,10 +50,6 @@ impl Backup {
 
 impl Restore {
     pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
-        if everywhere.server.is_some() {
-            return Err(Error::new(ErrorKind::Usage, "a copy is put back on the machine of the home")
-                .hint("leave --server out"));
-        }
         let home = everywhere.home()?;
         let question =
             format!("Put {} in the place of everything in {}?", self.file.display(), home.store().display());

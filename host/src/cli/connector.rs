@@ -71,8 +71,9 @@ impl Command {
     pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
         match self {
             Self::List { printing } => {
-                let home = everywhere.home()?;
-                list(&home, &Engine::find(everywhere)?.connectors()?, &printing)
+                let mut engine = Engine::find(everywhere)?;
+                let lines = engine.connectors()?;
+                list(engine.home().ok(), &lines, &printing)
             }
             Self::Show { connector, printing } => {
                 show(&Engine::find(everywhere)?.connector(&connector)?, &printing)
@@ -88,11 +89,13 @@ impl Command {
     }
 }
 
-fn list(home: &Home, lines: &[ConnectorLine], printing: &Printing) -> Result<()> {
+/// Without a home, of a server elsewhere.
+fn list(home: Option<&Home>, lines: &[ConnectorLine], printing: &Printing) -> Result<()> {
     let query = printing.query()?;
     let names: Vec<String> = lines.iter().map(|line| line.name.clone()).collect();
     printing.print(query.as_ref(), &json!(lines), &names, || {
         if lines.is_empty() {
+            let Some(home) = home else { return say("the server has no connector") };
             say(&format!("there is no connector in {}", home.plugins().display()));
             let which = installed().into_iter().next().unwrap_or_else(|| "FILE".to_owned());
             return say(&format!("add one: jackfield connector add {which}"));

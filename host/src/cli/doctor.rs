@@ -1,6 +1,8 @@
 //! `jackfield doctor`. It looks for itself, whoever serves the home; only how integrations are is asked of whoever serves it.
+//! A server elsewhere is asked for everything.
 
 mod accounts;
+mod elsewhere;
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, sync::Arc, time::Duration};
 
@@ -106,10 +108,14 @@ impl Doctor {
     pub(crate) fn run(self, everywhere: &Everywhere) -> Result<()> {
         let query = self.printing.query()?;
         let mut findings = Findings::default();
-        let home = everywhere.locate()?;
-        match home.must_exist() {
-            Err(error) => findings.bad("home", &error),
-            Ok(()) => look(everywhere, &home, &mut findings)?,
+        if everywhere.server.is_some() {
+            elsewhere::look(everywhere, &mut findings)?;
+        } else {
+            let home = everywhere.locate()?;
+            match home.must_exist() {
+                Err(error) => findings.bad("home", &error),
+                Ok(()) => look(everywhere, &home, &mut findings)?,
+            }
         }
         let findings = findings.0;
         let names: Vec<String> = findings.iter().map(|finding| finding.check.clone()).collect();
@@ -417,6 +423,16 @@ fn room(home: &Home, findings: &mut Findings) {
     }
 }
 
+/// How a server is; `hint` is what to do about one of another version.
+fn say_server(health: &Health, hint: &str, findings: &mut Findings) {
+    let text = format!("process {}, version {}, {}", health.pid, health.version, health.state);
+    if health.version == env!("CARGO_PKG_VERSION") {
+        findings.ok("server", text);
+    } else {
+        findings.warn("server", text, hint);
+    }
+}
+
 /// Who serves the home; whether something can be asked of them, or of a host in this process.
 async fn served(home: &Home, findings: &mut Findings) -> bool {
     const CHECK: &str = "server";
@@ -430,13 +446,11 @@ async fn served(home: &Home, findings: &mut Findings) -> bool {
             Err(_) => findings.bad(CHECK, &hangs(home)),
             Ok(Err(error)) => findings.bad(CHECK, &error),
             Ok(Ok(health)) => {
-                let text = format!("process {}, version {}, {}", health.pid, health.version, health.state);
-                if health.version == env!("CARGO_PKG_VERSION") {
-                    findings.ok(CHECK, text);
-                } else {
-                    let hint = "start it again: jackfield serve --drain, then jackfield serve";
-                    findings.warn(CHECK, text, hint);
-                }
+                say_server(
+                    &health,
+                    "start it again: jackfield serve --drain, then jackfield serve",
+                    findings,
+                );
                 return true;
             }
         },

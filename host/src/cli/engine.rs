@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use connector_protocol::manifest::Effect;
+use connector_protocol::manifest::{Effect, Manifest};
 use jackfield::{
     Error, ErrorKind, Result,
     api::{self, ConnectorLine, ConnectorShown, Invoke, Output, accounts::List},
@@ -18,7 +18,7 @@ use jackfield::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::runtime::Runtime;
 
-use super::{Everywhere, action::Declared, output, served::Served, signals::Stoppable};
+use super::{Everywhere, action::Declared, not_elsewhere, output, served::Served, signals::Stoppable};
 
 /// What carries commands out.
 pub(crate) struct Engine {
@@ -57,10 +57,7 @@ impl Engine {
 
     /// The home on this machine.
     pub(crate) fn home(&self) -> Result<&Home> {
-        self.home.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Usage, "this is done on the machine of the home, not on a server elsewhere")
-                .hint("leave --server out")
-        })
+        self.home.as_ref().ok_or_else(not_elsewhere)
     }
 
     /// Whether somebody else carries commands out, who stays.
@@ -124,7 +121,9 @@ impl Engine {
         path: &str,
         patience: Duration,
     ) -> Result<Option<T>> {
-        let served = self.served()?;
+        // One elsewhere is asked more than this.
+        let here = if self.there.is_some() { None } else { Some(self.served()?) };
+        let Some(served) = self.there.as_ref().or(here.as_ref()) else { return Ok(None) };
         self.runtime.block_on(async {
             match tokio::time::timeout(patience, served.get(path)).await {
                 Ok(answer) => answer.map(Some),
@@ -196,6 +195,18 @@ impl Engine {
             return self.runtime.block_on(served.get(&format!("/v1/connectors/{}", encoded(id))));
         }
         api::connector(registry(self.home()?)?.find(id)?)
+    }
+
+    /// What connectors declare: one, or all that can be used.
+    pub(crate) fn manifests(&mut self, connector: Option<&str>) -> Result<Vec<Manifest>> {
+        let ids = match connector {
+            Some(id) => vec![id.to_owned()],
+            None => {
+                let lines = self.connectors()?.into_iter();
+                lines.filter(|line| line.state == "ready").map(|line| line.name).collect()
+            }
+        };
+        ids.iter().map(|id| Ok(self.connector(id)?.manifest)).collect()
     }
 
     pub(crate) fn invocation(&mut self, id: &str) -> Result<store::Invocation> {

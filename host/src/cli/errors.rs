@@ -35,7 +35,7 @@ pub(crate) fn exit_code(kind: &ErrorKind) -> u8 {
 /// Prints an error on standard error: as text, or as one line of JSON where the answer would have been JSON.
 pub(crate) fn print(error: &Error, format: Format) {
     complain(&match format {
-        Format::Json | Format::Ndjson => serde_json::to_string(error).unwrap_or_default(),
+        Format::Json | Format::Ndjson => output::harmless(serde_json::to_string(error).unwrap_or_default()),
         Format::Table | Format::Name => text(error),
     });
 }

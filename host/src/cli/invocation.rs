@@ -148,10 +148,7 @@ fn show(invocation: &Invocation) {
     output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
     let part = |title: &str, value: Option<&Value>| {
         if let Some(value) = value {
-            output::data(&format!(
-                "\n{title}\n{}",
-                indented(&serde_json::to_string_pretty(value).unwrap_or_default())
-            ));
+            output::data(&format!("\n{title}\n{}", indented(&output::pretty(value))));
         }
     };
     part("input", invocation.input.as_ref());
@@ -174,7 +171,7 @@ fn exchanged(exchange: &Value) -> String {
     let body = |value: &Value| match value {
         Value::Null => String::new(),
         Value::String(text) => format!("\n{}", output::one_line(text)),
-        value => format!("\n{}", serde_json::to_string_pretty(value).unwrap_or_default()),
+        value => format!("\n{}", output::pretty(value)),
     };
     let request = &exchange["request"];
     let sent = format!("{} {}{}", clean(&request["method"]), clean(&request["url"]), body(&request["body"]));

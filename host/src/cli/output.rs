@@ -139,12 +139,12 @@ pub(crate) fn rows(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) {
 
 /// Prints one JSON document, indented.
 pub(crate) fn json(value: &impl Serialize) {
-    data(&serde_json::to_string_pretty(value).unwrap_or_default());
+    data(&pretty(value));
 }
 
 /// Prints one JSON document on one line.
 pub(crate) fn json_line(value: &impl Serialize) {
-    data(&serde_json::to_string(value).unwrap_or_default());
+    data(&harmless(serde_json::to_string(value).unwrap_or_default()));
 }
 
 /// What stands between two columns.
@@ -207,10 +207,34 @@ pub(crate) fn cell(value: &Value) -> String {
     }
 }
 
+/// JSON for people and programs: what a terminal could obey is escaped, also what JSON itself would let stand.
+pub(crate) fn pretty(value: &impl Serialize) -> String {
+    harmless(serde_json::to_string_pretty(value).unwrap_or_default())
+}
+
+/// JSON, in which everything that is no letter stands in texts and may be written otherwise there.
+pub(crate) fn harmless(json: String) -> String {
+    let is_wild = |c: char| (c.is_control() && c != '\n') || directs(c);
+    if !json.contains(is_wild) {
+        return json;
+    }
+    json.chars().fold(String::with_capacity(json.len()), |mut text, c| {
+        if is_wild(c) {
+            let _ = std::fmt::Write::write_fmt(&mut text, format_args!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+        text
+    })
+}
+
+/// Whether a character turns the direction of writing, or ends a line.
+fn directs(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Text that a terminal shows as it is: control characters, and those that turn the direction of writing, are escaped.
 pub(crate) fn one_line(text: &str) -> String {
-    let directs =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text.chars()
         .flat_map(|c| {
             let escaped: Box<dyn Iterator<Item = char>> = if c.is_control() || directs(c) {

@@ -39,6 +39,9 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// How often it is looked whether a refresh is over that has to be waited for.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long to wait at most before a provider that failed is asked again whose account it is.
+const MOST_PAUSE: Duration = Duration::from_secs(4);
+
 /// How often a change that meets another one is made again.
 const TRIES: u32 = 5;
 
@@ -98,13 +101,18 @@ impl Host {
     }
 
     /// Asks the connector whose account a credential opens.
-    pub(super) async fn identify(&self, setting: &Setting, credential: Credential) -> Result<Identity> {
+    pub(super) async fn identify(
+        &self,
+        setting: &Setting,
+        credential: Credential,
+        deadline: Instant,
+    ) -> Result<Identity> {
         let id = Id::connection().to_string();
-        let deadline = Instant::now() + PATIENCE;
+        let left = deadline.saturating_duration_since(Instant::now());
         let call = AuthCall {
             context: Context {
                 id: id.clone(),
-                deadline_ms: u64::try_from(PATIENCE.as_millis()).unwrap_or(u64::MAX),
+                deadline_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
                 locale: None,
                 auth: credential.auth.clone(),
                 parameters: credential.parameters.clone(),
@@ -123,6 +131,32 @@ impl Host {
             let text = format!("the connector `{}` did not say whose account it is", setting.manifest.id);
             Error::new(ErrorKind::ConnectorFault, text)
         })
+    }
+
+    /// The same, as often as it fails for a reason that may pass: what was just granted is lost with it, and the code is used.
+    async fn identify_patiently(&self, setting: &Setting, credential: Credential) -> Result<Identity> {
+        let until = Instant::now() + PATIENCE;
+        let mut pause = LOOK;
+        loop {
+            let found = self.identify(setting, credential.clone(), until).await;
+            let Err(error) = &found else { return found };
+            let passes = matches!(
+                error.kind,
+                ErrorKind::Unavailable | ErrorKind::Network | ErrorKind::Timeout | ErrorKind::RateLimited
+            );
+            pause = (pause * 2).min(MOST_PAUSE);
+            let told = error.retry_at.map(|at| at.duration_since(Timestamp::now()));
+            let wait =
+                told.and_then(|told| Duration::try_from(told).ok()).map_or(pause, |told| told.max(pause));
+            if !passes || Instant::now() + wait >= until {
+                return found;
+            }
+            tracing::debug!(
+                connector = setting.manifest.id,
+                "nobody has said yet whose account it is: {error}"
+            );
+            tokio::time::sleep(wait).await;
+        }
     }
 
     /// Connects an account with what a user has typed, without asking them at the provider.
@@ -178,7 +212,8 @@ impl Host {
     pub async fn connect_account(&self, setting: &Setting, new: New<'_>) -> Result<Connected> {
         let New { integration, user, auth, again, parameters, typed, tokens, actor } = new;
         let manifest = &setting.manifest;
-        let found = self.identify(setting, credential(auth, &parameters, &typed, tokens.as_ref())).await;
+        let credential = credential(auth, &parameters, &typed, tokens.as_ref());
+        let found = self.identify_patiently(setting, credential).await;
         let granted = tokens.as_ref().and_then(|tokens| tokens.scopes.clone());
         let (identity, state, reason) = match found {
             Ok(identity) => (Some(identity), ConnectionState::Valid, None),
@@ -293,12 +328,6 @@ impl Host {
         let mut secrets = BTreeMap::new();
         refresh::put(&mut secrets, tokens);
         let owner = Owner { project: &twin.project, id: &twin.holder };
-        let renewed = Renewed {
-            sealed: self.connections.vault.seal(owner, &secrets)?,
-            expires: refresh::expiry(tokens),
-            scopes: tokens.scopes.clone(),
-            members: tokens.members.clone(),
-        };
         let connection = Connection {
             state: ConnectionState::Valid,
             reason: None,
@@ -306,8 +335,21 @@ impl Host {
             members: tokens.members.clone(),
             ..twin.clone()
         };
-        let audit = Audit::new(&twin.project, actor, "connection.reconnect", &twin.id);
-        self.store.connect(connection, Some(renewed), audit).await.map(drop)
+        for _ in 0..TRIES {
+            let renewed = Renewed {
+                sealed: self.connections.vault.seal(owner, &secrets)?,
+                expires: refresh::expiry(tokens),
+                scopes: tokens.scopes.clone(),
+                members: tokens.members.clone(),
+            };
+            let audit = Audit::new(&twin.project, actor, "connection.reconnect", &twin.id);
+            match self.store.connect(connection.clone(), Some(renewed), audit).await? {
+                Written::OldKey => self.connections.catch_up().await?,
+                // Whoever is gone needs no tokens.
+                Written::Yes | Written::Stale => break,
+            }
+        }
+        Ok(())
     }
 
     /// Asks the provider who is behind a connection, and says what it lacks: whether it works.
@@ -321,12 +363,12 @@ impl Host {
         let deadline = Instant::now() + PATIENCE;
         let used = self.connections.credential(&setting, scope, id, deadline).await?;
         let version = used.version;
-        let found = match self.identify(&setting, used.credential).await {
+        let found = match self.identify(&setting, used.credential, deadline).await {
             Err(error) if error.kind == ErrorKind::Unauthorized => {
                 // As for any request: renewed once, then believed.
                 let used = self.connections.later(&setting, scope, id, version, deadline).await?;
                 let (connection, version) = (used.connection.clone(), used.version);
-                let found = self.identify(&setting, used.credential).await;
+                let found = self.identify(&setting, used.credential, deadline).await;
                 if found.as_ref().is_err_and(|error| error.kind == ErrorKind::Unauthorized) {
                     let reason = "the provider does not accept a token that it has just given";
                     self.connections.condemn(&connection, version, reason).await;
@@ -377,11 +419,14 @@ impl Host {
                 (alone.state, alone.reason) =
                     (ConnectionState::Revoked, Some("it was given up here".to_owned()));
                 alone.since = Timestamp::now();
-                self.store.connect(alone, None, audit).await?;
-                return Ok(GivenUp {
-                    told: false,
-                    why_not: Some("another connection uses the same grant".to_owned()),
-                });
+                if self.store.connect(alone, None, audit).await? == Written::Yes {
+                    return Ok(GivenUp {
+                        told: false,
+                        why_not: Some("another connection uses the same grant".to_owned()),
+                    });
+                }
+                // The grant may have been handed on to it: then it is this one's to give up.
+                continue;
             }
             let shared = self.hand_on(&held).await?;
             let held = self.connections.held(scope, id)?;

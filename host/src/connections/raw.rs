@@ -78,7 +78,7 @@ impl Host {
         let second = setting.egress.proxy(&target, again, deadline).await?;
         if second.class == AnswerClass::Expired {
             // Whether it is the token or the address, somebody else has to say: others may share the grant.
-            match self.identify(&setting, used.credential).await {
+            match self.identify(&setting, used.credential, Instant::now() + super::account::PATIENCE).await {
                 Err(error) if error.kind == ErrorKind::Unauthorized => {
                     let reason = "the provider does not accept a token that it has just given";
                     self.connections.condemn(&used.connection, used.version, reason).await;

@@ -1,6 +1,11 @@
 //! How requests are taken and answers given: JSON, and errors as `application/problem+json` (RFC 9457) with the members of
 //! [`Error`] beside the usual ones.
 
+use std::{
+    fmt::{self, Formatter},
+    marker::PhantomData,
+};
+
 use axum::{
     Json,
     extract::{
@@ -11,8 +16,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use connector_protocol::{Error, ErrorKind};
-use serde::de::DeserializeOwned;
+use jiff::Timestamp;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::json;
+
+use super::table::MAX_BODY;
 
 /// An error as it is answered.
 pub(crate) struct Problem(pub(crate) Error);
@@ -31,12 +42,31 @@ fn unreadable(what: &str, text: &str) -> Problem {
     Problem(Error::new(ErrorKind::Usage, format!("the {what} cannot be read: {text}")))
 }
 
-impl From<JsonRejection> for Problem {
+/// What nobody has read, with the status that HTTP has for why: no kind of error stands for one of these alone.
+pub(crate) struct Unread(StatusCode, Error);
+
+impl Unread {
+    /// That an address does not take a method.
+    pub(crate) fn method(error: Error) -> Self {
+        Self(StatusCode::METHOD_NOT_ALLOWED, error)
+    }
+}
+
+impl From<JsonRejection> for Unread {
     fn from(rejection: JsonRejection) -> Self {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            return Self(Error::new(ErrorKind::Usage, "the request is too large"));
+        let status = rejection.status();
+        match status {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                let text = format!("the request is too large: it has at most {MAX_BODY} bytes");
+                Self(status, Error::new(ErrorKind::Usage, text))
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => Self(
+                status,
+                Error::new(ErrorKind::Usage, "the request is not said to be JSON")
+                    .hint("send it with: Content-Type: application/json"),
+            ),
+            _ => Self(StatusCode::BAD_REQUEST, unreadable("request", &rejection.body_text()).0),
         }
-        unreadable("request", &rejection.body_text())
     }
 }
 
@@ -55,24 +85,49 @@ impl From<PathRejection> for Problem {
 impl Problem {
     /// The body of the answer.
     pub(crate) fn body(&self) -> serde_json::Value {
-        let mut body = json!(self.0);
-        body["type"] = json!(format!("urn:jackfield:error:{}", self.0.kind));
-        body["title"] = json!(self.0.message);
-        body["status"] = json!(status(&self.0.kind).as_u16());
-        body
+        body(status(&self.0.kind), &self.0)
     }
+}
+
+fn body(status: StatusCode, error: &Error) -> serde_json::Value {
+    let mut body = json!(error);
+    body["type"] = json!(format!("urn:jackfield:error:{}", error.kind));
+    body["title"] = json!(error.message);
+    body["status"] = json!(status.as_u16());
+    body
+}
+
+fn answer(status: StatusCode, error: &Error) -> Response {
+    let mut response = (status, body(status, error).to_string()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = wait(status, error) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
+/// After how many seconds whoever was turned away for now may ask again, where that is known.
+fn wait(status: StatusCode, error: &Error) -> Option<u64> {
+    let for_now = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    let at = error.retry_at.filter(|_| for_now)?;
+    let left = at.duration_since(Timestamp::now());
+    // A moment too early would be turned away again.
+    Some(u64::try_from(left.as_secs()).unwrap_or_default() + 1)
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = status(&self.0.kind);
-        let mut response = (status, self.body().to_string()).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        answer(status(&self.0.kind), &self.0)
+    }
+}
+
+impl IntoResponse for Unread {
+    fn into_response(self) -> Response {
+        answer(self.0, &self.1)
     }
 }
 
@@ -102,15 +157,38 @@ pub(crate) fn status(kind: &ErrorKind) -> StatusCode {
     }
 }
 
-/// A body as JSON.
+/// A body that is a JSON object.
 pub(crate) struct Body<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Problem;
+    type Rejection = Unread;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(body) = Json::<T>::from_request(request, state).await?;
+    async fn from_request(request: Request, state: &S) -> Result<Self, Unread> {
+        let Json(Object(body)) = Json::<Object<T>>::from_request(request, state).await?;
         Ok(Self(body))
+    }
+}
+
+/// What is read of an object and of nothing else: by themselves, our types would take a list of their members too.
+struct Object<T>(T);
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: DeserializeOwned> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
     }
 }
 

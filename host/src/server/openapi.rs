@@ -1,14 +1,18 @@
 //! The OpenAPI 3.1 document, made of the [`table`](super::table): JSON Schema 2020-12 is its language of shapes, and that of our
 //! types.
 
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::{
     guard::Access,
+    routes::invocations::MAX_KEY,
     table::{Route, table},
 };
+
+/// What an error is called that is answered.
+const PROBLEM: &str = "ProblemDetails";
 
 /// The document.
 #[must_use]
@@ -28,7 +32,8 @@ pub fn document() -> Value {
     let error = generator.subschema_for::<connector_protocol::Error>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(
-        "Problem".to_owned(),
+        // Not to be taken for what an error says of single fields, which has the name that is nearer at hand.
+        PROBLEM.to_owned(),
         json!({
             "description": "An error, by RFC 9457.",
             "allOf": [error],
@@ -72,7 +77,7 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
     for parameter in &route.query {
         let schema = without_null((parameter.shape)(generator).to_value());
         parameters.push(json!({
-            "name": parameter.name, "in": "query", "required": false, "description": parameter.about, "schema": schema,
+            "name": parameter.name, "in": "query", "required": parameter.required, "description": parameter.about, "schema": schema,
         }));
     }
     if matches!(route.access, Access::User | Access::Operator) {
@@ -81,28 +86,46 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
             "description": "The project, where there are several and the token is not of one.",
         }));
     }
+    if route.keyed {
+        parameters.push(json!({
+            "name": "Idempotency-Key", "in": "header", "required": false,
+            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
+            "description": "Makes a repetition of the request recognisable: it is done once, and answered again.",
+        }));
+    }
     let media = route.media.unwrap_or("application/json");
     let schema = match route.gives {
         Some(gives) => gives(generator).to_value(),
         None => json!({}),
     };
+    let shown = json!({"application/json": {"schema": schema}});
     let body = if route.method == Method::HEAD { json!({}) } else { json!({media: {"schema": schema}}) };
     // Whoever was written for another server looks for errors under another name.
     let named =
         if route.access == Access::UserOfProject { "application/json" } else { "application/problem+json" };
-    let problem = json!({named: {"schema": {"$ref": "#/components/schemas/Problem"}}});
+    let problem = json!({named: {"schema": {"$ref": format!("#/components/schemas/{PROBLEM}")}}});
+    let mut responses = json!({
+        "200": {"description": "It is done.", "content": body},
+        "default": {"description": "It is not, and this is why.", "content": problem.clone()},
+    });
+    for (status, description) in refusals(route, &parameters) {
+        responses[status.as_str()] = json!({"description": description, "content": problem.clone()});
+    }
+    if let Some((status, description)) = route.otherwise {
+        responses[status.as_str()] = json!({"description": description, "content": shown});
+    }
+    if route.media.is_some() {
+        // What a page or a provider answers is theirs to say.
+        for response in responses.as_object_mut().into_iter().flatten().filter(|(status, _)| *status != "200")
+        {
+            response.1["content"]["*/*"] = json!({});
+        }
+    }
     let mut operation = json!({
         "summary": route.about,
         "operationId": operation_id(route),
-        "responses": {
-            "200": {"description": "It is done.", "content": body},
-            "default": {"description": "It is not, and this is why.", "content": problem},
-        },
+        "responses": responses,
     });
-    if route.media.is_some() {
-        // What a page or a provider answers is theirs to say.
-        operation["responses"]["default"]["content"]["*/*"] = json!({});
-    }
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }
@@ -124,6 +147,28 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
         }
     }
     operation
+}
+
+/// What an address refuses before it does anything; what else may go wrong is said of all of them.
+fn refusals(route: &Route, parameters: &[Value]) -> Vec<(StatusCode, &'static str)> {
+    let mut refusals = Vec::new();
+    if !parameters.is_empty() || route.takes.is_some() {
+        refusals.push((StatusCode::BAD_REQUEST, "What was sent cannot be read."));
+    }
+    if route.access != Access::Public {
+        refusals.push((StatusCode::UNAUTHORIZED, "Whoever asks has not said who they are."));
+        refusals.push((StatusCode::FORBIDDEN, "Whoever asks may not do this."));
+        refusals.push((StatusCode::NOT_FOUND, "There is no such thing, or it is somebody else's."));
+    }
+    if route.takes.is_some() {
+        refusals.push((StatusCode::PAYLOAD_TOO_LARGE, "The body is too large."));
+        refusals.push((StatusCode::UNSUPPORTED_MEDIA_TYPE, "The body is not said to be JSON."));
+        refusals.push((
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "The body does not fit; `path` or `problems` says where.",
+        ));
+    }
+    refusals
 }
 
 /// A parameter is there or not; it is never `null`.

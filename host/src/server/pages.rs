@@ -53,7 +53,23 @@ fn templates() -> &'static Environment<'static> {
     })
 }
 
-fn draw(status: StatusCode, name: &str, values: Value) -> Response {
+/// What stands on a page, without what is no letter: control characters, and those that turn the direction of writing, by
+/// which a provider's or an app's words could look like other words.
+fn only_letters(values: &mut Value) {
+    let directs =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    match values {
+        Value::String(text) if text.contains(|c: char| c.is_control() || directs(c)) => {
+            *text = text.replace(|c: char| c.is_control() || directs(c), " ");
+        }
+        Value::Array(items) => items.iter_mut().for_each(only_letters),
+        Value::Object(members) => members.values_mut().for_each(only_letters),
+        _ => {}
+    }
+}
+
+fn draw(status: StatusCode, name: &str, mut values: Value) -> Response {
+    only_letters(&mut values);
     let drawn = templates().get_template(name).and_then(|template| {
         template
             .render(context! { style => STYLE, script => SCRIPT, page => minijinja::value::Serde(&values) })

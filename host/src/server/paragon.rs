@@ -114,12 +114,12 @@ pub(super) fn table() -> Vec<Route> {
             "The popup in which an account is connected",
             popup::nonce,
         )
-        .asks::<Option<String>>("integrationId", "The integration")
-        .asks::<Option<String>>(
+        .needs::<String>("integrationId", "The integration")
+        .needs::<String>(
             "originForPostMessage",
             "The origin of the app's page, which is told that the popup is there",
         )
-        .asks::<Option<String>>("userToken", "The user's token: a popup has no other place for it")
+        .needs::<String>("userToken", "The user's token: a popup has no other place for it")
         .media("text/html"),
         route(
             Public,
@@ -136,8 +136,8 @@ pub(super) fn table() -> Vec<Route> {
             "Begin to connect an account",
             popup::build,
         )
-        .asks::<Option<String>>("integrationId", "The integration")
-        .asks::<Option<String>>("originForPostMessage", "The origin of the app's page")
+        .needs::<String>("integrationId", "The integration")
+        .needs::<String>("originForPostMessage", "The origin of the app's page")
         .asks::<Option<String>>("oauthMetaKeyId", "By what the app will ask how it went")
         .asks::<Option<String>>("installOptions", "JSON; of it, the account that is connected again counts")
         .asks::<Option<String>>(

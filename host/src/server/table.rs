@@ -8,7 +8,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     handler::Handler,
-    http::Method,
+    http::{Method, StatusCode},
     middleware,
     routing::{MethodFilter, MethodRouter, on},
 };
@@ -17,7 +17,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::{
     State,
-    answer::Problem,
+    answer::{Problem, Unread},
     guard::{Access, guard},
     metrics, pages, paragon, routes,
 };
@@ -50,7 +50,13 @@ pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) shape: Shape,
+    pub(crate) required: bool,
 }
+
+/// How many of a list somebody wants.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it is a shape and nothing else")]
+struct Limit(#[schemars(range(min = 1, max = routes::MOST_LISTED))] u32);
 
 /// What is asked for at an address.
 pub(crate) struct Route {
@@ -64,6 +70,10 @@ pub(crate) struct Route {
     pub(crate) gives: Option<Shape>,
     /// What it gives, where that is not JSON.
     pub(crate) media: Option<&'static str>,
+    /// Whether a repetition of it can be recognised by a key.
+    pub(crate) keyed: bool,
+    /// Another status with which it gives the same, and what that means.
+    pub(crate) otherwise: Option<(StatusCode, &'static str)>,
     handler: MethodRouter<Arc<State>>,
 }
 
@@ -84,7 +94,19 @@ where
 {
     let filter = MethodFilter::try_from(method.clone()).unwrap_or(MethodFilter::GET);
     let handler = on(filter, handler);
-    Route { method, path, access, about, query: Vec::new(), takes: None, gives: None, media: None, handler }
+    Route {
+        method,
+        path,
+        access,
+        about,
+        query: Vec::new(),
+        takes: None,
+        gives: None,
+        media: None,
+        keyed: false,
+        otherwise: None,
+        handler,
+    }
 }
 
 impl Route {
@@ -104,13 +126,29 @@ impl Route {
     }
 
     pub(super) fn asks<T: JsonSchema>(mut self, name: &'static str, about: &'static str) -> Self {
-        self.query.push(Parameter { name, about, shape: shape::<T> });
+        self.query.push(Parameter { name, about, shape: shape::<T>, required: false });
+        self
+    }
+
+    /// Takes a parameter without which nothing is done.
+    pub(super) fn needs<T: JsonSchema>(mut self, name: &'static str, about: &'static str) -> Self {
+        self.query.push(Parameter { name, about, shape: shape::<T>, required: true });
         self
     }
 
     fn pages(self) -> Self {
         self.asks::<Option<String>>("after", "What comes after this: the `next` of the part before")
-            .asks::<Option<u32>>("limit", "How many at most, from 1 to 200; 50 if nobody says")
+            .asks::<Limit>("limit", "How many at most, from 1 to 200; 50 if nobody says")
+    }
+
+    fn keyed(mut self) -> Self {
+        self.keyed = true;
+        self
+    }
+
+    fn otherwise(mut self, status: StatusCode, about: &'static str) -> Self {
+        self.otherwise = Some((status, about));
+        self
     }
 }
 
@@ -125,7 +163,8 @@ pub(crate) fn table() -> Vec<Route> {
     let mut table = vec![
         route(Public, Method::GET, "/healthz", "Whether it lives", system::healthz).gives::<system::Fine>(),
         route(Public, Method::GET, "/readyz", "Whether it can do its work", system::readyz)
-            .gives::<system::Fine>(),
+            .gives::<system::Fine>()
+            .otherwise(StatusCode::SERVICE_UNAVAILABLE, "It cannot."),
         route(Public, Method::GET, "/openapi.json", "This document", system::openapi)
             .gives::<serde_json::Value>(),
         route(Operator, Method::GET, "/metrics", "What is counted, for Prometheus", metrics::show)
@@ -159,6 +198,7 @@ pub(crate) fn table() -> Vec<Route> {
             .gives::<List<Invocation>>(),
         route(Anyone, Method::POST, "/v1/invocations", "Run an action", invocations::invoke)
             .takes::<Invoke>()
+            .keyed()
             .gives::<Output>(),
         route(Anyone, Method::GET, "/v1/invocations/{id}", "What was run", invocations::show)
             .gives::<Invocation>(),
@@ -305,7 +345,8 @@ pub(crate) fn table() -> Vec<Route> {
             "Run an action; the body is its input",
             invocations::invoke_as,
         )
-        .takes::<serde_json::Value>()
+        .takes::<serde_json::Map<String, serde_json::Value>>()
+        .keyed()
         .gives::<Output>(),
         route(
             Anyone,
@@ -509,7 +550,7 @@ pub(super) fn router(state: &Arc<State>) -> Router {
     }
     router
         .fallback(async || Problem(unknown("there is no such address")))
-        .method_not_allowed_fallback(async || Problem(unknown("this address does not take that method")))
+        .method_not_allowed_fallback(async || Unread::method(no_such_method()))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn(paragon::translate))
         .layer(middleware::from_fn_with_state(state.clone(), system_headers))
@@ -520,4 +561,10 @@ use routes::system::headers as system_headers;
 
 fn unknown(text: &str) -> Error {
     Error::new(ErrorKind::Unknown, text).hint("see what there is: /openapi.json")
+}
+
+/// The router says in `Allow` which methods there are.
+fn no_such_method() -> Error {
+    Error::new(ErrorKind::Usage, "this address does not take that method")
+        .hint("see what it takes: /openapi.json")
 }

@@ -11,7 +11,10 @@ use std::{
     fs,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::Duration,
 };
@@ -32,6 +35,15 @@ const VERSION: i64 = 3;
 
 /// How long to wait for another process that has the file.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long to wait for it where it has just been waited for in vain: whoever stands behind is told soon.
+const HURRY: Duration = Duration::from_millis(100);
+
+/// How often it is looked whether that process is done.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// When whoever was told that should come back.
+const COME_BACK: jiff::SignedDuration = jiff::SignedDuration::from_secs(5);
 
 /// How many things that nobody waits for may lie and wait to be written.
 const PILE: usize = 4096;
@@ -74,6 +86,8 @@ pub struct Sqlite {
     owner: String,
     /// For what is looked up on the way of a request, where it is asked for: readers wait for no writer.
     reader: Mutex<Option<Connection>>,
+    /// Whether another process has kept the file for itself for too long, and still does.
+    held_up: Arc<AtomicBool>,
 }
 
 /// What lies before the thread that writes.
@@ -102,12 +116,16 @@ impl Desk {
         self.papers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for something to do. `None` if nothing will come any more.
-    fn take(&self) -> Option<Papers> {
+    /// Waits for something to do, or only for a moment. `None` if nothing will come any more.
+    fn take(&self, only_a_moment: bool) -> Option<Papers> {
         let mut papers = self.papers();
         while papers.jobs.is_empty() && papers.ended.is_empty() {
             if papers.closed {
                 return None;
+            }
+            if only_a_moment {
+                papers = self.come.wait_timeout(papers, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+                break;
             }
             papers = self.come.wait(papers).unwrap_or_else(PoisonError::into_inner);
         }
@@ -171,13 +189,21 @@ impl Sqlite {
     pub fn open(path: PathBuf, keep: Duration) -> Self {
         let desk = Arc::new(Desk::default());
         let owner = owner(std::process::id());
-        let writer = Writer { path: path.clone(), keep, connection: None, owner: owner.clone() };
+        let held_up: Arc<AtomicBool> = Arc::default();
+        let writer = Writer {
+            path: path.clone(),
+            keep,
+            connection: None,
+            owner: owner.clone(),
+            held_up: held_up.clone(),
+            unwritten: Vec::new(),
+        };
         let its = desk.clone();
         let started = thread::Builder::new().name("store".to_owned()).spawn(move || writer.work(&its));
         if started.is_err() {
             drop(Leaves(&desk));
         }
-        Self { desk, path, owner, reader: Mutex::default() }
+        Self { desk, path, owner, reader: Mutex::default(), held_up }
     }
 
     /// Reads something in the thread that has the connection.
@@ -311,6 +337,10 @@ impl Store for Sqlite {
     fn check(&self) -> Pending<()> {
         self.ask(Job::Check)
     }
+
+    fn is_held_up(&self) -> bool {
+        self.held_up.load(Ordering::Relaxed)
+    }
 }
 
 struct Writer {
@@ -319,6 +349,9 @@ struct Writer {
     connection: Option<Connection>,
     /// This process, as the records say it.
     owner: String,
+    held_up: Arc<AtomicBool>,
+    /// How invocations ended, while it could not be written.
+    unwritten: Vec<Invocation>,
 }
 
 impl Writer {
@@ -329,7 +362,10 @@ impl Writer {
             tracing::debug!("{error}");
         }
         let mut tidied = false;
-        while let Some(Papers { jobs, ended, lost, .. }) = desk.take() {
+        while let Some(Papers { jobs, ended, lost, .. }) = desk.take(self.is_held_up()) {
+            if jobs.is_empty() && ended.is_empty() && self.unwritten.is_empty() {
+                self.look_again();
+            }
             self.group(jobs, ended);
             if !std::mem::replace(&mut tidied, true) {
                 let since = Timestamp::now()
@@ -354,6 +390,40 @@ impl Writer {
         self.connection.as_mut().ok_or_else(|| Error::new(ErrorKind::Internal, "the store is not open"))
     }
 
+    fn is_held_up(&self) -> bool {
+        self.held_up.load(Ordering::Relaxed)
+    }
+
+    /// Whether another process has the file is known by whoever has written, or has waited in vain.
+    fn wrote<T>(&mut self, done: Result<T>) -> Result<T> {
+        let held_up = done.as_ref().is_err_and(|error| error.kind == ErrorKind::Unavailable);
+        if self.held_up.swap(held_up, Ordering::Relaxed) != held_up {
+            match &done {
+                Err(error) if held_up => tracing::warn!("nothing can be written: {error}"),
+                _ => tracing::info!("the store can be written again"),
+            }
+            let patience = if held_up { HURRY } else { PATIENCE };
+            if let Some(connection) = &self.connection
+                && let Err(error) = connection.busy_timeout(patience)
+            {
+                tracing::debug!("the store waits as long as before: {error}");
+            }
+        }
+        done
+    }
+
+    /// Looks whether it can be written, with nothing to write.
+    fn look_again(&mut self) {
+        let path = self.path.clone();
+        let looked = self.connection().and_then(|connection| {
+            let begun = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+            begun.and_then(Transaction::rollback).map_err(|error| explain(&path, &error))
+        });
+        if let Err(error) = self.wrote(looked) {
+            tracing::debug!("{error}");
+        }
+    }
+
     /// Does what has come together: what is to be written in one commit, then what is to be read.
     fn group(&mut self, jobs: Vec<Job>, ended: Vec<Later>) {
         let mut writes: Vec<Invocation> = Vec::new();
@@ -370,14 +440,21 @@ impl Writer {
                 other => reads.push(other),
             }
         }
+        let begun = writes.len();
         // An end may have come while its beginning still lay here: it is the later word.
+        writes.append(&mut self.unwritten);
         writes.extend(ended.into_iter().map(|later| later()));
         if !changes.is_empty() {
             self.commit(changes);
         }
         if !writes.is_empty() {
             let written = self.write(&writes, !waiting.is_empty());
-            if let Err(error) = &written {
+            let written = self.wrote(written);
+            if self.is_held_up() {
+                // Whoever begins is told. What has ended cannot be told to anybody: it is written later.
+                self.unwritten = writes.split_off(begun);
+                self.unwritten.truncate(PILE);
+            } else if let Err(error) = &written {
                 tracing::warn!("{} invocation(s) could not be recorded: {error}", writes.len());
             }
             for answer in waiting {
@@ -427,11 +504,11 @@ impl Writer {
             };
             work().map_err(|error| explain(&path, &error))
         });
-        let committed = match committed {
+        let committed = self.wrote(match committed {
             Ok(true) => Ok(()),
             Ok(false) => Err(undone(&path)),
             Err(error) => Err(error),
-        };
+        });
         for tell in made {
             tell(committed.clone());
         }
@@ -849,11 +926,13 @@ fn explain(path: &Path, error: &rusqlite::Error) -> Error {
     let code = error.sqlite_error().map(|error| error.extended_code & 0xff);
     let (kind, text, hint) = match code {
         Some(ffi::SQLITE_NOTADB | ffi::SQLITE_CORRUPT) => return damaged(path),
-        Some(ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) => (
-            ErrorKind::Config,
-            format!("another process has kept {at} for itself for more than {} s", PATIENCE.as_secs()),
-            "see which one: fuser on that file; then run it again",
-        ),
+        Some(ffi::SQLITE_BUSY | ffi::SQLITE_LOCKED) => {
+            let text =
+                format!("another process has kept {at} for itself for more than {} s", PATIENCE.as_secs());
+            return Error::new(ErrorKind::Unavailable, text)
+                .hint("see which one: fuser on that file; then run it again")
+                .retry_at(Timestamp::now().saturating_add(COME_BACK).unwrap_or(Timestamp::MAX));
+        }
         Some(ffi::SQLITE_FULL) => {
             (ErrorKind::Config, format!("there is no room to write {at}"), "make room on that disk")
         }

@@ -199,11 +199,7 @@ pub(super) fn request(printing: &Printing, query: Option<&Query>, request: &Valu
             text.push_str(&format!("{name}: {}\n", output::one_line(&output::cell(value))));
         }
         if let Some(body) = request.get("body") {
-            let body = if body.is_string() {
-                output::cell(body)
-            } else {
-                serde_json::to_string_pretty(body).unwrap_or_default()
-            };
+            let body = if body.is_string() { output::cell(body) } else { output::pretty(body) };
             text.push_str(&format!("\n{body}\n"));
         }
         output::data(&text);

@@ -26,7 +26,7 @@ use super::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many connections are looked through.
-const MOST: u32 = 5000;
+pub(super) const MOST: u32 = 5000;
 
 /// The checks without which nothing works.
 const VITAL: &[&str] = &["client", "public_url", "identify", "clock"];
@@ -118,23 +118,32 @@ pub(super) fn integrations(
     if set_up.is_empty() {
         return;
     }
-    if can_be_asked && let Err(error) = look(everywhere, &set_up, several, findings) {
-        findings.bad("integration", &error);
+    if can_be_asked {
+        match Engine::find(everywhere) {
+            Ok(mut engine) => look(&mut engine, &set_up, several, findings),
+            Err(error) => findings.bad("integration", &error),
+        }
     }
     for project in &projects {
-        if runtime.block_on(waiting(store, project, several, findings)).is_err() {
+        let found = |state| {
+            let which = Which { connector: None, state: Some(state) };
+            let page = Page { after: None, most: MOST };
+            let found = runtime.block_on(store.connections(Scope::project(&project.id), which, page))?;
+            Ok(found.into_iter().map(|connection| connection.connector).collect())
+        };
+        if waiting(project, several, found, findings).is_err() {
             return;
         }
     }
 }
 
-fn look(
-    everywhere: &Everywhere,
+/// How integrations are, as whoever serves them says.
+pub(super) fn look(
+    engine: &mut Engine,
     set_up: &[(&Project, String)],
     several: bool,
     findings: &mut Findings,
-) -> Result<()> {
-    let mut engine = Engine::find(everywhere)?;
+) {
     let is_served = engine.is_served();
     let mut seen_address = false;
     for (project, connector) in set_up {
@@ -163,7 +172,6 @@ fn look(
             }
         }
     }
-    Ok(())
 }
 
 /// One thing that was looked at. Where nobody serves the home, nothing can be at its address, which is no fault.
@@ -185,19 +193,22 @@ fn add(name: &str, check: Check, is_served: bool, findings: &mut Findings) {
     findings.details(details.into_iter().map(|(name, text)| (name, text.into())).collect());
 }
 
-/// Connections that wait for somebody.
-async fn waiting(store: &Sqlite, project: &Project, several: bool, findings: &mut Findings) -> Result<()> {
+/// Connections that wait for somebody; `found` gives the connectors of those in a state, each as often as it has one.
+pub(super) fn waiting(
+    project: &Project,
+    several: bool,
+    mut found: impl FnMut(ConnectionState) -> Result<Vec<String>>,
+    findings: &mut Findings,
+) -> Result<()> {
     let (of, flag) = match several {
         true => (format!("{}: ", project.id), format!(" --project {}", project.id)),
         false => (String::new(), String::new()),
     };
     let mut nobody = true;
     for state in [ConnectionState::NeedsReauth, ConnectionState::NeedsScope] {
-        let which = Which { connector: None, state: Some(state) };
-        let page = Page { after: None, most: MOST };
         let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
-        for connection in store.connections(Scope::project(&project.id), which, page).await? {
-            *waiting.entry(connection.connector).or_default() += 1;
+        for connector in found(state)? {
+            *waiting.entry(connector).or_default() += 1;
         }
         nobody &= waiting.is_empty();
         let state = state.as_str();

@@ -17,7 +17,8 @@ use super::{
 use crate::{
     api::accounts::{ConnectTyped, ConnectedShown, ConnectionShown, List},
     connections::account::GivenUp,
-    store::{Connection, ConnectionState, Page, Scope, Which},
+    id::Id,
+    store::{Connection, ConnectionState, Scope, Which},
 };
 
 /// Which connections somebody wants.
@@ -47,10 +48,9 @@ pub(in crate::server) async fn list(
     Asked(wanted): Asked<Wanted>,
 ) -> Gives<List<ConnectionShown>> {
     let part = super::Part { after: wanted.after, limit: wanted.limit };
-    let limit = part.limit()?;
+    let (page, limit) = part.page(|after| Id::is("conn", after))?;
     let scope = tenant.scope_of(wanted.user)?;
     let which = Which { connector: wanted.connector, state: wanted.state };
-    let page = Page { after: part.after, most: limit + 1 };
     let found = state.host.store.connections(scope, which, page).await?;
     let found = List::of(found, limit, |one| one.id.clone());
     let items = found.items.into_iter().map(|one| shown(&state, one)).collect();

@@ -27,6 +27,7 @@ use crate::{
         hooks::Refused,
         subscriptions::{Change, Wish, none},
     },
+    id::Id,
     store::{
         Audit, Delivery, DeliveryState, Dispatch, DispatchState, Event, Page, Scope, Which, WhichDeliveries,
         WhichDispatches, WhichEvents,
@@ -115,7 +116,8 @@ pub(in crate::server) async fn subscriptions(
     tenant: Tenant,
     Asked(wanted): Asked<Subscriptions>,
 ) -> Gives<List<SubscriptionShown>> {
-    let (page, limit) = Part { after: wanted.after, limit: wanted.limit }.page()?;
+    let part = Part { after: wanted.after, limit: wanted.limit };
+    let (page, limit) = part.page(|after| Id::is("sub", after))?;
     let found = state.host.store.subscriptions(tenant.scope_of(wanted.user)?, page).await?;
     let found = List::of(found, limit, |one| one.id.clone());
     Ok(Json(List { items: found.items.into_iter().map(Into::into).collect(), next: found.next }))
@@ -207,7 +209,7 @@ pub(in crate::server) async fn events(
         )));
     }
     let part = Part { after: wanted.after, limit: wanted.limit };
-    let (page, limit) = part.page()?;
+    let (page, limit) = part.page(|after| Id::is("evt", after))?;
     let which = WhichEvents {
         kind: wanted.kind,
         connection: wanted.connection,
@@ -308,10 +310,7 @@ pub(in crate::server) async fn dispatches(
     Asked(wanted): Asked<Dispatches>,
 ) -> Gives<List<Dispatch>> {
     let part = Part { after: wanted.after, limit: wanted.limit };
-    if part.after.as_ref().is_some_and(|after| after.parse::<i64>().is_err()) {
-        return Err(Problem(Error::new(ErrorKind::Usage, "`after` is no number of a dispatch")));
-    }
-    let (page, limit) = part.page()?;
+    let (page, limit) = part.page(|after| after.parse::<i64>().is_ok())?;
     let which = WhichDispatches {
         subscription: wanted.subscription,
         event: wanted.event,
@@ -338,9 +337,8 @@ pub(in crate::server) async fn deliveries(
     Asked(wanted): Asked<Deliveries>,
 ) -> Gives<List<Delivery>> {
     let part = Part { after: wanted.after, limit: wanted.limit };
-    let limit = part.limit()?;
+    let (page, limit) = part.page(|after| Id::is("dlv", after))?;
     let which = WhichDeliveries { connector: wanted.connector, state: wanted.state };
-    let page = Page { after: part.after, most: limit + 1 };
     let found = state.host.store.deliveries(tenant.project, which, page).await?;
     Ok(Json(List::of(found, limit, |one| one.id.clone())))
 }

@@ -19,13 +19,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use connector_protocol::{Error, ErrorKind};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{Notify, mpsc};
 
 use super::{
     super::{
-        Running, State,
+        GRACE, Running, State,
         answer::{Asked, Body, Named, Problem, status},
         guard::Tenant,
     },
@@ -34,7 +35,9 @@ use super::{
 };
 use crate::{
     api::{self, Invoke, Line, accounts::List},
+    id::Id,
     invoke::{Caller, Happening},
+    redact::mask_marked,
     store::{Invocation, Once, Wanted},
 };
 
@@ -45,7 +48,7 @@ const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// How long such a key may be.
-const MAX_KEY: usize = 255;
+pub(in crate::server) const MAX_KEY: usize = 255;
 
 /// Which invocations somebody wants.
 #[derive(Debug, Default, Deserialize)]
@@ -63,15 +66,15 @@ pub(in crate::server) async fn list(
     tenant: Tenant,
     Asked(which): Asked<Which>,
 ) -> Gives<List<Invocation>> {
-    let limit = Part { after: None, limit: which.limit }.limit()?;
+    let (page, limit) = Part { after: which.after, limit: which.limit }.page(|after| Id::is("inv", after))?;
     let wanted = Wanted {
         project: Some(tenant.project),
         user: tenant.user,
         connector: which.connector,
         action: which.action,
         state: which.state,
-        after: which.after,
-        most: Some(limit + 1),
+        after: page.after,
+        most: Some(page.most),
     };
     let found = state.host.store.invocations(wanted).await?;
     Ok(Json(List::of(found, limit, |one| one.id.clone())))
@@ -227,11 +230,12 @@ async fn once_under(
         }
     }
     let caller = Caller { idempotency_key: Some(key.clone()), ..tenant.caller() };
+    let action = request.action.clone();
     let done = run_whole(&state, caller, request).await;
     let kept = match &done {
-        Ok(output) => serde_json::to_string(output).ok().map(|body| (200, body)),
+        Ok(output) => without_secrets(&state, &action, output).map(|body| (200, body)),
         // What has certainly done nothing may be asked for again.
-        Err(error) if error.id.is_none() => None,
+        Err(error) if error.id.is_none() || error.kind == ErrorKind::RateLimited => None,
         Err(error) => {
             let problem = Problem(error.clone());
             Some((status(&error.kind).as_u16(), problem.body().to_string()))
@@ -243,11 +247,29 @@ async fn once_under(
     Ok(Json(done?).into_response())
 }
 
+/// An answer as it is kept: what the action's schema marks as secret was given once, and is nothing to lie in a store.
+fn without_secrets(state: &State, action: &str, answer: &api::Output) -> Option<String> {
+    let mut answer = serde_json::to_value(answer).ok()?;
+    let known = api::split(action).and_then(|(connector, action)| state.host.action(connector, action));
+    match known.as_ref().map_err(Clone::clone).and_then(|known| known.output()) {
+        Ok(side) => {
+            mask_marked(&side.schema, &mut answer["output"]);
+        }
+        // The connector has gone since: nobody knows what is secret in it.
+        Err(_) => answer["output"] = Value::Null,
+    }
+    Some(answer.to_string())
+}
+
 /// Whoever drains sets the flag and then looks what is under way. The other way round, one of the two sees the other.
 fn begin(state: &Arc<State>, caller: &Caller) -> Result<Arc<UnderWay>, Error> {
     let under_way = Arc::new(UnderWay::begin(state, caller));
     if state.is_draining() {
-        return Err(Error::new(ErrorKind::Unavailable, "this Jackfield is about to end").hint("run it again"));
+        // By then it has ended, and whoever takes its place answers.
+        let at = Timestamp::now().saturating_add(GRACE).unwrap_or(Timestamp::MAX);
+        return Err(Error::new(ErrorKind::Unavailable, "this Jackfield is about to end")
+            .retry_at(at)
+            .hint("run it again"));
     }
     Ok(under_way)
 }

@@ -119,8 +119,9 @@ pub(in crate::server) async fn healthz() -> Json<Fine> {
 }
 
 pub(in crate::server) async fn readyz(Shared(state): Shared<Arc<State>>) -> Response {
-    // What it cannot work without: something to look things up in, and keys that fit.
-    let ready = !state.is_draining() && state.host.store.projects().is_ok();
+    // What it cannot work without: something to look things up in, and to write them down.
+    let store = &state.host.store;
+    let ready = !state.is_draining() && store.projects().is_ok() && !store.is_held_up();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Fine { fine: ready })).into_response()
 }
@@ -153,14 +154,10 @@ pub(in crate::server) async fn audit(
     Extension(who): Extension<Who>,
     Asked(part): Asked<Part>,
 ) -> Gives<List<Audit>> {
-    let after = match &part.after {
-        None => 0,
-        Some(after) => {
-            after.parse().map_err(|_| Error::new(ErrorKind::Usage, "`after` is no number of an entry"))?
-        }
-    };
-    let limit = part.limit()?;
-    let entries = state.host.store.audit_log(who.project().map(str::to_owned), after, limit + 1).await?;
+    let number = |after: &str| after.parse::<i64>().ok().filter(|number| *number >= 0);
+    let (page, limit) = part.page(|after| number(after).is_some())?;
+    let after = page.after.as_deref().and_then(number).unwrap_or_default();
+    let entries = state.host.store.audit_log(who.project().map(str::to_owned), after, page.most).await?;
     Ok(Json(List::of(entries, limit, |entry| entry.seq.to_string())))
 }
 

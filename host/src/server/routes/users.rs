@@ -54,7 +54,7 @@ pub(in crate::server) async fn list(
     tenant: Tenant,
     Asked(part): Asked<Part>,
 ) -> Gives<List<User>> {
-    let (page, limit) = part.page()?;
+    let (page, limit) = part.page(|after| is_user_id(after).is_ok())?;
     let users = state.host.store.users(tenant.project, page).await?;
     Ok(Json(List::of(users, limit, |user| user.id.clone())))
 }

@@ -577,13 +577,15 @@ impl Accounts for Sqlite {
                 [&connection.holder],
                 |row| row.get(0),
             )?;
-            if set_up == 0 || !(holds || held > 0) {
-                return Ok(Written::Stale);
-            }
-            put_user(transaction, &connection.project, &connection.user)?;
             let before: Option<Connection> = transaction
                 .query_row("SELECT head FROM connections WHERE id = ?1", [&connection.id], read_connection)
                 .optional()?;
+            // Whoever comes with nothing lets go of what another one holds, and of nothing else.
+            let shared = before.as_ref().is_some_and(|before| before.holder != before.id);
+            if set_up == 0 || !(holds || held > 0) || (renewed.is_none() && !shared) {
+                return Ok(Written::Stale);
+            }
+            put_user(transaction, &connection.project, &connection.user)?;
             transaction.execute(
                 "INSERT INTO connections (id, project, user, connector, integration, state, holder, head, version)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)

@@ -293,8 +293,14 @@ impl Conditions {
         self.values.push(Value::Text(id));
         let at = self.values.len();
         self.text.push(match newest {
-            true => format!("seq < coalesce((SELECT seq FROM {table} WHERE id = ?{at}), 0)"),
-            false => format!("seq > coalesce((SELECT seq FROM {table} WHERE id = ?{at}), 0)"),
+            true => format!(
+                "seq < coalesce((SELECT seq FROM {table} WHERE id = ?{at}), (SELECT min(seq) FROM {table} WHERE id > ?{at}), 0)"
+            ),
+            // Where the last one that was seen is not there any more, since its user was erased, it goes on all the same: ids sort by
+            // time as well.
+            false => format!(
+                "seq > coalesce((SELECT seq FROM {table} WHERE id = ?{at}), (SELECT max(seq) FROM {table} WHERE id < ?{at}), 0)"
+            ),
         });
     }
 
