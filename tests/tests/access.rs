@@ -32,6 +32,8 @@ use For::{All, Everything, Operators, Users, Vendors};
 type Row = (&'static str, &'static str, For, u16, &'static str);
 
 const PROXY: &str = "/v1/connections/{id}/proxy/{path}";
+const WEBHOOK: &str = "/webhooks/{connector}/{integration}";
+const NAMED_WEBHOOK: &str = "/webhooks/{connector}/{integration}/{hook}";
 const VENDORS_PROXY: &str = "/projects/{project}/sdk/proxy/{type}/{path}";
 const VENDORS_BARE_PROXY: &str = "/projects/{project}/sdk/proxy/{type}";
 
@@ -93,7 +95,34 @@ const MATRIX: &[Row] = &[
     ("GET", "/v1/connect-links/{id}", Users, 200, ""),
     ("GET", "/v1/tokens", Operators, 200, ""),
     ("POST", "/v1/tokens", Operators, 200, "{}"),
+    ("GET", "/v1/triggers", Users, 200, ""),
+    ("GET", "/v1/triggers/{name}", Users, 200, ""),
+    ("POST", "/v1/triggers/{name}/fire", Operators, 404, r#"{"connection": "conn_none"}"#),
+    ("GET", "/v1/subscriptions", Operators, 200, ""),
+    (
+        "POST",
+        "/v1/subscriptions",
+        Operators,
+        200,
+        r#"{"trigger": "zoom.new_meeting", "url": "https://app.example.com/hook"}"#,
+    ),
+    ("GET", "/v1/subscriptions/{id}", Operators, 200, ""),
+    ("PATCH", "/v1/subscriptions/{id}", Operators, 200, r#"{"paused": true}"#),
     ("GET", "/v1/events", Users, 200, ""),
+    ("GET", "/v1/events/{id}", Users, 200, ""),
+    ("POST", "/v1/events/{id}/route", Operators, 404, r#"{"connection": "conn_none"}"#),
+    ("POST", "/v1/events/replay", Operators, 200, r#"{"state": "dead"}"#),
+    ("GET", "/v1/dispatches", Operators, 200, ""),
+    ("GET", "/v1/deliveries", Operators, 200, ""),
+    ("GET", "/v1/deliveries/{id}", Operators, 200, ""),
+    ("GET", "/v1/deliveries/refused", Operators, 200, ""),
+    ("POST", "/v1/deliveries/replay", Operators, 200, r#"{"state": "failed"}"#),
+    ("GET", WEBHOOK, All, 404, ""),
+    ("POST", WEBHOOK, All, 404, ""),
+    ("PUT", WEBHOOK, All, 404, ""),
+    ("GET", NAMED_WEBHOOK, All, 404, ""),
+    ("POST", NAMED_WEBHOOK, All, 404, ""),
+    ("PUT", NAMED_WEBHOOK, All, 404, ""),
     ("GET", "/v1/audit", Operators, 200, ""),
     ("POST", "/v1/secrets/rotate-key", Everything, 200, ""),
     ("POST", "/v1/backup", Everything, 422, r#"{"file": "no-whole-path"}"#),
@@ -136,6 +165,7 @@ const MATRIX: &[Row] = &[
     ("POST", "/v1/connections/{id}/revoke", Users, 200, ""),
     ("DELETE", "/v1/connections/{id}", Users, 200, ""),
     ("DELETE", "/projects/{project}/sdk/integrations/{id}", Vendors, 200, ""),
+    ("DELETE", "/v1/subscriptions/{id}", Operators, 200, ""),
     ("DELETE", "/v1/users/{id}", Operators, 200, ""),
     ("DELETE", "/v1/integrations/{connector}", Operators, 200, ""),
     ("DELETE", "/v1/tokens/{id}", Operators, 200, ""),
@@ -160,12 +190,24 @@ impl Theirs {
         let link = tenants.set("/v1/connect-links", &json!({"connector": "zoom", "user": "u_1"}));
         let token = tenants.set("/v1/tokens", &json!({"name": "of default"}));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let wish =
+            json!({"trigger": "zoom.new_meeting", "url": "https://app.example.com/hook", "user": "u_1"});
+        let subscription = tenants.set("/v1/subscriptions", &wish);
+        let (operator, secret) = (&tenants.operator, r#"{"webhook_secret": "of-default"}"#);
+        let of_default = [("jackfield-project", "default")];
+        let set = tenants.ask(operator, "PATCH", "/v1/integrations/zoom", &of_default, secret);
+        assert_eq!(set.status, 200, "{}", set.body);
+        let fired = tenants.set("/v1/triggers/zoom.new_meeting/fire", &json!({"connection": connection}));
+        let event = tenants.get("/v1/events?user=u_1")["items"][0]["id"].clone();
         Self(BTreeMap::from([
             ("connectors", "zoom".to_owned()),
             ("connections", connection),
             ("invocations", text(&run.json()["id"])),
             ("connect-links", text(&link["id"])),
             ("users", "u_1".to_owned()),
+            ("subscriptions", text(&subscription["id"])),
+            ("events", text(&event)),
+            ("deliveries", text(&fired["delivery"])),
             ("tokens", text(&token["id"])),
             ("keys", text(&tenants.get("/v1/projects/default/keys")["items"][0]["id"])),
             ("projects", "default".to_owned()),
@@ -198,6 +240,9 @@ impl Theirs {
                 (_, "project") => "default".to_owned(),
                 (_, "type") => "zoom".to_owned(),
                 (_, "path") => "users/me".to_owned(),
+                ("triggers", "name") => "zoom.new_meeting".to_owned(),
+                ("webhooks", _) => "zoom".to_owned(),
+                (_, "integration" | "hook") => "none".to_owned(),
                 ("actions", "name") => "get_meetings".to_owned(),
                 ("session-id" | "oauth-popup" | "workflows" | "triggers", _) => "none".to_owned(),
                 ("credentials", _) => self.named("connections", &mut named),

@@ -205,7 +205,7 @@ fn fire(engine: &mut Engine, name: &str, fire: &Fire, printing: &Printing) -> Re
         if delivery.delivery.state != DeliveryState::Waiting || begun.elapsed() > SORTED {
             break delivery.delivery;
         }
-        engine.block_on(tokio::time::sleep(LOOK));
+        engine.block_on(async { tokio::time::sleep(LOOK).await });
     };
     let newest = |unrouted: bool| format!("/v1/events?type={name}&newest=true&limit=50&unrouted={unrouted}");
     let mut events: Vec<Event> = Vec::new();

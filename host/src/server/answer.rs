@@ -97,7 +97,8 @@ fn body(status: StatusCode, error: &Error) -> serde_json::Value {
     body
 }
 
-fn answer(status: StatusCode, error: &Error) -> Response {
+/// An error, answered with this status.
+pub(super) fn answer(status: StatusCode, error: &Error) -> Response {
     let mut response = (status, body(status, error).to_string()).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

@@ -39,6 +39,9 @@ const APART: SignedDuration = SignedDuration::from_secs(150);
 /// The check of a scope without which nobody can be connected.
 const IDENTIFY: &str = "identify";
 
+/// What counts as lately.
+const LATELY: SignedDuration = SignedDuration::from_hours(24);
+
 fn check(what: &str, fine: Option<bool>, found: impl Into<String>, hint: Option<String>) -> Check {
     Check { what: what.to_owned(), fine, found: found.into(), hint, details: BTreeMap::new() }
 }
@@ -62,10 +65,34 @@ impl State {
         checks.extend(scope_checks(&manifest, &integration));
         checks.extend(granted_checks(&manifest, &integration, &granted));
         checks.extend(webhook_secret(&manifest, &integration));
+        checks.extend(self.refused(&integration));
         checks.push(clock);
         let gaps = scopes::gaps(&manifest, &integration.scopes);
         let integration = accounts::integration(&self.host, integration, Vec::new())?;
         Ok(Checks { integration, checks, gaps })
+    }
+
+    /// What the provider has sent lately and was refused.
+    fn refused(&self, integration: &Integration) -> Option<Check> {
+        let lately = |at: Timestamp| Timestamp::now().duration_since(at) < LATELY;
+        let all = self.host.events.hooks.refused(Some(&integration.project));
+        let of = all.iter().filter(|one| one.integration == integration.id && lately(one.at));
+        let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+        let mut count = 0;
+        for one in of {
+            *reasons.entry(one.message.clone()).or_default() += 1;
+            count += 1;
+        }
+        if count == 0 {
+            return None;
+        }
+        let hint = format!(
+            "see each: jackfield delivery list --refused; compare the secret: jackfield integration show {} --setup",
+            integration.connector
+        );
+        let found = format!("{count} requests to the webhook were refused within the last day");
+        let details = reasons.into_iter().map(|(reason, count)| (reason, format!("{count} times"))).collect();
+        Some(Check { details, ..check("webhooks", Some(false), found, Some(hint)) })
     }
 
     /// Whether the provider accepts the client: asked with a code that nobody has.

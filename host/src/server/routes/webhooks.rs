@@ -12,7 +12,11 @@ use bytes::Bytes;
 use connector_protocol::{Error, ErrorKind};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use super::super::{State, answer::Problem, guard::Came};
+use super::super::{
+    State,
+    answer::{self, Problem},
+    guard::Came,
+};
 use crate::{
     events::receive::{Answered, COME_AGAIN, Received},
     ingress::Refusal,
@@ -27,7 +31,7 @@ pub(in crate::server) async fn take(
     Path((connector, integration)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    answer(&state, &came, &connector, &integration, None, request).await
+    respond(&state, &came, &connector, &integration, None, request).await
 }
 
 pub(in crate::server) async fn take_named(
@@ -36,10 +40,10 @@ pub(in crate::server) async fn take_named(
     Path((connector, integration, hook)): Path<(String, String, String)>,
     request: Request,
 ) -> Response {
-    answer(&state, &came, &connector, &integration, Some(&hook), request).await
+    respond(&state, &came, &connector, &integration, Some(&hook), request).await
 }
 
-async fn answer(
+async fn respond(
     state: &State,
     came: &Came,
     connector: &str,
@@ -76,7 +80,7 @@ async fn answer(
         Answered::Handshake(answer) => {
             ([(header::CONTENT_TYPE, answer.content_type)], answer.body).into_response()
         }
-        Answered::Kept { .. } => StatusCode::OK.into_response(),
+        Answered::Kept { .. } => ([(header::CONTENT_TYPE, "text/plain")], "").into_response(),
         Answered::Nothing => short(StatusCode::NOT_FOUND),
         Answered::Refused(refusal) => refused(&refusal),
         Answered::Later(error) => later(&error),
@@ -97,7 +101,20 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, StatusCode> {
 
 /// What whoever sends is told: the status, and no more. The reason is for the operator.
 fn short(status: StatusCode) -> Response {
-    status.into_response()
+    let (kind, text) = match status {
+        StatusCode::NOT_FOUND => (ErrorKind::Unknown, "there is no such address"),
+        StatusCode::UNAUTHORIZED => (ErrorKind::Unauthenticated, "the request proves nothing"),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            (ErrorKind::Unavailable, "nothing can be taken here yet; send it again")
+        }
+        StatusCode::METHOD_NOT_ALLOWED => (ErrorKind::Usage, "this address does not take that method"),
+        StatusCode::PAYLOAD_TOO_LARGE => (ErrorKind::Usage, "the request is too large"),
+        _ => (ErrorKind::Usage, "the request cannot be taken"),
+    };
+    let mut response = answer::answer(status, &Error::new(kind, text));
+    // No token would help.
+    response.headers_mut().remove(header::WWW_AUTHENTICATE);
+    response
 }
 
 fn refused(refusal: &Refusal) -> Response {
