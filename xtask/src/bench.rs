@@ -2,8 +2,8 @@
 //!
 //! It measures and says; it fails only if it cannot measure. Which numbers are wanted is decided here, in one table.
 
-mod load;
-mod proxied;
+pub(crate) mod load;
+pub(crate) mod proxied;
 
 use std::{
     fs,
@@ -386,7 +386,7 @@ fn mib(kib: &str) -> f64 {
     kib.parse::<f64>().unwrap_or(0.0) / 1024.0
 }
 
-fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     tasks
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
@@ -395,8 +395,8 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 /// Something that runs until it is dropped, and what it said first.
-struct Background {
-    process: Child,
+pub(crate) struct Background {
+    pub(crate) process: Child,
     says: String,
 }
 

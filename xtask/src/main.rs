@@ -5,8 +5,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
 mod bench;
+mod chaos;
 mod demo;
 mod fuzz;
+mod hooks;
 mod install;
 mod manifests;
 mod messages;
@@ -37,6 +39,8 @@ enum Command {
     Demo,
     /// Measure what Jackfield costs, beside baselines and targets
     Bench,
+    /// Kill the server again and again, take its disk and its store away, and see that no delivery is lost
+    Chaos(chaos::Chaos),
     /// Look for bytes that make a reader fall: libraries, manifests, what workers send
     Fuzz(fuzz::Fuzz),
     /// Build jackfield, the Zoom simulator and the connectors, and install them
@@ -56,6 +60,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Bench => bench::bench(),
+        Command::Chaos(chaos) => chaos.run(),
         Command::Demo => demo::demo(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Install(install) => install.run(),

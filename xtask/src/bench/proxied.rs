@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+
 use super::{
     ADDED, Background, PROXIED, READY, children, detail, jackfield,
     load::{self, Way},
@@ -39,9 +41,9 @@ const LOOK: Duration = Duration::from_millis(1);
 const USER: &str = "/v2/users/me";
 
 /// A home that is served, with a connection, whose requests go to a provider on this machine.
-pub(super) struct Home {
-    path: PathBuf,
-    address: SocketAddr,
+pub(crate) struct Home {
+    pub(crate) path: PathBuf,
+    pub(crate) address: SocketAddr,
     connection: String,
     token: String,
     provider: SocketAddr,
@@ -50,6 +52,17 @@ pub(super) struct Home {
 impl Home {
     /// Makes it, and connects the account while it is served, as it will be used.
     pub(super) fn new(built: &Path, place: &Path, name: &str) -> Result<Self> {
+        Self::with(built, place, name, &[], "")
+    }
+
+    /// The same, with more of what an integration takes, and of the configuration.
+    pub(crate) fn with(
+        built: &Path,
+        place: &Path,
+        name: &str,
+        integration: &[&str],
+        config: &str,
+    ) -> Result<Self> {
         let provider = load::provider()?;
         let path = place.join(name);
         quietly(Command::new(built.join("jackfield")).arg("init").arg(&path))?;
@@ -59,26 +72,28 @@ impl Home {
             "--endpoint",
             &format!("oauth=http://{provider}/oauth"),
         ]))?;
-        let address = listen_at_a_free_port(&path)?;
+        let address = listen_at_a_free_port(&path, config)?;
         let typed = place.join(format!("{name}.json"));
-        let parameters =
-            r#"{"account_id": "benchmark", "client_id": "benchmark", "client_secret": "benchmark"}"#;
-        fs::write(&typed, parameters).map_err(|error| format!("{}: {error}", typed.display()))?;
+        let parameters = json!({
+            "account_id": load::ACCOUNT, "client_id": "benchmark", "client_secret": "benchmark",
+        });
+        fs::write(&typed, parameters.to_string()).map_err(|error| format!("{}: {error}", typed.display()))?;
         let mut home = Self { path, address, connection: String::new(), token: String::new(), provider };
         let served = home.serve(built)?;
-        quietly(home.command(built).args(["integration", "add", "zoom", "--auth", "server_to_server"]))?;
+        let add = ["integration", "add", "zoom", "--auth", "server_to_server"];
+        quietly(home.command(built).args(add).args(integration))?;
         home.connection = told(home.command(built).args(["connect", "zoom", "--file"]).arg(&typed))?;
         home.token = told(home.command(built).args(["token", "create", "--name", "benchmark"]))?;
         drop(served);
         Ok(home)
     }
 
-    pub(super) fn command(&self, built: &Path) -> Command {
+    pub(crate) fn command(&self, built: &Path) -> Command {
         jackfield(built, &self.path)
     }
 
     /// Serves it, until it is dropped, and waits until it is ready.
-    pub(super) fn serve(&self, built: &Path) -> Result<Background> {
+    pub(crate) fn serve(&self, built: &Path) -> Result<Background> {
         let mut served = start(self.command(built).arg("serve"))?;
         answers(&mut served, &Way::new(self.address, "/readyz", None))?;
         Ok(served)
@@ -91,18 +106,18 @@ impl Home {
 }
 
 /// Has a home listen where nobody else does.
-fn listen_at_a_free_port(home: &Path) -> Result<SocketAddr> {
+fn listen_at_a_free_port(home: &Path, more: &str) -> Result<SocketAddr> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let path = home.join("jackfield.toml");
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let text = fs::read_to_string(&path).map_err(failed)?;
-    let text = format!("public_url = \"http://{address}\"\n{text}\n[server]\nlisten = \"{address}\"\n");
+    let text = format!("public_url = \"http://{address}\"\n{text}\n[server]\nlisten = \"{address}\"\n{more}");
     fs::write(&path, text).map_err(failed)?;
     Ok(address)
 }
 
 /// What a command prints, which is one line.
-fn told(command: &mut Command) -> Result<String> {
+pub(crate) fn told(command: &mut Command) -> Result<String> {
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if !output.status.success() {
         return Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)));
@@ -111,7 +126,7 @@ fn told(command: &mut Command) -> Result<String> {
 }
 
 /// Starts something that says nothing.
-fn start(command: &mut Command) -> Result<Background> {
+pub(crate) fn start(command: &mut Command) -> Result<Background> {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let process = command.spawn().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     Ok(Background { process, says: String::new() })
