@@ -2,6 +2,7 @@
 //!
 //! It measures and says; it fails only if it cannot measure. Which numbers are wanted is decided here, in one table.
 
+mod deliveries;
 pub(crate) mod load;
 pub(crate) mod proxied;
 
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::Args;
 use serde_json::Value;
 
 use crate::{
@@ -48,6 +50,14 @@ const READY: Target = Target { most: 100.0, at_least: false, unit: "ms" };
 const PROXIED: Target = Target { most: 2.2, at_least: false, unit: "times" };
 const ADDED: Target = Target { most: 2.0, at_least: false, unit: "ms more" };
 const CREDENTIAL: Target = Target { most: 20.0, at_least: false, unit: "µs" };
+const DELIVERY: Target = Target { most: 8.0, at_least: false, unit: "times" };
+const DELIVERY_GAIN: Target = Target { most: 8.0, at_least: true, unit: "times" };
+const DELIVERY_ALONE: Target = Target { most: 3.0, at_least: false, unit: "times" };
+const DELIVERY_BUSY: Target = Target { most: 10.0, at_least: false, unit: "ms" };
+const FORGED: Target = Target { most: 2.0, at_least: false, unit: "times" };
+const FORGED_WRITES: Target = Target { most: 0.0, at_least: false, unit: "bytes" };
+const DELIVERY_MEMORY: Target = Target { most: 32.0, at_least: false, unit: "MiB" };
+const DELIVERY_SENT: Target = Target { most: 20.0, at_least: false, unit: "ms" };
 const HOST_MEMORY: Target = Target { most: 26.0, at_least: false, unit: "MiB" };
 const WORKER_MEMORY: Target = Target { most: 1.5, at_least: false, unit: "MiB" };
 
@@ -64,19 +74,35 @@ fn detail(text: &str) {
     println!("        {text}");
 }
 
-pub(crate) fn bench() -> Result {
-    let warm = build()?;
-    let built = target().join("release");
-    let place = target().join("bench");
-    let _ = fs::remove_dir_all(&place);
-    fs::create_dir_all(&place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    println!("\n{cores} cores; medians, in turns with their baselines\n");
-    running(&warm, &built)?;
-    starting(&warm, &built, &place)?;
-    listing(&built, &place)?;
-    proxied::proxied(&built, &place)?;
-    resident(&built, &place)
+/// Measure what Jackfield costs, beside baselines and targets
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Measure only what deliveries of webhooks cost
+    #[arg(long)]
+    only_deliveries: bool,
+    /// While so many deliveries come, look at the memory
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    deliveries: usize,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> Result {
+        let warm = build()?;
+        let built = target().join("release");
+        let place = target().join("bench");
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir_all(&place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        println!("\n{cores} cores; medians, in turns with their baselines\n");
+        if !self.only_deliveries {
+            running(&warm, &built)?;
+            starting(&warm, &built, &place)?;
+            listing(&built, &place)?;
+            proxied::proxied(&built, &place)?;
+            resident(&built, &place)?;
+        }
+        deliveries::deliveries(&built, &place, self.deliveries)
+    }
 }
 
 /// Builds what is measured, as it is installed, and gives the benchmark that measures from within.

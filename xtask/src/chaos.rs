@@ -22,9 +22,9 @@ use std::{
 
 use clap::Args;
 
+pub(crate) use self::{app::App, books::Books};
 use self::{
-    app::App,
-    books::{Books, Compared},
+    books::Compared,
     senders::{Line, Senders, Told},
 };
 use crate::{
@@ -162,7 +162,7 @@ impl Stage {
 
     /// The same, with what the server writes in another place.
     fn set_at(place: &Path, name: &str, data: Option<&Path>) -> Result<Self> {
-        let app = App::start()?;
+        let app = App::start(true)?;
         let home = Hooks::home(&built(), place, name, app.address)?;
         let hooks = {
             let _server = home.serve(&built())?;

@@ -168,7 +168,7 @@ pub(super) fn proxied(built: &Path, place: &Path) -> Result {
         Side::new("directly", direct, Vec::new()),
         Side::new("through jackfield", home.way(), vec![served.process.id()]),
     ];
-    let nginx = Nginx::start(place, home.provider)?;
+    let nginx = Nginx::start(place, "nginx", USER, &passes_on(home.provider))?;
     match &nginx {
         Some(nginx) => {
             sides.push(Side::new(
@@ -271,7 +271,7 @@ impl Turns {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody asks that often")]
-fn number(count: usize) -> f64 {
+pub(super) fn number(count: usize) -> f64 {
     count as f64
 }
 
@@ -291,15 +291,20 @@ fn compare(sides: &[Side], connections: usize) -> Result<Vec<Measured>> {
     Ok(sides.iter().zip(turns).map(|(side, turns)| turns.measured(side.name)).collect())
 }
 
-/// nginx as a reverse proxy that adds the header.
-struct Nginx {
+/// nginx, with one place where it does something.
+pub(super) struct Nginx {
     process: Background,
     way: Way,
 }
 
 impl Nginx {
     /// Starts it; `None` where there is none.
-    fn start(place: &Path, provider: SocketAddr) -> Result<Option<Self>> {
+    pub(super) fn start(
+        place: &Path,
+        name: &str,
+        path: &str,
+        what: &(String, String),
+    ) -> Result<Option<Self>> {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         // Whoever is no administrator has its directory not on their path, as a rule.
         let directories = std::env::split_paths(&paths).chain([PathBuf::from("/usr/sbin")]);
@@ -307,15 +312,14 @@ impl Nginx {
         else {
             return Ok(None);
         };
-        let prefix = place.join("nginx");
+        let prefix = place.join(name);
         fs::create_dir_all(&prefix).map_err(|error| format!("{}: {error}", prefix.display()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let file = prefix.join("nginx.conf");
-        fs::write(&file, config(address, provider))
-            .map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(&file, config(address, what)).map_err(|error| format!("{}: {error}", file.display()))?;
         let mut command = Command::new(program);
         command.arg("-p").arg(&prefix).arg("-c").arg(&file).args(["-e", "error.log"]);
-        let mut nginx = Self { process: start(&mut command)?, way: Way::new(address, USER, None) };
+        let mut nginx = Self { process: start(&mut command)?, way: Way::new(address, path, None) };
         answers(&mut nginx.process, &nginx.way).map_err(|error| {
             let log = fs::read_to_string(prefix.join("error.log")).unwrap_or_default();
             format!("nginx: {error}\n{log}")
@@ -323,7 +327,11 @@ impl Nginx {
         Ok(Some(nginx))
     }
 
-    fn processes(&self) -> Vec<u32> {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.way.address
+    }
+
+    pub(super) fn processes(&self) -> Vec<u32> {
         let master = self.process.process.id();
         [master].into_iter().chain(children(master)).collect()
     }
@@ -344,9 +352,27 @@ impl Drop for Nginx {
     }
 }
 
-/// A proxy with one worker, which keeps its connections, writes nothing down, and puts a token on what passes.
-fn config(address: SocketAddr, provider: SocketAddr) -> String {
+/// A proxy, which keeps its connections and puts a token on what passes.
+fn passes_on(provider: SocketAddr) -> (String, String) {
     let token = "benchmark".repeat(60);
+    let upstream = format!(
+        "upstream provider {{
+        server {provider};
+        keepalive 64;
+        keepalive_requests 1000000000;
+    }}"
+    );
+    let location = format!(
+        "proxy_pass http://provider;
+            proxy_http_version 1.1;
+            proxy_set_header Connection \"\";
+            proxy_set_header Authorization \"Bearer {token}\";"
+    );
+    (upstream, location)
+}
+
+/// One worker, which writes nothing down.
+fn config(address: SocketAddr, (upstream, location): &(String, String)) -> String {
     format!(
         "daemon off;
 worker_processes 1;
@@ -360,18 +386,11 @@ http {{
     fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
-    upstream provider {{
-        server {provider};
-        keepalive 64;
-        keepalive_requests 1000000000;
-    }}
+    {upstream}
     server {{
         listen {address};
         location / {{
-            proxy_pass http://provider;
-            proxy_http_version 1.1;
-            proxy_set_header Connection \"\";
-            proxy_set_header Authorization \"Bearer {token}\";
+            {location}
         }}
     }}
 }}
@@ -380,7 +399,7 @@ http {{
 }
 
 /// The time that a process has spent, in seconds. A tick is a hundredth of one.
-fn seconds(pid: u32) -> Result<f64> {
+pub(super) fn seconds(pid: u32) -> Result<f64> {
     let stat =
         fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| format!("process {pid}: {error}"))?;
     // Behind the name, which may hold anything.

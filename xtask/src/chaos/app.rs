@@ -29,14 +29,15 @@ const FAILED: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\
 
 /// That an event came.
 #[derive(Clone)]
-pub(super) struct Came {
-    pub(super) event: String,
+pub(crate) struct Came {
+    pub(crate) event: String,
+    pub(crate) at: Instant,
     /// The meeting that it is about.
-    pub(super) meeting: u64,
+    pub(crate) meeting: u64,
     /// How often the server had been killed by then.
-    pub(super) kills: usize,
+    pub(crate) kills: usize,
     /// It was answered with a success.
-    pub(super) taken: bool,
+    pub(crate) taken: bool,
 }
 
 #[derive(Default)]
@@ -47,13 +48,14 @@ struct Seen {
 }
 
 /// An app that listens until this process ends.
-pub(super) struct App {
-    pub(super) address: SocketAddr,
+pub(crate) struct App {
+    pub(crate) address: SocketAddr,
     seen: Arc<Seen>,
 }
 
 impl App {
-    pub(super) fn start() -> Result<Self> {
+    /// Starts it. With moods, it fails now and then, and takes its time.
+    pub(crate) fn start(moods: bool) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| error.to_string())?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let seen = Arc::new(Seen::default());
@@ -63,7 +65,7 @@ impl App {
                 let seen = its.clone();
                 seen.connections.fetch_add(1, Ordering::SeqCst);
                 thread::spawn(move || {
-                    serve(stream, &seen);
+                    serve(stream, &seen, moods);
                     seen.connections.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -71,12 +73,12 @@ impl App {
         Ok(Self { address, seen })
     }
 
-    pub(super) fn came(&self) -> Vec<Came> {
+    pub(crate) fn came(&self) -> Vec<Came> {
         self.seen.came.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The server was killed: what it still has sent is read to its end, and whatever comes from now on, the next one sends.
-    pub(super) fn killed(&self) -> Result {
+    pub(crate) fn killed(&self) -> Result {
         let begun = Instant::now();
         while self.seen.connections.load(Ordering::SeqCst) > 0 {
             if begun.elapsed() > PATIENCE {
@@ -89,10 +91,11 @@ impl App {
     }
 }
 
-fn serve(mut stream: TcpStream, seen: &Seen) {
+fn serve(mut stream: TcpStream, seen: &Seen, moods: bool) {
     let _ = stream.set_nodelay(true);
     let mut buffer = Vec::new();
     while let Some((head, body)) = message(&mut stream, &mut buffer) {
+        let at = Instant::now();
         let text = String::from_utf8_lossy(&buffer[..head]);
         let id = text.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
@@ -102,16 +105,19 @@ fn serve(mut stream: TcpStream, seen: &Seen) {
         let meeting = event["data"]["meeting"]["id"].as_str().and_then(|id| id.parse().ok());
         buffer.drain(..head + body);
         let (Some(id), Some(meeting)) = (id, meeting) else { return };
-        let before = {
+        let (before, taken) = {
             let mut came = seen.came.lock().unwrap_or_else(PoisonError::into_inner);
             let before = came.len();
+            let taken = !moods || before % FAILS != 0;
             let kills = seen.kills.load(Ordering::SeqCst);
-            came.push(Came { event: id, meeting, kills, taken: before % FAILS != 0 });
-            before
+            came.push(Came { event: id, at, meeting, kills, taken });
+            (before, taken)
         };
-        // Not all take equally long, and each is known to have come before it is answered.
-        thread::sleep(Duration::from_millis(u64::try_from(before * 7 % THINKS).unwrap_or(0)));
-        if stream.write_all(if before % FAILS == 0 { FAILED } else { DONE }).is_err() {
+        if moods {
+            // Not all take equally long, and each is known to have come before it is answered.
+            thread::sleep(Duration::from_millis(u64::try_from(before * 7 % THINKS).unwrap_or(0)));
+        }
+        if stream.write_all(if taken { DONE } else { FAILED }).is_err() {
             return;
         }
     }

@@ -16,10 +16,10 @@ use crate::{Result, hooks::TRIGGER};
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The store of a home.
-pub(super) struct Books(PathBuf);
+pub(crate) struct Books(PathBuf);
 
 impl Books {
-    pub(super) fn of(home: &Path) -> Self {
+    pub(crate) fn of(home: &Path) -> Self {
         Self(home.join("data/jackfield.db"))
     }
 
@@ -58,7 +58,7 @@ impl Books {
     }
 
     /// Waits until nothing is left to be done.
-    pub(super) fn settle(&self) -> Result {
+    pub(crate) fn settle(&self) -> Result {
         let begun = Instant::now();
         loop {
             let left = self.open_ends()?;
