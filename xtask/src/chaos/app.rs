@@ -108,7 +108,7 @@ fn serve(mut stream: TcpStream, seen: &Seen, moods: bool) {
         let (before, taken) = {
             let mut came = seen.came.lock().unwrap_or_else(PoisonError::into_inner);
             let before = came.len();
-            let taken = !moods || before % FAILS != 0;
+            let taken = !moods || !before.is_multiple_of(FAILS);
             let kills = seen.kills.load(Ordering::SeqCst);
             came.push(Came { event: id, at, meeting, kills, taken });
             (before, taken)

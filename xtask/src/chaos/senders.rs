@@ -102,7 +102,7 @@ fn send(hooks: &Hooks, told: &Told) -> Result {
             thread::sleep(AGAIN);
         }
         told.keep(number)?;
-        if number % REPEATED == 0 && once(hooks, told, &mut line, &body)? {
+        if number.is_multiple_of(REPEATED) && once(hooks, told, &mut line, &body)? {
             told.repeated.fetch_add(1, Ordering::Relaxed);
         }
         thread::sleep(PACE);
