@@ -44,7 +44,7 @@ pub struct Host {
     /// The accounts that are connected.
     pub connections: Arc<Connections>,
     /// What is remembered of what providers send.
-    pub events: Memory,
+    pub events: Arc<Memory>,
     /// What runs its connectors.
     pub workers: Workers,
     settings: RwLock<Settings>,
@@ -184,7 +184,7 @@ impl Host {
             home: home.clone(),
             store,
             connections: Arc::new(connections),
-            events: Memory::default(),
+            events: Arc::default(),
             workers,
             settings: RwLock::new(Settings {
                 egress: Arc::new(Egress::new(config.limits.clone())),

@@ -1,14 +1,11 @@
 //! A home that takes Zoom's webhooks: set up at the simulator, with accounts that are connected and an app that is told.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
 
-use crate::{Accounts, Act, Answer, At, Provider, Request, Simulator, eventually, http_bytes, reply};
+use crate::{Accounts, Act, Answer, At, Provider, Request, Simulator, eventually, http::ask, reply};
 
 /// What the simulator signs with.
 pub const SECRET: &str = "a-secret-token-of-zoom";
@@ -31,6 +28,12 @@ impl App {
             if answers.is_empty() { reply(204, &[], "") } else { answers.remove(0) }
         });
         Self { provider, answers }
+    }
+
+    /// One that answers as this says; it is given how many requests came before.
+    #[must_use]
+    pub fn with(answer: impl Fn(usize) -> Vec<Act> + Send + Sync + 'static) -> Self {
+        Self { provider: Provider::start(move |_, before| answer(before)), answers: Arc::default() }
     }
 
     /// Answers the next request like this, in turn.
@@ -61,7 +64,6 @@ pub struct Hooks {
     pub accounts: Accounts,
     /// The integration's id.
     pub integration: String,
-    sent: AtomicUsize,
 }
 
 impl Hooks {
@@ -77,7 +79,7 @@ impl Hooks {
         let (status, shown) = accounts.ask("PATCH", "/v1/integrations/zoom", &set);
         assert_eq!(status, 200, "{shown}");
         let integration = shown["id"].as_str().expect("an id").to_owned();
-        Self { accounts, integration, sent: AtomicUsize::new(0) }
+        Self { accounts, integration }
     }
 
     /// The simulator.
@@ -136,35 +138,13 @@ impl Hooks {
 
     /// Sends something signed with this secret at this time.
     pub fn send_signed(&self, body: &[u8], secret: &str, timestamp: &str, more: &[(&str, &str)]) -> Answer {
-        let signature = sign(secret, timestamp, body);
-        let mut headers = vec![
-            ("content-type", "application/json; charset=utf-8"),
-            ("x-zm-request-timestamp", timestamp),
-            ("x-zm-signature", &signature),
-        ];
-        headers.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-        headers.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        http_bytes("POST", &self.url(), &headers, body)
+        deliver(&self.url(), body, secret, timestamp, more).expect("there is an answer")
     }
 
     /// An event as Zoom sends one when a meeting of somebody's was made.
     #[must_use]
     pub fn created(&self, id: u64, host: &str, more: &Value) -> Value {
-        let mut object = json!({
-            "id": id, "uuid": format!("uuid{id}=="), "host_id": host, "topic": "Demo", "type": 2,
-            "start_time": "2030-01-31T09:00:00Z", "duration": 45, "timezone": "Europe/Berlin",
-        });
-        if let (Some(object), Some(more)) = (object.as_object_mut(), more.as_object()) {
-            for (name, value) in more {
-                object.insert(name.clone(), value.clone());
-            }
-            object.retain(|_, value| !value.is_null());
-        }
-        json!({
-            "event": "meeting.created", "event_ts": 1_900_000_000_000_u64 + id,
-            "payload": {"account_id": "account", "operator": "somebody@example.com", "operator_id": "somebody", "object": object},
-        })
+        created(id, host, more)
     }
 
     /// The events of the home, the oldest first.
@@ -198,6 +178,48 @@ impl Hooks {
     pub fn person(&self, connection: &str) -> String {
         self.accounts.connection(connection)["account_user"].as_str().expect("it has one").to_owned()
     }
+}
+
+/// An event as Zoom sends one when a meeting of somebody's was made.
+#[must_use]
+pub fn created(id: u64, host: &str, more: &Value) -> Value {
+    let mut object = json!({
+        "id": id, "uuid": format!("uuid{id}=="), "host_id": host, "topic": "Demo", "type": 2,
+        "start_time": "2030-01-31T09:00:00Z", "duration": 45, "timezone": "Europe/Berlin",
+    });
+    if let (Some(object), Some(more)) = (object.as_object_mut(), more.as_object()) {
+        for (name, value) in more {
+            object.insert(name.clone(), value.clone());
+        }
+        object.retain(|_, value| !value.is_null());
+    }
+    json!({
+        "event": "meeting.created", "event_ts": 1_900_000_000_000_u64 + id,
+        "payload": {"account_id": "account", "operator": "somebody@example.com", "operator_id": "somebody", "object": object},
+    })
+}
+
+/// Sends something to a webhook's address, signed with this secret at this time.
+///
+/// # Errors
+///
+/// If there is no answer.
+pub fn deliver(
+    url: &str,
+    body: &[u8],
+    secret: &str,
+    timestamp: &str,
+    more: &[(&str, &str)],
+) -> Result<Answer, String> {
+    let signature = sign(secret, timestamp, body);
+    let mut headers = vec![
+        ("content-type", "application/json; charset=utf-8"),
+        ("x-zm-request-timestamp", timestamp),
+        ("x-zm-signature", &signature),
+    ];
+    headers.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    headers.extend(more.iter().filter(|(_, value)| !value.is_empty()));
+    ask("POST", url, &headers, body)
 }
 
 /// Zoom's signature.

@@ -51,8 +51,17 @@ pub fn http(method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> An
 #[must_use]
 #[track_caller]
 pub fn http_bytes(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    ask(method, url, headers, body).unwrap_or_else(|error| panic!("{method} {url}: {error}"))
+}
+
+/// The same, of whoever may not be there, or may end before the answer does.
+///
+/// # Errors
+///
+/// If there is no answer.
+pub(crate) fn ask(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Result<Answer, String> {
     let (host, path) = split(url);
-    let mut socket = TcpStream::connect(host).unwrap_or_else(|error| panic!("{method} {url}: {error}"));
+    let mut socket = TcpStream::connect(host).map_err(|error| error.to_string())?;
     // Of version 1.0, to which nobody answers in chunks.
     let mut request =
         format!("{method} {path} HTTP/1.0\r\nhost: {host}\r\ncontent-length: {}\r\n", body.len());
@@ -66,7 +75,7 @@ pub fn http_bytes(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]
     // Whoever is cut off has what came before.
     let _ = socket.read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{method} {url}: {answer:?}"));
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| format!("{answer:?}"))?;
     let mut lines = head.lines();
     let status =
         lines.next().and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or_default();
@@ -74,7 +83,7 @@ pub fn http_bytes(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]
         let (name, value) = line.split_once(':')?;
         Some((name.to_ascii_lowercase(), value.trim().to_owned()))
     };
-    Answer { status, headers: lines.filter_map(header).collect(), body: body.to_owned() }
+    Ok(Answer { status, headers: lines.filter_map(header).collect(), body: body.to_owned() })
 }
 
 /// Host and path of an address of this machine.

@@ -2,8 +2,9 @@
 //!
 //! It measures and says; it fails only if it cannot measure. Which numbers are wanted is decided here, in one table.
 
-mod load;
-mod proxied;
+mod deliveries;
+pub(crate) mod load;
+pub(crate) mod proxied;
 
 use std::{
     fs,
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use clap::Args;
 use serde_json::Value;
 
 use crate::{
@@ -48,6 +50,14 @@ const READY: Target = Target { most: 100.0, at_least: false, unit: "ms" };
 const PROXIED: Target = Target { most: 2.2, at_least: false, unit: "times" };
 const ADDED: Target = Target { most: 2.0, at_least: false, unit: "ms more" };
 const CREDENTIAL: Target = Target { most: 20.0, at_least: false, unit: "µs" };
+const DELIVERY: Target = Target { most: 8.0, at_least: false, unit: "times" };
+const DELIVERY_GAIN: Target = Target { most: 8.0, at_least: true, unit: "times" };
+const DELIVERY_ALONE: Target = Target { most: 3.0, at_least: false, unit: "times" };
+const DELIVERY_BUSY: Target = Target { most: 10.0, at_least: false, unit: "ms" };
+const FORGED: Target = Target { most: 2.0, at_least: false, unit: "times" };
+const FORGED_WRITES: Target = Target { most: 0.0, at_least: false, unit: "bytes" };
+const DELIVERY_MEMORY: Target = Target { most: 32.0, at_least: false, unit: "MiB" };
+const DELIVERY_SENT: Target = Target { most: 20.0, at_least: false, unit: "ms" };
 const HOST_MEMORY: Target = Target { most: 26.0, at_least: false, unit: "MiB" };
 const WORKER_MEMORY: Target = Target { most: 1.5, at_least: false, unit: "MiB" };
 
@@ -64,19 +74,35 @@ fn detail(text: &str) {
     println!("        {text}");
 }
 
-pub(crate) fn bench() -> Result {
-    let warm = build()?;
-    let built = target().join("release");
-    let place = target().join("bench");
-    let _ = fs::remove_dir_all(&place);
-    fs::create_dir_all(&place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    println!("\n{cores} cores; medians, in turns with their baselines\n");
-    running(&warm, &built)?;
-    starting(&warm, &built, &place)?;
-    listing(&built, &place)?;
-    proxied::proxied(&built, &place)?;
-    resident(&built, &place)
+/// Measure what Jackfield costs, beside baselines and targets
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Measure only what deliveries of webhooks cost
+    #[arg(long)]
+    only_deliveries: bool,
+    /// While so many deliveries come, look at the memory
+    #[arg(long, value_name = "N", default_value_t = 200_000)]
+    deliveries: usize,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> Result {
+        let warm = build()?;
+        let built = target().join("release");
+        let place = target().join("bench");
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir_all(&place).map_err(|error| format!("cannot make {}: {error}", place.display()))?;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        println!("\n{cores} cores; medians, in turns with their baselines\n");
+        if !self.only_deliveries {
+            running(&warm, &built)?;
+            starting(&warm, &built, &place)?;
+            listing(&built, &place)?;
+            proxied::proxied(&built, &place)?;
+            resident(&built, &place)?;
+        }
+        deliveries::deliveries(&built, &place, self.deliveries)
+    }
 }
 
 /// Builds what is measured, as it is installed, and gives the benchmark that measures from within.
@@ -386,7 +412,7 @@ fn mib(kib: &str) -> f64 {
     kib.parse::<f64>().unwrap_or(0.0) / 1024.0
 }
 
-fn children(pid: u32) -> Vec<u32> {
+pub(crate) fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     tasks
         .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
@@ -395,8 +421,8 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 /// Something that runs until it is dropped, and what it said first.
-struct Background {
-    process: Child,
+pub(crate) struct Background {
+    pub(crate) process: Child,
     says: String,
 }
 

@@ -5,8 +5,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
 
 mod bench;
+mod chaos;
 mod demo;
 mod fuzz;
+mod hooks;
 mod install;
 mod manifests;
 mod messages;
@@ -36,7 +38,9 @@ enum Command {
     /// Show Jackfield at work: an account is connected, and all eight Zoom actions are run, against the simulator
     Demo,
     /// Measure what Jackfield costs, beside baselines and targets
-    Bench,
+    Bench(bench::Bench),
+    /// Kill the server again and again, take its disk and its store away, and see that no delivery is lost
+    Chaos(chaos::Chaos),
     /// Look for bytes that make a reader fall: libraries, manifests, what workers send
     Fuzz(fuzz::Fuzz),
     /// Build jackfield, the Zoom simulator and the connectors, and install them
@@ -55,7 +59,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Bench => bench::bench(),
+        Command::Bench(bench) => bench.run(),
+        Command::Chaos(chaos) => chaos.run(),
         Command::Demo => demo::demo(),
         Command::Fuzz(fuzz) => fuzz.run(),
         Command::Install(install) => install.run(),

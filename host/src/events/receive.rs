@@ -1,10 +1,10 @@
 //! A request to a webhook's address: proven, kept, answered. When the answer says yes, the delivery survives the machine.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
 use connector_protocol::{
-    Error, Result,
+    Error, ErrorKind, Result,
     manifest::{Select, Verify, Webhook},
     message::DeliveryHead,
 };
@@ -22,6 +22,10 @@ use crate::{
 
 /// The webhook whose name does not stand in addresses.
 const DEFAULT: &str = "default";
+
+/// How long the store may take to keep a delivery. Providers give up on an answer after three seconds, and then know less than by
+/// an honest one.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// When a provider is asked to come again if deliveries cannot be kept, in seconds.
 pub const COME_AGAIN: u32 = 30;
@@ -153,7 +157,7 @@ impl Host {
         let limit = self.settings().map_or(0, |settings| settings.config.events.waiting);
         if unreadable.is_none() && memory.waiting.load(Ordering::SeqCst) >= limit {
             let text = format!("{limit} deliveries wait already");
-            return Answered::Later(Error::new(connector_protocol::ErrorKind::Unavailable, text));
+            return Answered::Later(Error::new(ErrorKind::Unavailable, text));
         }
         let head = DeliveryHead {
             method: request.method.to_owned(),
@@ -179,17 +183,26 @@ impl Host {
         if waits {
             memory.waiting.fetch_add(1, Ordering::SeqCst);
         }
-        let taken = self.store.accept(arrival).await;
-        if waits && !matches!(taken, Ok(Taken::New)) {
-            memory.count_out(1);
-        }
-        match taken {
-            Ok(Taken::New) => {
-                memory.arrived.notify_one();
-                Answered::Kept { id: Some(id) }
+        let accepted = self.store.accept(arrival);
+        let counts = memory.clone();
+        // Whoever sends may be gone before it is written; it is counted, and looked into, all the same.
+        let kept = tokio::spawn(async move {
+            let taken = accepted.await;
+            match taken {
+                Ok(Taken::New) => counts.arrived.notify_one(),
+                _ if waits => counts.count_out(1),
+                _ => {}
             }
-            Ok(Taken::Again) => Answered::Kept { id: None },
-            Err(error) => Answered::Later(error),
+            taken
+        });
+        let unavailable = |text: &str| Answered::Later(Error::new(ErrorKind::Unavailable, text));
+        match tokio::time::timeout(PATIENCE, kept).await {
+            Ok(Ok(Ok(Taken::New))) => Answered::Kept { id: Some(id) },
+            Ok(Ok(Ok(Taken::Again))) => Answered::Kept { id: None },
+            Ok(Ok(Err(error))) => Answered::Later(error),
+            Ok(Err(_)) => unavailable("the task that keeps it has fallen"),
+            // It may be kept yet. Then the next time it is there already.
+            Err(_) => unavailable("the store takes too long"),
         }
     }
 }

@@ -54,6 +54,9 @@ const GROUP: usize = 256;
 /// How long something lies that nobody waits for.
 const LIES: Duration = Duration::from_millis(25);
 
+/// How many statements are kept ready: more than there are on the way of a delivery until its event is sent.
+const STATEMENTS: usize = 64;
+
 /// How many invocations a list has if nobody says.
 const LISTED: u32 = 50;
 
@@ -483,11 +486,11 @@ impl Writer {
         let committed = self.connection().and_then(|connection| {
             let alone = changes.len() == 1;
             let mut work = || {
-                connection.pragma_update(None, "synchronous", "FULL")?;
+                synchronous(connection, true)?;
                 let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
                 for change in changes.by_ref() {
                     if !alone {
-                        transaction.execute_batch("SAVEPOINT one")?;
+                        transaction.prepare_cached("SAVEPOINT one")?.execute([])?;
                     }
                     let Some((is_fine, tell)) = change(Ok((&transaction, &path))) else { continue };
                     made.push(tell);
@@ -496,8 +499,10 @@ impl Writer {
                         return Ok(false);
                     }
                     if !alone {
-                        let end = if is_fine { "RELEASE one" } else { "ROLLBACK TO one; RELEASE one" };
-                        transaction.execute_batch(end)?;
+                        if !is_fine {
+                            transaction.prepare_cached("ROLLBACK TO one")?.execute([])?;
+                        }
+                        transaction.prepare_cached("RELEASE one")?.execute([])?;
                     }
                 }
                 transaction.commit().map(|()| true)
@@ -524,9 +529,7 @@ impl Writer {
         let owner = self.owner.clone();
         let connection = self.connection()?;
         // What somebody waits for is on the disk before it goes on; the rest may wait for the system to write it.
-        connection
-            .pragma_update(None, "synchronous", if durably { "FULL" } else { "NORMAL" })
-            .map_err(failed)?;
+        synchronous(connection, durably).map_err(failed)?;
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
         {
@@ -678,6 +681,12 @@ impl Writer {
     }
 }
 
+/// Sets whether what is committed is on the disk by then. SQLite does so when it reads the statement, not when it runs it: kept
+/// ready, it would do nothing.
+fn synchronous(connection: &Connection, durably: bool) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", if durably { "FULL" } else { "NORMAL" })
+}
+
 fn open(path: &Path) -> Result<Connection> {
     let failed = |error: rusqlite::Error| explain(path, &error);
     // The owner's alone, as what SQLite puts beside it will be.
@@ -688,6 +697,7 @@ fn open(path: &Path) -> Result<Connection> {
     }
     let mut connection = Connection::open(path).map_err(failed)?;
     connection.busy_timeout(PATIENCE).map_err(failed)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // The last one to close it would otherwise write everything back, and a command would wait for that.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;

@@ -13,6 +13,10 @@ use serde_json::json;
 
 use crate::Result;
 
+/// The user that the provider knows, and their account.
+pub(crate) const PERSON: &str = "x1yCzABCDEfg23HiJKl4mN";
+pub(crate) const ACCOUNT: &str = "benchmark";
+
 /// How large the answer of a user is, in bytes, or a little more.
 const ANSWER: usize = 1024;
 
@@ -50,7 +54,7 @@ fn token() -> Vec<u8> {
 
 fn user() -> Vec<u8> {
     let mut user = json!({
-        "id": "x1yCzABCDEfg23HiJKl4mN", "account_id": "mF3kQ0WvTq2Zr8sYpLxN1A", "email": "anna@example.com",
+        "id": PERSON, "account_id": ACCOUNT, "email": "anna@example.com",
         "first_name": "Anna", "last_name": "Benchmark", "type": 2, "timezone": "Europe/Berlin", "about": "",
     });
     let missing = ANSWER.saturating_sub(user.to_string().len());
@@ -60,7 +64,7 @@ fn user() -> Vec<u8> {
 
 fn meeting() -> Vec<u8> {
     let meeting = json!({
-        "id": 85_746_065_432_u64, "uuid": "aDYlohsHRtCd4ii1uC2+hA==", "host_id": "x1yCzABCDEfg23HiJKl4mN",
+        "id": 85_746_065_432_u64, "uuid": "aDYlohsHRtCd4ii1uC2+hA==", "host_id": PERSON,
         "topic": "Benchmark", "type": 2, "status": "waiting", "start_time": "2030-01-31T09:00:00Z", "duration": 60,
         "timezone": "Europe/Berlin", "created_at": "2026-11-24T09:00:00Z", "join_url": "https://example.com/j/85746065432",
     });
@@ -83,7 +87,7 @@ fn answer_all(mut stream: TcpStream, answers: &[(&str, Vec<u8>)]) {
 }
 
 /// Reads until one message is there, and says how long its head and its body are. Bodies have a length or are none.
-fn message(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(usize, usize)> {
+pub(crate) fn message(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(usize, usize)> {
     let mut piece = [0; 16 * 1024];
     loop {
         if let Some(end) = buffer.windows(4).position(|end| end == b"\r\n\r\n") {

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::json;
+
 use super::{
     ADDED, Background, PROXIED, READY, children, detail, jackfield,
     load::{self, Way},
@@ -39,9 +41,9 @@ const LOOK: Duration = Duration::from_millis(1);
 const USER: &str = "/v2/users/me";
 
 /// A home that is served, with a connection, whose requests go to a provider on this machine.
-pub(super) struct Home {
-    path: PathBuf,
-    address: SocketAddr,
+pub(crate) struct Home {
+    pub(crate) path: PathBuf,
+    pub(crate) address: SocketAddr,
     connection: String,
     token: String,
     provider: SocketAddr,
@@ -50,6 +52,17 @@ pub(super) struct Home {
 impl Home {
     /// Makes it, and connects the account while it is served, as it will be used.
     pub(super) fn new(built: &Path, place: &Path, name: &str) -> Result<Self> {
+        Self::with(built, place, name, &[], "")
+    }
+
+    /// The same, with more of what an integration takes, and of the configuration.
+    pub(crate) fn with(
+        built: &Path,
+        place: &Path,
+        name: &str,
+        integration: &[&str],
+        config: &str,
+    ) -> Result<Self> {
         let provider = load::provider()?;
         let path = place.join(name);
         quietly(Command::new(built.join("jackfield")).arg("init").arg(&path))?;
@@ -59,26 +72,28 @@ impl Home {
             "--endpoint",
             &format!("oauth=http://{provider}/oauth"),
         ]))?;
-        let address = listen_at_a_free_port(&path)?;
+        let address = listen_at_a_free_port(&path, config)?;
         let typed = place.join(format!("{name}.json"));
-        let parameters =
-            r#"{"account_id": "benchmark", "client_id": "benchmark", "client_secret": "benchmark"}"#;
-        fs::write(&typed, parameters).map_err(|error| format!("{}: {error}", typed.display()))?;
+        let parameters = json!({
+            "account_id": load::ACCOUNT, "client_id": "benchmark", "client_secret": "benchmark",
+        });
+        fs::write(&typed, parameters.to_string()).map_err(|error| format!("{}: {error}", typed.display()))?;
         let mut home = Self { path, address, connection: String::new(), token: String::new(), provider };
         let served = home.serve(built)?;
-        quietly(home.command(built).args(["integration", "add", "zoom", "--auth", "server_to_server"]))?;
+        let add = ["integration", "add", "zoom", "--auth", "server_to_server"];
+        quietly(home.command(built).args(add).args(integration))?;
         home.connection = told(home.command(built).args(["connect", "zoom", "--file"]).arg(&typed))?;
         home.token = told(home.command(built).args(["token", "create", "--name", "benchmark"]))?;
         drop(served);
         Ok(home)
     }
 
-    pub(super) fn command(&self, built: &Path) -> Command {
+    pub(crate) fn command(&self, built: &Path) -> Command {
         jackfield(built, &self.path)
     }
 
     /// Serves it, until it is dropped, and waits until it is ready.
-    pub(super) fn serve(&self, built: &Path) -> Result<Background> {
+    pub(crate) fn serve(&self, built: &Path) -> Result<Background> {
         let mut served = start(self.command(built).arg("serve"))?;
         answers(&mut served, &Way::new(self.address, "/readyz", None))?;
         Ok(served)
@@ -91,18 +106,18 @@ impl Home {
 }
 
 /// Has a home listen where nobody else does.
-fn listen_at_a_free_port(home: &Path) -> Result<SocketAddr> {
+fn listen_at_a_free_port(home: &Path, more: &str) -> Result<SocketAddr> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let path = home.join("jackfield.toml");
     let failed = |error: std::io::Error| format!("{}: {error}", path.display());
     let text = fs::read_to_string(&path).map_err(failed)?;
-    let text = format!("public_url = \"http://{address}\"\n{text}\n[server]\nlisten = \"{address}\"\n");
+    let text = format!("public_url = \"http://{address}\"\n{text}\n[server]\nlisten = \"{address}\"\n{more}");
     fs::write(&path, text).map_err(failed)?;
     Ok(address)
 }
 
 /// What a command prints, which is one line.
-fn told(command: &mut Command) -> Result<String> {
+pub(crate) fn told(command: &mut Command) -> Result<String> {
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     if !output.status.success() {
         return Err(format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr)));
@@ -111,7 +126,7 @@ fn told(command: &mut Command) -> Result<String> {
 }
 
 /// Starts something that says nothing.
-fn start(command: &mut Command) -> Result<Background> {
+pub(crate) fn start(command: &mut Command) -> Result<Background> {
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let process = command.spawn().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     Ok(Background { process, says: String::new() })
@@ -153,7 +168,7 @@ pub(super) fn proxied(built: &Path, place: &Path) -> Result {
         Side::new("directly", direct, Vec::new()),
         Side::new("through jackfield", home.way(), vec![served.process.id()]),
     ];
-    let nginx = Nginx::start(place, home.provider)?;
+    let nginx = Nginx::start(place, "nginx", USER, &passes_on(home.provider))?;
     match &nginx {
         Some(nginx) => {
             sides.push(Side::new(
@@ -256,7 +271,7 @@ impl Turns {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "nobody asks that often")]
-fn number(count: usize) -> f64 {
+pub(super) fn number(count: usize) -> f64 {
     count as f64
 }
 
@@ -276,15 +291,20 @@ fn compare(sides: &[Side], connections: usize) -> Result<Vec<Measured>> {
     Ok(sides.iter().zip(turns).map(|(side, turns)| turns.measured(side.name)).collect())
 }
 
-/// nginx as a reverse proxy that adds the header.
-struct Nginx {
+/// nginx, with one place where it does something.
+pub(super) struct Nginx {
     process: Background,
     way: Way,
 }
 
 impl Nginx {
     /// Starts it; `None` where there is none.
-    fn start(place: &Path, provider: SocketAddr) -> Result<Option<Self>> {
+    pub(super) fn start(
+        place: &Path,
+        name: &str,
+        path: &str,
+        what: &(String, String),
+    ) -> Result<Option<Self>> {
         let paths = std::env::var_os("PATH").unwrap_or_default();
         // Whoever is no administrator has its directory not on their path, as a rule.
         let directories = std::env::split_paths(&paths).chain([PathBuf::from("/usr/sbin")]);
@@ -292,15 +312,14 @@ impl Nginx {
         else {
             return Ok(None);
         };
-        let prefix = place.join("nginx");
+        let prefix = place.join(name);
         fs::create_dir_all(&prefix).map_err(|error| format!("{}: {error}", prefix.display()))?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
         let file = prefix.join("nginx.conf");
-        fs::write(&file, config(address, provider))
-            .map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(&file, config(address, what)).map_err(|error| format!("{}: {error}", file.display()))?;
         let mut command = Command::new(program);
         command.arg("-p").arg(&prefix).arg("-c").arg(&file).args(["-e", "error.log"]);
-        let mut nginx = Self { process: start(&mut command)?, way: Way::new(address, USER, None) };
+        let mut nginx = Self { process: start(&mut command)?, way: Way::new(address, path, None) };
         answers(&mut nginx.process, &nginx.way).map_err(|error| {
             let log = fs::read_to_string(prefix.join("error.log")).unwrap_or_default();
             format!("nginx: {error}\n{log}")
@@ -308,7 +327,11 @@ impl Nginx {
         Ok(Some(nginx))
     }
 
-    fn processes(&self) -> Vec<u32> {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.way.address
+    }
+
+    pub(super) fn processes(&self) -> Vec<u32> {
         let master = self.process.process.id();
         [master].into_iter().chain(children(master)).collect()
     }
@@ -329,9 +352,27 @@ impl Drop for Nginx {
     }
 }
 
-/// A proxy with one worker, which keeps its connections, writes nothing down, and puts a token on what passes.
-fn config(address: SocketAddr, provider: SocketAddr) -> String {
+/// A proxy, which keeps its connections and puts a token on what passes.
+fn passes_on(provider: SocketAddr) -> (String, String) {
     let token = "benchmark".repeat(60);
+    let upstream = format!(
+        "upstream provider {{
+        server {provider};
+        keepalive 64;
+        keepalive_requests 1000000000;
+    }}"
+    );
+    let location = format!(
+        "proxy_pass http://provider;
+            proxy_http_version 1.1;
+            proxy_set_header Connection \"\";
+            proxy_set_header Authorization \"Bearer {token}\";"
+    );
+    (upstream, location)
+}
+
+/// One worker, which writes nothing down.
+fn config(address: SocketAddr, (upstream, location): &(String, String)) -> String {
     format!(
         "daemon off;
 worker_processes 1;
@@ -345,18 +386,11 @@ http {{
     fastcgi_temp_path fastcgi;
     uwsgi_temp_path uwsgi;
     scgi_temp_path scgi;
-    upstream provider {{
-        server {provider};
-        keepalive 64;
-        keepalive_requests 1000000000;
-    }}
+    {upstream}
     server {{
         listen {address};
         location / {{
-            proxy_pass http://provider;
-            proxy_http_version 1.1;
-            proxy_set_header Connection \"\";
-            proxy_set_header Authorization \"Bearer {token}\";
+            {location}
         }}
     }}
 }}
@@ -365,7 +399,7 @@ http {{
 }
 
 /// The time that a process has spent, in seconds. A tick is a hundredth of one.
-fn seconds(pid: u32) -> Result<f64> {
+pub(super) fn seconds(pid: u32) -> Result<f64> {
     let stat =
         fs::read_to_string(format!("/proc/{pid}/stat")).map_err(|error| format!("process {pid}: {error}"))?;
     // Behind the name, which may hold anything.
