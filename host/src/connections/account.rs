@@ -31,6 +31,7 @@ use crate::{
     invoke::Asking,
     store::{Audit, Connection, ConnectionState, Held, Integration, Renewed, Scope, Written},
     vault::Owner,
+    worker::Family,
 };
 
 /// How long identifying an account may take, and asking for its first tokens.
@@ -113,6 +114,8 @@ impl Host {
             },
         };
         let asking = Asking {
+            family: Family::Auth,
+            held: None,
             target: setting.target(credential, &id),
             egress: setting.egress.clone(),
             deadline,
@@ -193,6 +196,8 @@ impl Host {
                 let reason = format!("without {names} nobody can tell whose account it is");
                 (None, ConnectionState::NeedsScope, Some(reason))
             }
+            // Its connector cannot tell: what was given is believed, and whether it works is seen when it is used.
+            Err(error) if error.kind == ErrorKind::Unsupported => (None, ConnectionState::Valid, None),
             Err(error) => return Err(error),
         };
         let scope = Scope { project: integration.project.clone(), user: Some(user.to_owned()) };
@@ -278,6 +283,8 @@ impl Host {
             match self.store.connect(connection.clone(), Some(renewed), audit).await? {
                 Written::Yes => {
                     tracing::info!(connection = id, state = state.as_str(), "connected");
+                    // What has waited for it goes on.
+                    self.events.wake();
                     return Ok(Connected { connection, notes });
                 }
                 Written::OldKey => self.connections.catch_up().await?,
