@@ -374,6 +374,9 @@ impl Host {
     ///
     /// If it cannot be written here. That the provider could not be told is none: it is said.
     pub async fn revoke_connection(&self, scope: &Scope, id: &str, actor: &str) -> Result<GivenUp> {
+        if self.connections.held(scope, id).is_ok_and(|held| super::usable(&held.connection).is_ok()) {
+            self.end_webhooks(id).await;
+        }
         for _ in 0..TRIES {
             let held = self.at_rest(scope, id).await?;
             let audit = Audit::new(&scope.project, actor, "connection.revoke", id);

@@ -5,7 +5,7 @@
 //! another address than the home has now, and removed when the subscription is taken away. What cannot be removed yet is tried
 //! again, while nobody but us knows of it any more.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use connector_protocol::{
     Error, ErrorKind, Result,
@@ -30,6 +30,9 @@ const TRIES: u32 = 100;
 
 /// How often something is written that meets a change of somebody else's.
 const WRITES: u32 = 5;
+
+/// How long removing webhooks may hold up whoever gives a connection up.
+const FAREWELL: Duration = Duration::from_secs(20);
 
 /// How long before a webhook's end nothing is done, at least.
 const SHORTEST: Duration = Duration::from_secs(60);
@@ -60,8 +63,8 @@ pub(super) async fn see_to(host: &Host, due: &DueFeed) -> Result<()> {
     if let (Some(state), Some(before)) = (&due.state, &due.address) {
         if *before != address {
             // It is where nobody is any more.
-            unregister(host, &asked, subscription, trigger, state, before).await?;
-            host.store.unregistered(subscription.id.clone(), due.fence).await?;
+            unregister(host, &asked, subscription, trigger, state, before, feeds::PATIENCE).await?;
+            host.store.unregistered(subscription.id.clone(), due.fence, 0).await?;
             return Ok(());
         }
         let renewed: Result<Registration> = asked
@@ -93,6 +96,45 @@ pub(super) async fn see_to(host: &Host, due: &DueFeed) -> Result<()> {
         .await?;
     tracing::info!(subscription = subscription.id, trigger = subscription.trigger, "registered");
     keep(host, due, webhook, registered, address).await
+}
+
+impl Host {
+    /// Removes what is registered as a connection that is about to be given up, as long as the provider still listens to it. What
+    /// cannot be removed is left there.
+    pub(crate) async fn end_webhooks(&self, connection: &str) {
+        let until = Instant::now() + FAREWELL;
+        let taken = match self.store.take_webhooks(connection.to_owned(), feeds::ms(FAREWELL * 2)).await {
+            Ok(taken) => taken,
+            Err(error) => {
+                tracing::warn!(connection, "what is registered as it cannot be read: {error}");
+                return;
+            }
+        };
+        for due in taken {
+            let left = until.saturating_duration_since(Instant::now());
+            let (subscription, fence) = (due.subscription.id.clone(), due.fence);
+            let ended = match (&due.state, &due.address) {
+                (Some(state), Some(address)) => end(self, &due.subscription, state, address, left).await,
+                _ => Ok(()),
+            };
+            let written = match ended {
+                Ok(()) => {
+                    self.store.unregistered(subscription.clone(), fence, feeds::ms(FAREWELL)).await.map(drop)
+                }
+                Err(error) => {
+                    tracing::warn!(subscription, "its webhook is left at the provider: {error}");
+                    let wait = feeds::ms(FAREWELL);
+                    self.store
+                        .feed_failed(subscription.clone(), fence, wait, error.to_string(), true)
+                        .await
+                        .map(drop)
+                }
+            };
+            if let Err(error) = written {
+                tracing::warn!(subscription, "what became of its webhook cannot be kept: {error}");
+            }
+        }
+    }
 }
 
 /// Keeps a registration, with the secret that came with it.
@@ -162,7 +204,7 @@ fn sealed(
 async fn remove(host: &Host, due: &DueFeed) -> Result<()> {
     let subscription = &due.subscription;
     let left = match (&due.state, &due.address) {
-        (Some(state), Some(address)) => end(host, subscription, state, address).await,
+        (Some(state), Some(address)) => end(host, subscription, state, address, feeds::PATIENCE).await,
         _ => Ok(()),
     };
     if let Err(error) = left {
@@ -181,7 +223,7 @@ async fn remove(host: &Host, due: &DueFeed) -> Result<()> {
     } else {
         tracing::info!(subscription = subscription.id, trigger = subscription.trigger, "unregistered");
     }
-    host.store.unregistered(subscription.id.clone(), due.fence).await.map(drop)
+    host.store.unregistered(subscription.id.clone(), due.fence, 0).await.map(drop)
 }
 
 async fn end(
@@ -189,10 +231,11 @@ async fn end(
     subscription: &Subscription,
     state: &serde_json::Value,
     address: &str,
+    patience: Duration,
 ) -> Result<()> {
     let (_, manifest, index) = feeds::trigger(host, subscription)?;
     let asked = As::of_subscription(host, subscription)?;
-    unregister(host, &asked, subscription, &manifest.triggers[index], state, address).await
+    unregister(host, &asked, subscription, &manifest.triggers[index], state, address, patience).await
 }
 
 async fn unregister(
@@ -202,9 +245,10 @@ async fn unregister(
     trigger: &Trigger,
     state: &serde_json::Value,
     address: &str,
+    patience: Duration,
 ) -> Result<()> {
     let call = call_about(host, subscription, trigger, state, address)?;
-    match asked.send(host, &subscription.id, "unregister", feeds::PATIENCE, call).await {
+    match asked.send(host, &subscription.id, "unregister", patience, call).await {
         Err(error) if error.kind != ErrorKind::NotFound => Err(error),
         // One that is gone already is what is wanted.
         _ => Ok(()),

@@ -465,8 +465,12 @@ pub trait Events: Send + Sync {
     fn registered(&self, registered: Registered) -> Pending<Written>;
 
     /// Keeps that a webhook is registered no more. A subscription that was taken away is forgotten with it; another one is to be
-    /// registered anew. False if somebody else has the feed by now.
-    fn unregistered(&self, subscription: String, fence: i64) -> Pending<bool>;
+    /// registered anew after so many milliseconds. False if somebody else has the feed by now.
+    fn unregistered(&self, subscription: String, fence: i64, wait: i64) -> Pending<bool>;
+
+    /// Takes the webhooks that are registered as a connection for this many milliseconds, due or not, and whatever their connection
+    /// is like.
+    fn take_webhooks(&self, connection: String, ms: i64) -> Pending<Vec<DueFeed>>;
 
     /// Leaves a feed alone for this many milliseconds. `tried`: the provider or the connector was asked in vain.
     fn feed_failed(

@@ -769,8 +769,12 @@ impl Events for Sqlite {
         self.change(move |transaction| feeds::registered(transaction, &registered))
     }
 
-    fn unregistered(&self, subscription: String, fence: i64) -> Pending<bool> {
-        self.change(move |transaction| feeds::unregistered(transaction, &subscription, fence))
+    fn unregistered(&self, subscription: String, fence: i64, wait: i64) -> Pending<bool> {
+        self.change(move |transaction| feeds::unregistered(transaction, &subscription, fence, wait))
+    }
+
+    fn take_webhooks(&self, connection: String, ms: i64) -> Pending<Vec<DueFeed>> {
+        self.change(move |transaction| feeds::of(transaction, &connection, ms))
     }
 
     fn feed_failed(

@@ -135,6 +135,51 @@ fn forget(transaction: &Transaction<'_>, id: &str) -> Sql<()> {
     Ok(())
 }
 
+/// A feed for whoever takes it.
+const TAKEN: &str =
+    "SELECT s.head, s.version, s.sealed, f.fence, f.kind, f.begun, f.state, f.address, f.failures, s.removed
+    FROM feeds f JOIN subscriptions s ON s.id = f.subscription";
+
+/// The same, as [`TAKEN`].
+fn read_due(row: &Row<'_>) -> Sql<DueFeed> {
+    let mut subscription: Subscription = column(row, 0)?;
+    subscription.version = row.get(1)?;
+    subscription.sealed = sealed(row, 2)?;
+    let state: Option<String> = row.get(6)?;
+    Ok(DueFeed {
+        fence: row.get::<_, i64>(3)? + 1,
+        kind: FeedKind::from_name(&row.get::<_, String>(4)?),
+        begun: row.get(5)?,
+        state: state.map(|state| super::accounts::parsed(&state)).transpose()?,
+        address: row.get(7)?,
+        failures: count(row.get(8)?),
+        removed: row.get(9)?,
+        subscription,
+    })
+}
+
+fn lease(transaction: &Transaction<'_>, taken: &[DueFeed], until: i64) -> Sql<()> {
+    for due in taken {
+        transaction
+            .prepare_cached("UPDATE feeds SET fence = ?2, lease_until = ?3 WHERE subscription = ?1")?
+            .execute(params![due.subscription.id, due.fence, until])?;
+    }
+    Ok(())
+}
+
+/// Takes the webhooks that are registered as a connection.
+pub(super) fn of(transaction: &Transaction<'_>, connection: &str, ms: i64) -> Sql<Vec<DueFeed>> {
+    let now = now();
+    let query = format!(
+        "{TAKEN} WHERE f.connection = ?1 AND f.kind = 'webhook' AND f.state IS NOT NULL
+            AND (f.lease_until IS NULL OR f.lease_until <= ?2) ORDER BY s.id"
+    );
+    let mut select = transaction.prepare_cached(&query)?;
+    let found: Vec<DueFeed> = select.query_map(params![connection, now], read_due)?.collect::<Sql<_>>()?;
+    lease(transaction, &found, now + ms)?;
+    Ok(found)
+}
+
 /// Takes the feeds that are due.
 pub(super) fn due(
     transaction: &Transaction<'_>,
@@ -147,34 +192,10 @@ pub(super) fn due(
     const WANTED: &str = "(s.removed = 1 OR (f.kind = 'webhook' OR s.paused = 0) AND EXISTS
             (SELECT 1 FROM connections c WHERE c.id = f.connection AND c.state IN ('valid', 'refreshing')))
         AND (f.lease_until IS NULL OR f.lease_until <= ?1) AND f.subscription NOT IN (SELECT value FROM json_each(?2))";
-    let query = format!(
-        "SELECT s.head, s.version, s.sealed, f.fence, f.kind, f.begun, f.state, f.address, f.failures, s.removed
-         FROM feeds f JOIN subscriptions s ON s.id = f.subscription
-         WHERE f.due <= ?1 AND {WANTED} ORDER BY f.due LIMIT ?3"
-    );
+    let query = format!("{TAKEN} WHERE f.due <= ?1 AND {WANTED} ORDER BY f.due LIMIT ?3");
     let mut select = transaction.prepare_cached(&query)?;
-    let due = select.query_map(params![now, busy, most], |row| {
-        let mut subscription: Subscription = column(row, 0)?;
-        subscription.version = row.get(1)?;
-        subscription.sealed = sealed(row, 2)?;
-        let state: Option<String> = row.get(6)?;
-        Ok(DueFeed {
-            fence: row.get::<_, i64>(3)? + 1,
-            kind: FeedKind::from_name(&row.get::<_, String>(4)?),
-            begun: row.get(5)?,
-            state: state.map(|state| super::accounts::parsed(&state)).transpose()?,
-            address: row.get(7)?,
-            failures: count(row.get(8)?),
-            removed: row.get(9)?,
-            subscription,
-        })
-    })?;
-    let due: Vec<DueFeed> = due.collect::<Sql<_>>()?;
-    for due in &due {
-        transaction
-            .prepare_cached("UPDATE feeds SET fence = ?2, lease_until = ?3 WHERE subscription = ?1")?
-            .execute(params![due.subscription.id, due.fence, now + ms])?;
-    }
+    let due: Vec<DueFeed> = select.query_map(params![now, busy, most], read_due)?.collect::<Sql<_>>()?;
+    lease(transaction, &due, now + ms)?;
     if !due.is_empty() {
         return Ok((due, None));
     }
@@ -321,12 +342,12 @@ pub(super) fn registered(transaction: &Transaction<'_>, registered: &Registered)
 }
 
 /// Keeps that a webhook is registered no more: its subscription goes with it, or it is registered anew.
-pub(super) fn unregistered(transaction: &Transaction<'_>, id: &str, fence: i64) -> Sql<bool> {
+pub(super) fn unregistered(transaction: &Transaction<'_>, id: &str, fence: i64, wait: i64) -> Sql<bool> {
     let written = transaction.execute(
-        "UPDATE feeds SET state = NULL, address = NULL, expires = NULL, begun = 0, due = ?3, wait = 0, failures = 0,
-            reason = NULL, lease_until = NULL
+        "UPDATE feeds SET state = NULL, address = NULL, expires = NULL, begun = 0, due = ?3 + ?4, wait = ?4,
+            failures = 0, reason = NULL, lease_until = NULL
          WHERE subscription = ?1 AND fence = ?2 AND lease_until IS NOT NULL",
-        params![id, fence, now()],
+        params![id, fence, now(), wait],
     )?;
     let removed: Option<bool> = transaction
         .query_row("SELECT removed FROM subscriptions WHERE id = ?1", [id], |row| row.get(0))
