@@ -318,3 +318,31 @@ fn one_whose_connection_cannot_be_used_waits_for_it() {
     fed.is(&other, "the other one has begun", begun);
     assert_eq!(ids(&fed.sent()), [2]);
 }
+
+#[test]
+fn what_cannot_be_kept_whole_is_not_kept_by_half() {
+    let (fed, world) = fed(1);
+    let id = fed.subscribe(TRIGGER, &json!({}));
+    fed.is(&id, "it has begun", begun);
+    let known = || -> (String, i64) {
+        let sql = "SELECT state, (SELECT count(*) FROM seen) FROM feeds WHERE subscription = ?1";
+        fed.database().query_row(sql, [&id], |row| Ok((row.get(0)?, row.get(1)?))).unwrap()
+    };
+    let before = known();
+    assert_eq!(before, (r#"{"last":1}"#.to_owned(), 1));
+    read(&world, 2, "attic");
+    read(&world, 3, "attic");
+    // The second of the two events cannot be written.
+    let full = "CREATE TRIGGER full BEFORE INSERT ON events WHEN new.head LIKE '%\"id\":3,%'
+        BEGIN SELECT RAISE(ABORT, 'there is no room'); END";
+    fed.database().execute_batch(full).unwrap();
+    fed.hurry(&id);
+    let feed = fed.is(&id, "it cannot be kept", |feed| feed["failures"] == 1);
+    assert!(feed["reason"].is_string() && fed.kept(TRIGGER).is_empty(), "{feed}");
+    assert_eq!(known(), before);
+    fed.database().execute_batch("DROP TRIGGER full").unwrap();
+    fed.hurry(&id);
+    fed.app.provider.is_asked(2);
+    assert_eq!(ids(&fed.sent()), [2, 3]);
+    assert_eq!(known(), (r#"{"last":3}"#.to_owned(), 3));
+}

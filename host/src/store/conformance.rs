@@ -1,6 +1,7 @@
 //! What any store has to do, whatever is behind it.
 
 mod accounts;
+mod events;
 
 use std::time::Duration;
 
@@ -122,6 +123,13 @@ async fn sqlite_does_what_any_store_does() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("jackfield.db");
     suite(|| Box::new(Sqlite::open(path.clone(), Duration::from_secs(86_400)))).await;
+}
+
+#[tokio::test]
+async fn sqlite_does_with_events_what_any_store_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jackfield.db");
+    events::suite(&|| Box::new(Sqlite::open(path.clone(), Duration::from_secs(86_400)))).await;
 }
 
 #[cfg(test)]

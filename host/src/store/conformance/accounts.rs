@@ -9,26 +9,26 @@ use crate::{
     id::Id,
     store::{
         ApiToken, Audit, Connection, ConnectionState, Integration, Link, Once, Page, Progress, Project,
-        Renewed, Scope, SigningKey, Store, Which, Written,
+        Renewed, Scope, SigningKey, Store, Which, WhichEvents, Written,
     },
     vault::Envelope,
 };
 
-fn audit(action: &str) -> Audit {
+pub(super) fn audit(action: &str) -> Audit {
     Audit::new("default", "operator", action, "x")
 }
 
-fn sealed(key: &str, secret: &str) -> Envelope {
+pub(super) fn sealed(key: &str, secret: &str) -> Envelope {
     let fields = BTreeMap::from([("access_token".to_owned(), secret.to_owned())]);
     Envelope { key: key.to_owned(), wrapped: "w".to_owned(), fields }
 }
 
-fn renewed(secret: &str) -> Renewed {
+pub(super) fn renewed(secret: &str) -> Renewed {
     let expires = Timestamp::now().checked_add(SignedDuration::from_hours(1)).ok();
     Renewed { sealed: sealed("key_1", secret), expires, scopes: None, members: BTreeMap::new() }
 }
 
-fn integration(project: &str) -> Integration {
+pub(super) fn integration(project: &str) -> Integration {
     Integration {
         id: Id::integration().to_string(),
         project: project.to_owned(),
@@ -44,7 +44,7 @@ fn integration(project: &str) -> Integration {
     }
 }
 
-fn connection(of: &Integration, user: &str, person: &str) -> Connection {
+pub(super) fn connection(of: &Integration, user: &str, person: &str) -> Connection {
     let id = Id::connection().to_string();
     Connection {
         id: id.clone(),
@@ -69,7 +69,7 @@ fn connection(of: &Integration, user: &str, person: &str) -> Connection {
     }
 }
 
-fn of_user(user: &str) -> Scope {
+pub(super) fn of_user(user: &str) -> Scope {
     Scope { project: "default".to_owned(), user: Some(user.to_owned()) }
 }
 
@@ -288,12 +288,19 @@ async fn what_was_done(store: &dyn Store) {
 
     // Events go on where somebody has stopped, and are nobody else's.
     let all = Page { after: None, most: 100 };
-    let events = store.events(Scope::project("default"), all.clone()).await.unwrap();
+    let events =
+        store.happened(Scope::project("default"), WhichEvents::default(), all.clone()).await.unwrap();
     assert!(events.len() >= 3, "{events:?}");
     let after = Page { after: Some(events[0].id.clone()), most: 1 };
-    assert_eq!(store.events(Scope::project("default"), after).await.unwrap(), events[1..2]);
-    assert_eq!(store.events(Scope::project("other"), all.clone()).await.unwrap(), []);
-    let theirs = store.events(of_user("u_2"), all).await.unwrap();
+    assert_eq!(
+        store.happened(Scope::project("default"), WhichEvents::default(), after).await.unwrap(),
+        events[1..2]
+    );
+    assert_eq!(
+        store.happened(Scope::project("other"), WhichEvents::default(), all.clone()).await.unwrap(),
+        []
+    );
+    let theirs = store.happened(of_user("u_2"), WhichEvents::default(), all).await.unwrap();
     assert!(theirs.iter().all(|event| event.user.as_deref() == Some("u_2")) && !theirs.is_empty());
 
     let once = |user: &str, what: &str| store.once(of_user(user), "k".into(), what.as_bytes().to_vec());
@@ -331,5 +338,5 @@ async fn erasing(store: &dyn Store, left: &Connection) {
     assert_eq!(store.remove_connection(left.id.clone(), audit("remove")).await, Ok(true));
     assert_eq!(erase().await, Ok(true));
     assert_eq!(store.user("default".into(), "u_1".into()).await.unwrap(), None);
-    assert_eq!(store.events(of_user("u_1"), Page::default()).await.unwrap(), []);
+    assert_eq!(store.happened(of_user("u_1"), WhichEvents::default(), Page::default()).await.unwrap(), []);
 }
