@@ -5,14 +5,22 @@
 //! happened, `route` finds the connections that it happened to, and the events are written in one commit with what is to be sent of
 //! them. `dispatch` sends them, signed, for as long as it takes. [`filter`] says which events a subscription wants.
 //!
+//! Some subscriptions have a feed of their own: `feeds` sees to it that a `poll` is made for them again and again, or that a webhook
+//! is registered (`register`), and what it brings goes to that subscription alone. What is to be completed is, before it is kept
+//! (`enrich`).
+//!
 //! It knows no provider: how one signs, and what tells its deliveries apart, is data of its manifest. It knows no SQL and no HTTP
 //! server.
 
 mod dispatch;
+mod enrich;
+mod feeds;
 pub mod filter;
 mod fire;
 pub mod hooks;
+mod poll;
 pub mod receive;
+mod register;
 mod route;
 pub mod signing;
 mod sort;
@@ -54,6 +62,8 @@ pub struct Memory {
     arrived: Notify,
     /// There is something to be sent, or somebody can take something again.
     to_send: Notify,
+    /// Something is to be polled, registered or removed, or can be now.
+    to_feed: Notify,
     /// What checks events, by manifest and trigger.
     validators: Mutex<HashMap<(String, String), Arc<Validator>>>,
 }
@@ -63,6 +73,7 @@ impl Memory {
     pub fn wake(&self) {
         self.arrived.notify_one();
         self.to_send.notify_one();
+        self.to_feed.notify_one();
     }
 
     fn validator(&self, library: &Library, trigger: &str) -> Result<Arc<Validator>> {
@@ -121,12 +132,21 @@ pub async fn work(host: Arc<Host>) {
             }
         }
     }
-    tokio::join!(sort::work(&host), dispatch::work(&host));
+    tokio::join!(sort::work(&host), dispatch::work(&host), feeds::work(&host));
+}
+
+/// Something from 0 to 1.
+fn random() -> f64 {
+    let mut byte = [0];
+    // Without randomness those who failed together come back together, which is no reason not to come back.
+    let _ = aws_lc_rs::rand::fill(&mut byte);
+    f64::from(byte[0]) / 255.0
 }
 
 /// Takes up what the last one who served has left.
 async fn begin(host: &Host) -> Result<()> {
     host.store.take_up(true).await?;
+    feeds::begin(host).await?;
     let backlog = host.store.backlog().await?;
     host.events.waiting.store(backlog.deliveries, Ordering::SeqCst);
     Ok(())

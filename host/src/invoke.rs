@@ -422,6 +422,10 @@ fn target(run: &Run<'_>) -> Target {
 
 /// What a call of a connector that is no run of an action may reach.
 pub(crate) struct Asking {
+    /// What it is a call to.
+    pub(crate) family: Family,
+    /// The connection that the credential is of, if it is one that is kept.
+    pub(crate) held: Option<Held>,
     pub(crate) target: Target,
     pub(crate) egress: Arc<Egress>,
     pub(crate) deadline: Instant,
@@ -438,7 +442,7 @@ pub(crate) struct Reading<'a> {
 }
 
 impl Host {
-    /// Asks a connector something about a connection: the head of its answer.
+    /// Asks a connector something about a connection, or has it do something as one: the head of its answer.
     pub(crate) async fn ask_about(
         &self,
         connector: &str,
@@ -446,12 +450,16 @@ impl Host {
         call: &impl Serialize,
         asking: Asking,
     ) -> Result<Vec<u8>> {
-        let Asking { target, egress, deadline, flight } = asking;
+        let Asking { family, held, target, egress, deadline, flight } = asking;
         let library = self.registry().find(connector)?.clone();
         let input = serde_json::value::to_raw_value(call).map_err(internal)?;
         let message = frame::encode(input.get().as_bytes(), &[]);
+        if message.len() > frame::MAX_LEN {
+            let text = format!("what `{op}` is called with is larger than {} bytes", frame::MAX_LEN);
+            return Err(Error::new(ErrorKind::InvalidInput, text));
+        }
         let services = CallServices::about(Outside::Egress(egress), target, deadline, flight, op, input);
-        self.call_connector(&library, Family::Auth, op, message, services, deadline).await
+        self.call_connector(&library, family, op, message, services.held(held), deadline).await
     }
 
     /// Has a trigger of a connector read something, a delivery for example: the head of its answer. It reaches nobody meanwhile.

@@ -10,6 +10,7 @@ mod accounts;
 #[cfg(test)]
 mod conformance;
 mod events;
+mod feeds;
 mod sqlite;
 
 use std::{future::Future, pin::Pin, sync::Arc};
@@ -29,6 +30,7 @@ pub use self::{
         Arrival, Backlog, Delivery, DeliveryState, Destination, Dispatch, DispatchState, Due, Events,
         NewEvent, Sent, Sorted, Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents, Whole,
     },
+    feeds::{DueFeed, Feed, FeedKind, Found, Registered},
     sqlite::{Restored, Sqlite, restore},
 };
 

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     events::filter::Filter,
-    store::{Delivery, Destination, Subscription, Whole},
+    store::{Delivery, Destination, Feed, Subscription, Whole},
 };
 
 /// A trigger in a list.
@@ -147,6 +147,9 @@ pub struct SubscriptionShown {
     pub destination: Destination,
     /// Whether nothing is sent for now.
     pub paused: bool,
+    /// What brings its events, where they come to no other: a webhook that is registered for it, or a poll.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed: Option<Feed>,
     /// When it was made.
     #[schemars(with = "String")]
     pub created: Timestamp,
@@ -164,6 +167,7 @@ impl From<Subscription> for SubscriptionShown {
             filter: subscription.filter,
             destination: subscription.destination,
             paused: subscription.paused,
+            feed: subscription.feed,
             created: subscription.created,
         }
     }

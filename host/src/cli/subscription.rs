@@ -5,8 +5,9 @@ use jackfield::{
     Error, ErrorKind, Result,
     api::events::{SubscriptionChange, SubscriptionMade, SubscriptionSet, SubscriptionShown},
     events::filter::Filter,
-    store::Destination,
+    store::{Destination, FeedKind},
 };
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -256,8 +257,32 @@ fn whose(one: &SubscriptionShown) -> String {
     }
 }
 
+/// How it is, in one word.
+fn state(one: &SubscriptionShown) -> &'static str {
+    match &one.feed {
+        _ if one.paused => "paused",
+        Some(feed) if feed.reason.is_some() => "failing",
+        Some(feed) if !feed.begun => "beginning",
+        _ => "active",
+    }
+}
+
+/// What brings its events, if they come to no other.
+fn feed(one: &SubscriptionShown) -> String {
+    let Some(feed) = &one.feed else { return String::new() };
+    let at = |time: Option<Timestamp>| time.map_or("not yet".to_owned(), |time| time.to_string());
+    match (feed.kind, feed.begun) {
+        (FeedKind::Poll, _) => format!("polled, last {}", at(feed.last)),
+        (FeedKind::Webhook, false) => "a webhook that is not registered yet".to_owned(),
+        (FeedKind::Webhook, true) => {
+            let until = feed.expires.map_or(String::new(), |end| format!(", good until {end}"));
+            format!("a webhook, registered {}{until}", at(feed.last))
+        }
+    }
+}
+
 fn row(one: &SubscriptionShown) -> Vec<String> {
-    let state = if one.paused { "paused" } else { "active" };
+    let state = state(one);
     vec![
         one.id.clone(),
         one.trigger.clone(),
@@ -274,7 +299,17 @@ fn show(one: &SubscriptionShown) {
         ("trigger", one.trigger.clone()),
         ("for", whose(one)),
         ("sent to", url.clone()),
-        ("state", if one.paused { "paused" } else { "active" }.to_owned()),
+        ("state", state(one).to_owned()),
+        ("feed", feed(one)),
+        ("reason", one.feed.as_ref().and_then(|feed| feed.reason.clone()).unwrap_or_default()),
+        (
+            "tried again",
+            one.feed
+                .as_ref()
+                .filter(|feed| feed.failures > 0)
+                .and_then(|feed| feed.due)
+                .map_or(String::new(), |due| due.to_string()),
+        ),
         ("filter", one.filter.as_ref().map_or(String::new(), |filter| json!(filter).to_string())),
         (
             "parameters",

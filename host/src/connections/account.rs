@@ -31,6 +31,7 @@ use crate::{
     invoke::Asking,
     store::{Audit, Connection, ConnectionState, Held, Integration, Renewed, Scope, Written},
     vault::Owner,
+    worker::Family,
 };
 
 /// How long identifying an account may take, and asking for its first tokens.
@@ -121,6 +122,8 @@ impl Host {
             },
         };
         let asking = Asking {
+            family: Family::Auth,
+            held: None,
             target: setting.target(credential, &id),
             egress: setting.egress.clone(),
             deadline,
@@ -228,6 +231,8 @@ impl Host {
                 let reason = format!("without {names} nobody can tell whose account it is");
                 (None, ConnectionState::NeedsScope, Some(reason))
             }
+            // Its connector cannot tell: what was given is believed, and whether it works is seen when it is used.
+            Err(error) if error.kind == ErrorKind::Unsupported => (None, ConnectionState::Valid, None),
             Err(error) => return Err(error),
         };
         let scope = Scope { project: integration.project.clone(), user: Some(user.to_owned()) };
@@ -313,6 +318,8 @@ impl Host {
             match self.store.connect(connection.clone(), Some(renewed), audit).await? {
                 Written::Yes => {
                     tracing::info!(connection = id, state = state.as_str(), "connected");
+                    // What has waited for it goes on.
+                    self.events.wake();
                     return Ok(Connected { connection, notes });
                 }
                 Written::OldKey => self.connections.catch_up().await?,
@@ -409,6 +416,9 @@ impl Host {
     ///
     /// If it cannot be written here. That the provider could not be told is none: it is said.
     pub async fn revoke_connection(&self, scope: &Scope, id: &str, actor: &str) -> Result<GivenUp> {
+        if self.connections.held(scope, id).is_ok_and(|held| super::usable(&held.connection).is_ok()) {
+            self.end_webhooks(id).await;
+        }
         for _ in 0..TRIES {
             let held = self.at_rest(scope, id).await?;
             let audit = Audit::new(&scope.project, actor, "connection.revoke", id);

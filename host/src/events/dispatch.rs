@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use tokio::task::JoinSet;
 use url::Url;
 
-use super::{LOOKS, STORE_FAILED, signing};
+use super::{LOOKS, STORE_FAILED, random, signing};
 use crate::{
     egress::app::{Posted, Unposted},
     host::Host,
@@ -190,14 +190,6 @@ fn later(host: &Host, due: &Due, mut sent: Sent, retry_after: Option<&str>) -> S
     sent.state = DispatchState::Waiting;
     sent.due = Some(at);
     sent
-}
-
-/// Something from 0 to 1.
-fn random() -> f64 {
-    let mut byte = [0];
-    // Without randomness they come back together, which is no reason not to come back.
-    let _ = aws_lc_rs::rand::fill(&mut byte);
-    f64::from(byte[0]) / 255.0
 }
 
 /// How long to wait after so many tries. What the app asks for counts between the first wait and the longest one.

@@ -88,19 +88,21 @@ impl Host {
             received_at: now,
         };
         let signed =
-            ingress::sign(webhook, &hook.secrets(webhook), &request).map_err(|unsigned| match unsigned {
-                Unsigned::NoSecret(refusal) => {
-                    Error::new(ErrorKind::Conflict, format!("a sample cannot be signed: {refusal}")).hint(
-                        format!(
-                            "give it: jackfield integration set {} --webhook-secret-file FILE",
-                            manifest.id
-                        ),
-                    )
-                }
-                Unsigned::OnlyProvider => {
-                    unfit(format!("only {} can sign what it sends, so no sample can be", manifest.title))
-                }
-            })?;
+            ingress::sign(webhook, &hook.secrets(webhook, None), &request).map_err(
+                |unsigned| match unsigned {
+                    Unsigned::NoSecret(refusal) => {
+                        Error::new(ErrorKind::Conflict, format!("a sample cannot be signed: {refusal}")).hint(
+                            format!(
+                                "give it: jackfield integration set {} --webhook-secret-file FILE",
+                                manifest.id
+                            ),
+                        )
+                    }
+                    Unsigned::OnlyProvider => {
+                        unfit(format!("only {} can sign what it sends, so no sample can be", manifest.title))
+                    }
+                },
+            )?;
         for (name, value) in signed {
             insert(&mut headers, &name, &value);
         }
@@ -108,6 +110,7 @@ impl Host {
             connector: &manifest.id,
             integration: &integration.id,
             hook: Some(hook_name.as_str()).filter(|name| *name != "default"),
+            subscription: None,
             method: "POST",
             path: &path,
             headers: &headers,

@@ -21,11 +21,13 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::signing;
 use crate::{
     connections::integrations::{WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE},
     host::Host,
     ingress::{Refusal, Secrets},
-    store::Integration,
+    store::{FeedKind, Integration},
+    vault::Owner,
 };
 
 /// After what time it is looked whether an integration has changed, should nobody have said so.
@@ -42,6 +44,17 @@ pub struct Hook {
     pub webhooks: Vec<Webhook>,
     /// What they are signed with.
     pub secrets: Secrets,
+    read: Instant,
+}
+
+/// What the address of a single subscription stands for.
+pub(super) struct Subscribed {
+    /// The tenant.
+    pub(super) project: String,
+    /// The trigger.
+    pub(super) trigger: String,
+    /// What its webhook is signed with.
+    secrets: Secrets,
     read: Instant,
 }
 
@@ -106,6 +119,8 @@ impl Counts {
 #[derive(Default)]
 pub struct Hooks {
     known: RwLock<HashMap<String, Arc<Hook>>>,
+    /// Subscriptions that have addresses of their own.
+    subscribed: RwLock<HashMap<String, Arc<Subscribed>>>,
     refused: Mutex<VecDeque<Refused>>,
     /// How often what has happened.
     pub counts: Counts,
@@ -115,6 +130,11 @@ impl Hooks {
     /// Has an integration looked up anew by the next who asks.
     pub fn forget(&self, integration: &str) {
         self.known.write().unwrap_or_else(PoisonError::into_inner).remove(integration);
+    }
+
+    /// Has a subscription looked up anew by the next who asks.
+    pub(super) fn forget_subscription(&self, id: &str) {
+        self.subscribed.write().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     /// The last requests that were refused, the newest first: those to integrations of a project and to none, or all.
@@ -163,6 +183,49 @@ impl Host {
             // As it was is better than not at all: what is forged stays forged.
             Err(error) => known.map(Some).ok_or(error),
         }
+    }
+
+    /// What the address of a subscription stands for; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it is not known yet and cannot be looked up.
+    pub(super) fn subscribed(&self, id: &str) -> Result<Option<Arc<Subscribed>>> {
+        let all = &self.events.hooks.subscribed;
+        let known = all.read().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some(known) = known.as_ref().filter(|known| known.read.elapsed() < FRESH) {
+            return Ok(Some(known.clone()));
+        }
+        match self.read_subscribed(id) {
+            Ok(found) => {
+                let mut all = all.write().unwrap_or_else(PoisonError::into_inner);
+                match &found {
+                    Some(found) => drop(all.insert(id.to_owned(), found.clone())),
+                    None => drop(all.remove(id)),
+                }
+                Ok(found)
+            }
+            Err(error) => known.map(Some).ok_or(error),
+        }
+    }
+
+    fn read_subscribed(&self, id: &str) -> Result<Option<Arc<Subscribed>>> {
+        let Some(subscription) = self.store.subscribed(id)? else { return Ok(None) };
+        if subscription.feed.as_ref().is_none_or(|feed| feed.kind != FeedKind::Webhook) {
+            return Ok(None);
+        }
+        let owner = Owner { project: &subscription.project, id };
+        let mut secrets = match &subscription.sealed {
+            Some(envelope) => self.connections.vault.open(owner, envelope)?,
+            None => Default::default(),
+        };
+        let signing = [signing::WEBHOOK, signing::WEBHOOK_BEFORE].map(|name| secrets.remove(name));
+        Ok(Some(Arc::new(Subscribed {
+            project: subscription.project,
+            trigger: subscription.trigger,
+            secrets: Secrets { signing: signing.into_iter().flatten().collect(), handshake: Vec::new() },
+            read: Instant::now(),
+        })))
     }
 
     async fn read_hook(&self, integration: &str) -> Result<Option<Arc<Hook>>> {
@@ -223,11 +286,12 @@ impl Hook {
     }
 
     /// The secrets that a webhook's requests are proven with.
-    pub(super) fn secrets(&self, webhook: &Webhook) -> Secrets {
-        match &webhook.secret {
-            Some(secret) if secret.owner == SecretOwner::Integration => self.secrets.clone(),
-            // The address of a single subscription would say whose secret counts.
-            _ => Secrets::default(),
+    pub(super) fn secrets(&self, webhook: &Webhook, of: Option<&Subscribed>) -> Secrets {
+        match (&webhook.secret, of) {
+            (Some(secret), _) if secret.owner == SecretOwner::Integration => self.secrets.clone(),
+            // Whose secret counts is said by the address of a single subscription, and by no other.
+            (_, Some(subscribed)) => subscribed.secrets.clone(),
+            (_, None) => Secrets::default(),
         }
     }
 }

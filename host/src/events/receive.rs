@@ -1,4 +1,8 @@
 //! A request to a webhook's address: proven, kept, answered. When the answer says yes, the delivery survives the machine.
+//!
+//! A webhook of the whole app has the address `/webhooks/{connector}/{integration}`, with the webhook's name behind it unless that
+//! is `default`. One that is registered for a single subscription has `/webhooks/{connector}/{integration}/{hook}/{subscription}`,
+//! where the name always stands.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -12,7 +16,7 @@ use http::{HeaderMap, header};
 use jiff::Timestamp;
 use url::form_urlencoded;
 
-use super::hooks::{Counts, Hook, Refused, refused, short};
+use super::hooks::{Counts, Hook, Refused, Subscribed, refused, short};
 use crate::{
     host::Host,
     id::Id,
@@ -38,6 +42,8 @@ pub struct Received<'a> {
     pub integration: &'a str,
     /// The webhook, as the address says; the one without a name if it does not.
     pub hook: Option<&'a str>,
+    /// The subscription, if the address is one's own.
+    pub subscription: Option<&'a str>,
     /// The method.
     pub method: &'a str,
     /// The path and the query, as they came.
@@ -94,7 +100,17 @@ impl Host {
         };
         let name = request.hook.unwrap_or(DEFAULT);
         let found = hook.as_ref().and_then(|hook| Some((hook, hook.webhook(name)?)));
-        let Some((hook, webhook)) = found.filter(|_| request.hook != Some(DEFAULT)) else {
+        let found = match (found, request.subscription) {
+            (Some((hook, webhook)), Some(id)) => match self.subscribed(id) {
+                Ok(subscribed) => subscribed
+                    .filter(|one| is_at(one, hook, request.connector))
+                    .map(|one| (hook, webhook, Some(one))),
+                Err(error) => return Answered::Later(error),
+            },
+            (Some((hook, webhook)), None) if request.hook != Some(DEFAULT) => Some((hook, webhook, None)),
+            _ => None,
+        };
+        let Some((hook, webhook, subscribed)) = found else {
             let note = Refused {
                 at: Timestamp::now(),
                 from: request.from.clone(),
@@ -107,7 +123,7 @@ impl Host {
             hooks.note(note, "unknown_integration");
             return Answered::Nothing;
         };
-        match self.prove(request, hook, webhook) {
+        match self.prove(request, hook, webhook, subscribed.as_deref()) {
             Ok(Accepted::Handshake(answer)) => Answered::Handshake(answer),
             Ok(Accepted::Delivery(Delivery { event, distinct })) => {
                 self.keep(request, hook, webhook, event, &distinct, None).await
@@ -131,7 +147,13 @@ impl Host {
         }
     }
 
-    fn prove(&self, request: &Received<'_>, hook: &Hook, webhook: &Webhook) -> Result<Accepted, Refusal> {
+    fn prove(
+        &self,
+        request: &Received<'_>,
+        hook: &Hook,
+        webhook: &Webhook,
+        subscribed: Option<&Subscribed>,
+    ) -> Result<Accepted, Refusal> {
         let base = self.settings().map(|settings| settings.config.public_url.base().to_owned());
         let url = format!("{}{}", base.unwrap_or_default(), request.path);
         let asked = ingress::Request {
@@ -141,7 +163,7 @@ impl Host {
             body: &request.body,
             received_at: Timestamp::now(),
         };
-        ingress::receive(webhook, &hook.secrets(webhook), &asked)
+        ingress::receive(webhook, &hook.secrets(webhook, subscribed), &asked)
     }
 
     async fn keep(
@@ -173,6 +195,7 @@ impl Host {
             integration: hook.integration.id.clone(),
             connector: hook.integration.connector.clone(),
             hook: webhook.name.clone(),
+            subscription: request.subscription.map(str::to_owned),
             digest: digest(distinct),
             unreadable,
             head,
@@ -205,6 +228,12 @@ impl Host {
             Err(_) => unavailable("the store takes too long"),
         }
     }
+}
+
+/// Whether the address of a subscription names the integration whose trigger it is for.
+fn is_at(subscribed: &Subscribed, hook: &Hook, connector: &str) -> bool {
+    let of = subscribed.trigger.split_once('.').map(|(of, _)| of);
+    of == Some(connector) && subscribed.project == hook.integration.project
 }
 
 impl super::Memory {

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 
 use aws_lc_rs::{hmac, rand};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use connector_protocol::{Error, ErrorKind, Result};
+use connector_protocol::{
+    Error, ErrorKind, Result,
+    manifest::{Encoding, Secret},
+};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString, zeroize::Zeroizing};
 
@@ -19,6 +22,10 @@ const LEN: usize = 32;
 /// What a subscription's key is called among its secrets.
 const NAME: &str = "signing";
 
+/// What those secrets are called that a provider signs with what it sends for a subscription: now, and before it was given another.
+pub(super) const WEBHOOK: &str = "webhook";
+pub(super) const WEBHOOK_BEFORE: &str = "webhook_before";
+
 /// A new key, among the secrets of a subscription, and as the app is told it.
 ///
 /// # Errors
@@ -29,6 +36,18 @@ pub fn new_key() -> Result<(BTreeMap<String, SecretString>, Zeroizing<String>)> 
     rand::fill(&mut *bytes).map_err(|_| Error::new(ErrorKind::Internal, "there is no randomness"))?;
     let text = Zeroizing::new(format!("{PREFIX}{}", STANDARD.encode(&*bytes)));
     Ok((BTreeMap::from([(NAME.to_owned(), SecretString::from(text.as_str()))]), text))
+}
+
+/// A new secret for a provider to sign with, written as it is declared.
+pub(super) fn new_webhook_secret(declared: &Secret) -> Result<SecretString> {
+    let mut bytes = Zeroizing::new([0; LEN]);
+    rand::fill(&mut *bytes).map_err(|_| Error::new(ErrorKind::Internal, "there is no randomness"))?;
+    let text = Zeroizing::new(match declared.encoding {
+        Encoding::Base64 => STANDARD.encode(&*bytes),
+        Encoding::Hex | Encoding::Utf8 => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    });
+    let prefix = declared.prefix.as_deref().unwrap_or_default();
+    Ok(SecretString::from(format!("{prefix}{}", *text)))
 }
 
 /// The signature of what is sent, with the key that is among these secrets.

@@ -20,6 +20,8 @@ use tokio::task::JoinSet;
 
 use super::{
     LOOKS, STORE_FAILED,
+    enrich::{Completed, complete},
+    feeds::{As, is_barred},
     route::{Whose, lane, whose},
 };
 use crate::{
@@ -28,8 +30,8 @@ use crate::{
     invoke::Reading,
     plugins::Library,
     store::{
-        Audit, Connection, ConnectionState, DeliveryState, Event, Integration, NewEvent, Sorted, Whole,
-        Written,
+        Audit, Connection, ConnectionState, DeliveryState, Event, Integration, NewEvent, Scope, Sorted,
+        Subscription, Whole, Written,
     },
 };
 
@@ -45,6 +47,9 @@ const TRIES: u32 = 12;
 /// After what time one is tried again for the first time, and at most.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// For how long a provider may ask to be left alone.
+const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 
 /// When it is looked again whether a connector is there.
 const MISSING: Duration = Duration::from_secs(10);
@@ -183,10 +188,21 @@ async fn look_into(host: &Host, whole: &Whole) -> Result<Outcome> {
     if let Some(revocation) = revocation {
         return revoke(host, whole, &integration, &manifest.title, revocation, sorted).await;
     }
+    let to = match &delivery.subscription {
+        Some(id) => match host.store.subscribed(id)? {
+            Some(subscription) if is_held(host, &subscription)? => Some(subscription),
+            found => {
+                let gone = if found.is_some() { "its subscription's connection" } else { "its subscription" };
+                let reason = format!("{gone} is gone");
+                return Ok(Outcome::Sorted(Box::new(sorted(DeliveryState::Unrouted, Some(reason)))));
+            }
+        },
+        None => None,
+    };
     let triggers: Vec<&Trigger> = manifest
         .triggers
         .iter()
-        .filter(|trigger| is_of(trigger, &delivery.hook, delivery.event.as_deref()))
+        .filter(|trigger| is_of(trigger, &delivery.hook, delivery.event.as_deref(), connector, to.as_ref()))
         .collect();
     if triggers.is_empty() {
         let reason = match &delivery.event {
@@ -208,7 +224,10 @@ async fn look_into(host: &Host, whole: &Whole) -> Result<Outcome> {
             if let (Some(owner), Some(resource)) = (&emit.route.owner, &emit.route.resource) {
                 done.owners.push((resource.clone(), owner.clone()));
             }
-            add(host, &library, &integration, whole, trigger, emit, &mut done.events)?;
+            let of = Of { library: &library, integration: &integration, whole, trigger, to: to.as_ref() };
+            if let Err(error) = of.add(host, emit, &mut done.events).await {
+                return Ok(not_complete(whole, &error));
+            }
         }
     }
     if !done.events.is_empty() && done.events.iter().all(|new| new.event.connection.is_none()) {
@@ -217,13 +236,39 @@ async fn look_into(host: &Host, whole: &Whole) -> Result<Outcome> {
     Ok(Outcome::Sorted(Box::new(done)))
 }
 
-fn is_of(trigger: &Trigger, hook: &str, event: Option<&str>) -> bool {
-    match &trigger.source {
-        Source::AppWebhook { hook: its, events } => {
-            its == hook && event.is_some_and(|event| events.iter().any(|known| known == event))
+/// Whether the connection of a subscription is still there.
+fn is_held(host: &Host, subscription: &Subscription) -> Result<bool> {
+    let Some(connection) = &subscription.connection else { return Ok(false) };
+    Ok(host.store.held(&Scope::project(&subscription.project), connection)?.is_some())
+}
+
+/// Whether a trigger is for a delivery: to the address of the whole app, or to a subscription's own.
+fn is_of(
+    trigger: &Trigger,
+    hook: &str,
+    event: Option<&str>,
+    connector: &str,
+    to: Option<&Subscription>,
+) -> bool {
+    let is_its = |its: &str, events: &[String]| {
+        its == hook && event.is_some_and(|event| events.iter().any(|known| known == event))
+    };
+    match (&trigger.source, to) {
+        (Source::AppWebhook { hook, events }, None) => is_its(hook, events),
+        (Source::RegisteredWebhook { hook, events }, Some(to)) => {
+            is_its(hook, events) && to.trigger == format!("{connector}.{}", trigger.name)
         }
         _ => false,
     }
+}
+
+/// When an event is completed that cannot be now. Trying is not given up: what is refused for good is kept as it is.
+fn not_complete(whole: &Whole, error: &Error) -> Outcome {
+    let doubled = FIRST_WAIT.saturating_mul(1 << whole.delivery.attempts.min(16)).min(LONGEST_WAIT);
+    let asked = error.retry_at.and_then(|at| Duration::try_from(at.duration_since(Timestamp::now())).ok());
+    let wait = asked.map_or(doubled, |asked| asked.clamp(doubled, LONGEST_ASKED));
+    let tried = !is_barred(error);
+    Outcome::PutOff { wait, reason: format!("its event cannot be completed yet: {error}"), tried }
 }
 
 /// What a connector's failure means for a delivery.
@@ -275,7 +320,7 @@ async fn ask(host: &Host, library: &Arc<Library>, trigger: &Trigger, whole: &Who
 }
 
 /// Whether an event is one that the trigger declares.
-fn fits(host: &Host, library: &Library, trigger: &Trigger, emit: &Emit) -> Result<()> {
+pub(super) fn fits(host: &Host, library: &Library, trigger: &Trigger, emit: &Emit) -> Result<()> {
     let problems = host.events.validator(library, &trigger.name)?.check(&emit.event);
     if problems.is_empty() {
         return Ok(());
@@ -286,40 +331,77 @@ fn fits(host: &Host, library: &Library, trigger: &Trigger, emit: &Emit) -> Resul
     Err(Error::new(ErrorKind::UnexpectedAnswer, text))
 }
 
-/// Adds an event, for each connection that it is for.
-fn add(
-    host: &Host,
-    library: &Library,
-    integration: &Integration,
-    whole: &Whole,
-    trigger: &Trigger,
-    emit: Emit,
-    events: &mut Vec<NewEvent>,
-) -> Result<()> {
-    let new = |connection: Option<&Connection>, unrouted: Option<String>, emit: Emit| NewEvent {
-        event: Event {
-            id: Id::event().to_string(),
-            kind: format!("{}.{}", library.id(), trigger.name),
-            version: Some(library.head.version.clone()),
-            occurred_at: emit.occurred_at,
-            at: whole.delivery.received,
-            connection: connection.map(|connection| connection.id.clone()),
-            user: connection.map(|connection| connection.user.clone()),
-            delivery: Some(whole.delivery.id.clone()),
-            unrouted,
-            data: emit.event,
-        },
-        key: emit.key,
-        lane: lane(&emit.route),
-        route: emit.route,
-    };
-    match whose(&*host.store, integration, &emit.route)? {
-        Whose::These(connections) => {
-            events.extend(connections.iter().map(|connection| new(Some(connection), None, emit.clone())));
+/// What an event is made of.
+struct Of<'a> {
+    library: &'a Arc<Library>,
+    integration: &'a Integration,
+    whole: &'a Whole,
+    trigger: &'a Trigger,
+    /// The subscription whose own address it came to.
+    to: Option<&'a Subscription>,
+}
+
+impl Of<'_> {
+    /// Adds an event, for each connection that it is for, completed if it asks for that. The error keeps it from being completed
+    /// now.
+    async fn add(&self, host: &Host, emit: Emit, events: &mut Vec<NewEvent>) -> Result<()> {
+        if let Some(to) = self.to {
+            let asked = As::of_subscription(host, to)?;
+            events.push(self.complete(host, &asked, emit).await?);
+            return Ok(());
         }
-        Whose::Nobody(why) => events.push(new(None, Some(why), emit)),
+        match whose(&*host.store, self.integration, &emit.route)? {
+            Whose::These(connections) => {
+                for connection in connections {
+                    let emit = emit.clone();
+                    events.push(if emit.enrich {
+                        let asked = As::of(host, &connection.project, &connection.id)?;
+                        self.complete(host, &asked, emit).await?
+                    } else {
+                        self.new(Some(&connection), None, emit.into())
+                    });
+                }
+            }
+            Whose::Nobody(why) => {
+                let incomplete = emit.enrich.then(|| "nobody was known who could complete it".to_owned());
+                events.push(self.new(None, Some(why), Completed { emit, incomplete }));
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    async fn complete(&self, host: &Host, asked: &As, emit: Emit) -> Result<NewEvent> {
+        let completed = complete(host, self.library, self.trigger, asked, emit).await?;
+        Ok(self.new(Some(&asked.connection), None, completed))
+    }
+
+    fn new(
+        &self,
+        connection: Option<&Connection>,
+        unrouted: Option<String>,
+        completed: Completed,
+    ) -> NewEvent {
+        let Completed { emit, incomplete } = completed;
+        NewEvent {
+            event: Event {
+                id: Id::event().to_string(),
+                kind: format!("{}.{}", self.library.id(), self.trigger.name),
+                version: Some(self.library.head.version.clone()),
+                occurred_at: emit.occurred_at,
+                at: self.whole.delivery.received,
+                connection: connection.map(|connection| connection.id.clone()),
+                user: connection.map(|connection| connection.user.clone()),
+                delivery: Some(self.whole.delivery.id.clone()),
+                incomplete,
+                unrouted,
+                data: emit.event,
+            },
+            key: emit.key,
+            lane: lane(&emit.route),
+            route: emit.route,
+            subscription: self.to.map(|to| to.id.clone()),
+        }
+    }
 }
 
 /// A user has removed the app at the provider: what is kept of their accounts is of no use any more, and is wiped.

@@ -2,7 +2,7 @@
 
 use connector_protocol::{
     Error, ErrorKind, Manifest, Problem, Result, did_you_mean,
-    manifest::{Source, Trigger},
+    manifest::{Secret, SecretOwner, Source, Trigger},
     validate::Validator,
 };
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use crate::{
     egress::app,
     host::Host,
     id::Id,
-    store::{Audit, Destination, Scope, Subscription, Written},
+    store::{Audit, Destination, Feed, FeedKind, Scope, Subscription, Written},
     vault::Owner,
 };
 
@@ -100,9 +100,19 @@ impl Host {
             }
             user = Some(connection.user);
         }
+        let kind = trigger.as_ref().and_then(|(_, trigger)| feed_of(trigger));
+        if kind.is_some() && wish.connection.is_none() {
+            let wrong = "is needed: the provider is asked as the one whose connection it is";
+            problems.push(Problem::new("/connection", wrong));
+        }
         refuse(problems)?;
         let id = Id::subscription().to_string();
-        let (secrets, key) = signing::new_key()?;
+        let (mut secrets, key) = signing::new_key()?;
+        if let Some((manifest, trigger)) = &trigger
+            && let Some(secret) = own_secret(manifest, trigger)
+        {
+            secrets.insert(signing::WEBHOOK.to_owned(), signing::new_webhook_secret(secret)?);
+        }
         for _ in 0..TRIES {
             let owner = Owner { project: &scope.project, id: &id };
             let mut subscription = Subscription {
@@ -118,12 +128,14 @@ impl Host {
                 created: Timestamp::now(),
                 version: 0,
                 sealed: Some(self.connections.vault.seal(owner, &secrets)?),
+                feed: kind.map(Feed::new),
             };
             let audit = Audit::new(&scope.project, actor, "subscription.add", &id)
                 .detail(subscription.trigger.clone());
             match self.store.put_subscription(subscription.clone(), audit).await? {
                 Written::Yes => {
                     subscription.version = 1;
+                    self.events.wake();
                     return Ok((subscription, key));
                 }
                 Written::OldKey => self.connections.catch_up().await?,
@@ -131,6 +143,19 @@ impl Host {
             }
         }
         Err(Error::new(ErrorKind::Conflict, "the subscription could not be written").hint("try it again"))
+    }
+
+    /// Takes a subscription away, with what is still to be sent for it. Where a webhook is registered for it, that is ended off the
+    /// request. False if there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be written.
+    pub async fn unsubscribe(&self, project: &str, id: &str, audit: Audit) -> Result<bool> {
+        let removed = self.store.remove_subscription(project.to_owned(), id.to_owned(), audit).await?;
+        self.events.hooks.forget_subscription(id);
+        self.events.wake();
+        Ok(removed)
     }
 
     /// Changes a subscription.
@@ -173,6 +198,7 @@ impl Host {
             match self.store.put_subscription(subscription.clone(), audit).await? {
                 Written::Yes => {
                     subscription.version += 1;
+                    self.events.hooks.forget_subscription(id);
                     self.events.wake();
                     return Ok(subscription);
                 }
@@ -195,15 +221,6 @@ impl Host {
         }
         let (manifest, index) = self.find_trigger(kind)?;
         let trigger = manifest.triggers[index].clone();
-        match &trigger.source {
-            Source::AppWebhook { .. } => {}
-            _ => {
-                let text = format!(
-                    "`{kind}` is no webhook of the whole app, and no other kind of trigger can be subscribed to yet"
-                );
-                return Err(Error::new(ErrorKind::Unsupported, text));
-            }
-        }
         Ok((manifest.standalone(&trigger.event), Some((manifest, trigger))))
     }
 
@@ -245,6 +262,22 @@ impl Host {
             Problem::new("/url", format!("cannot be sent to: {}{hint}", error.message))
         }))
     }
+}
+
+/// What brings the events of a trigger to a subscription alone, if something does.
+fn feed_of(trigger: &Trigger) -> Option<FeedKind> {
+    match &trigger.source {
+        Source::AppWebhook { .. } => None,
+        Source::RegisteredWebhook { .. } => Some(FeedKind::Webhook),
+        Source::Poll { .. } => Some(FeedKind::Poll),
+    }
+}
+
+/// The secret that is made for each subscription to a trigger, as it is declared.
+fn own_secret<'a>(manifest: &'a Manifest, trigger: &Trigger) -> Option<&'a Secret> {
+    let Source::RegisteredWebhook { hook, .. } = &trigger.source else { return None };
+    let webhook = manifest.webhooks.iter().find(|webhook| webhook.name == *hook)?;
+    webhook.secret.as_ref().filter(|secret| secret.owner == SecretOwner::Subscription)
 }
 
 fn check_filter(filter: &Filter, event: &Value) -> Vec<Problem> {

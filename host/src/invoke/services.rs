@@ -130,6 +130,15 @@ impl CallServices {
         }
     }
 
+    /// The same, for a connection whose token may end meanwhile.
+    pub(super) fn held(mut self, held: Option<Held>) -> Self {
+        if let (Some(held), Ok(now)) = (&held, self.now.get_mut()) {
+            now.version = held.version;
+        }
+        self.held = held;
+        self
+    }
+
     /// What knows the secrets of the call.
     pub(super) fn redactor(&self) -> Redactor {
         self.redactor.clone()

@@ -527,7 +527,9 @@ pub(crate) fn table() -> Vec<Route> {
         let path = "/webhooks/{connector}/{integration}";
         table.push(route(Public, method.clone(), path, about, webhooks::take).media("*/*"));
         let path = "/webhooks/{connector}/{integration}/{hook}";
-        table.push(route(Public, method, path, about, webhooks::take_named).media("*/*"));
+        table.push(route(Public, method.clone(), path, about, webhooks::take_named).media("*/*"));
+        let path = "/webhooks/{connector}/{integration}/{hook}/{subscription}";
+        table.push(route(Public, method, path, about, webhooks::take_for_one).media("*/*"));
     }
     for method in
         [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS]

@@ -417,6 +417,9 @@ pub struct Event {
     /// The delivery that it was made of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<String>,
+    /// Why it is not complete, if it was to be completed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
     /// Why nobody is known for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unrouted: Option<String>,

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod deliveries;
+mod events;
 
 use std::time::Duration;
 
@@ -124,6 +125,13 @@ async fn sqlite_does_what_any_store_does() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("jackfield.db");
     suite(|| Box::new(Sqlite::open(path.clone(), Duration::from_secs(86_400)))).await;
+}
+
+#[tokio::test]
+async fn sqlite_does_with_events_what_any_store_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jackfield.db");
+    events::suite(&|| Box::new(Sqlite::open(path.clone(), Duration::from_secs(86_400)))).await;
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Audit, Connection, Event, Integration, Page, Pending, Scope, Written};
+use super::{
+    Audit, Connection, DueFeed, Event, Feed, Found, Integration, Page, Pending, Registered, Scope, Written,
+};
 use crate::{events::filter::Filter, vault::Envelope};
 
 /// A webhook request that was verified and is to be kept.
@@ -28,6 +30,8 @@ pub struct Arrival {
     pub connector: String,
     /// Which of the connector's webhooks.
     pub hook: String,
+    /// The subscription that its address is of, if it is one's.
+    pub subscription: Option<String>,
     /// What tells it apart from every other one of this webhook.
     pub digest: Vec<u8>,
     /// Why nobody can read it, if that is so: then it waits for nobody.
@@ -90,6 +94,9 @@ pub struct Delivery {
     pub connector: String,
     /// Which of the connector's webhooks.
     pub hook: String,
+    /// The subscription that its address is of, if it is one's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
     /// The provider's name of the event, where one stands in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
@@ -140,6 +147,8 @@ pub struct NewEvent {
     pub lane: String,
     /// Whom it is for, as far as it says: for an event that nobody is known for yet.
     pub route: Route,
+    /// The one subscription that it is for, if it came for no other.
+    pub subscription: Option<String>,
 }
 
 /// What came of a delivery.
@@ -229,6 +238,9 @@ pub struct Subscription {
     /// The key that what is sent is signed with.
     #[serde(skip)]
     pub sealed: Option<Envelope>,
+    /// What brings its events, where they come to nobody else.
+    #[serde(skip)]
+    pub feed: Option<Feed>,
 }
 
 impl Subscription {
@@ -419,7 +431,8 @@ pub trait Events: Send + Sync {
     /// Adds a subscription whose version is 0, or changes the one whose version it has.
     fn put_subscription(&self, subscription: Subscription, audit: Audit) -> Pending<Written>;
 
-    /// Takes a subscription away, with what was still to be sent for it. False if there is none.
+    /// Takes a subscription away, with what was still to be sent for it. False if there is none. Where a webhook is registered for
+    /// it, that is to be ended by whoever sees to feeds.
     fn remove_subscription(&self, project: String, id: String, audit: Audit) -> Pending<bool>;
 
     /// Subscriptions, the oldest first.
@@ -441,6 +454,42 @@ pub trait Events: Send + Sync {
 
     /// Sends again what is over: the same events under the same ids. Gives how many there are.
     fn send_again(&self, scope: Scope, which: WhichDispatches, audit: Audit) -> Pending<u64>;
+
+    /// A subscription. Read where it is asked for.
+    fn subscribed(&self, id: &str) -> Result<Option<Subscription>>;
+
+    /// Takes the feeds that are to be seen to now for this many milliseconds, but none of these subscriptions. Beside them stands
+    /// when the next one is due, if none is.
+    fn due_feeds(&self, most: u32, busy: Vec<String>, ms: i64) -> Pending<(Vec<DueFeed>, Option<Timestamp>)>;
+
+    /// Keeps what a poll has found, sends it on, and remembers where the next one goes on. Gives the ids of the events that are
+    /// new; nothing if somebody else has the feed by now.
+    fn found(&self, found: Found) -> Pending<Option<Vec<String>>>;
+
+    /// Keeps that a webhook is registered. `Stale` if somebody else has the feed by now, or if the subscription is another version.
+    fn registered(&self, registered: Registered) -> Pending<Written>;
+
+    /// Keeps that a webhook is registered no more. A subscription that was taken away is forgotten with it; another one is to be
+    /// registered anew after so many milliseconds. False if somebody else has the feed by now.
+    fn unregistered(&self, subscription: String, fence: i64, wait: i64) -> Pending<bool>;
+
+    /// Takes the webhooks that are registered as a connection for this many milliseconds, due or not, and whatever their connection
+    /// is like.
+    fn take_webhooks(&self, connection: String, ms: i64) -> Pending<Vec<DueFeed>>;
+
+    /// Leaves a feed alone for this many milliseconds. `tried`: the provider or the connector was asked in vain.
+    fn feed_failed(
+        &self,
+        subscription: String,
+        fence: i64,
+        wait: i64,
+        reason: String,
+        tried: bool,
+    ) -> Pending<bool>;
+
+    /// What is due by a clock that was set back meanwhile is due; with `all`, nobody has taken any feed; with `base`, webhooks that
+    /// are registered at another address than one that begins like this are to be seen to.
+    fn take_up_feeds(&self, all: bool, base: Option<String>) -> Pending<()>;
 
     /// How much there is, of everything.
     fn backlog(&self) -> Pending<Backlog>;

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod events;
+mod feeds;
 
 use std::{
     fs,
@@ -733,6 +734,7 @@ fn migrate(transaction: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
     }
     if found < 3 {
         transaction.execute_batch(events::TABLES)?;
+        transaction.execute_batch(feeds::TABLES)?;
     }
     transaction.pragma_update(None, "user_version", VERSION)
 }

@@ -176,7 +176,7 @@ pub(in crate::server) async fn unsubscribe(
     Named(id): Named<String>,
 ) -> Gives<Fine> {
     let audit = Audit::new(&tenant.project, &tenant.who.actor, "subscription.remove", &id);
-    match state.host.store.remove_subscription(tenant.project, id.clone(), audit).await? {
+    match state.host.unsubscribe(&tenant.project, &id, audit).await? {
         true => Ok(Json(Fine::yes())),
         false => Err(Problem(none(&id))),
     }

@@ -31,7 +31,7 @@ pub(in crate::server) async fn take(
     Path((connector, integration)): Path<(String, String)>,
     request: Request,
 ) -> Response {
-    respond(&state, &came, &connector, &integration, None, request).await
+    respond(&state, &came, At { connector, integration, hook: None, subscription: None }, request).await
 }
 
 pub(in crate::server) async fn take_named(
@@ -40,17 +40,28 @@ pub(in crate::server) async fn take_named(
     Path((connector, integration, hook)): Path<(String, String, String)>,
     request: Request,
 ) -> Response {
-    respond(&state, &came, &connector, &integration, Some(&hook), request).await
+    respond(&state, &came, At { connector, integration, hook: Some(hook), subscription: None }, request).await
 }
 
-async fn respond(
-    state: &State,
-    came: &Came,
-    connector: &str,
-    integration: &str,
-    hook: Option<&str>,
+pub(in crate::server) async fn take_for_one(
+    Shared(state): Shared<Arc<State>>,
+    ConnectInfo(came): ConnectInfo<Came>,
+    Path((connector, integration, hook, subscription)): Path<(String, String, String, String)>,
     request: Request,
 ) -> Response {
+    let at = At { connector, integration, hook: Some(hook), subscription: Some(subscription) };
+    respond(&state, &came, at, request).await
+}
+
+/// What an address names.
+struct At {
+    connector: String,
+    integration: String,
+    hook: Option<String>,
+    subscription: Option<String>,
+}
+
+async fn respond(state: &State, came: &Came, at: At, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let limit = match state.host.settings() {
         Ok(settings) => settings.config.events.body_bytes,
@@ -67,9 +78,10 @@ async fn respond(
     };
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
     let received = Received {
-        connector,
-        integration,
-        hook,
+        connector: &at.connector,
+        integration: &at.integration,
+        hook: at.hook.as_deref(),
+        subscription: at.subscription.as_deref(),
         method: parts.method.as_str(),
         path,
         headers: &parts.headers,

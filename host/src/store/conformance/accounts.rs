@@ -18,12 +18,12 @@ pub(super) fn audit(action: &str) -> Audit {
     Audit::new("default", "operator", action, "x")
 }
 
-fn sealed(key: &str, secret: &str) -> Envelope {
+pub(super) fn sealed(key: &str, secret: &str) -> Envelope {
     let fields = BTreeMap::from([("access_token".to_owned(), secret.to_owned())]);
     Envelope { key: key.to_owned(), wrapped: "w".to_owned(), fields }
 }
 
-fn renewed(secret: &str) -> Renewed {
+pub(super) fn renewed(secret: &str) -> Renewed {
     let expires = Timestamp::now().checked_add(SignedDuration::from_hours(1)).ok();
     Renewed { sealed: sealed("key_1", secret), expires, scopes: None, members: BTreeMap::new() }
 }
@@ -69,7 +69,7 @@ pub(super) fn connection(of: &Integration, user: &str, person: &str) -> Connecti
     }
 }
 
-fn of_user(user: &str) -> Scope {
+pub(super) fn of_user(user: &str) -> Scope {
     Scope { project: "default".to_owned(), user: Some(user.to_owned()) }
 }
 

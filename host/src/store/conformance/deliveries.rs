@@ -25,6 +25,7 @@ fn arrival(of: &Integration, digest: &str) -> Arrival {
         integration: of.id.clone(),
         connector: of.connector.clone(),
         hook: "default".to_owned(),
+        subscription: None,
         digest: digest.as_bytes().to_vec(),
         unreadable: None,
         head: DeliveryHead {
@@ -48,11 +49,13 @@ fn event(delivery: &str, to: Option<&Connection>, key: &str, lane: &str, data: V
             user: to.map(|to| to.user.clone()),
             delivery: Some(delivery.to_owned()),
             unrouted: to.is_none().then(|| "nobody is known".to_owned()),
+            incomplete: None,
             data,
         },
         key: key.to_owned(),
         lane: lane.to_owned(),
         route: Route::default(),
+        subscription: None,
     }
 }
 
@@ -82,6 +85,7 @@ fn subscription(filter: Option<&str>, paused: bool) -> Subscription {
         created: Timestamp::now(),
         version: 0,
         sealed: None,
+        feed: None,
     }
 }
 

@@ -200,6 +200,7 @@ fn tell(transaction: &Transaction<'_>, connection: &Connection, before: Option<C
         occurred_at: None,
         at: Timestamp::now(),
         delivery: None,
+        incomplete: None,
         unrouted: None,
         connection: Some(connection.id.clone()),
         user: Some(connection.user.clone()),

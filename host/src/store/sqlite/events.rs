@@ -10,12 +10,12 @@ use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter, ty
 use super::{
     Sqlite,
     accounts::{Sql, at, column, fits_key, ms, note, now, read_integration, sealed, text},
-    explain,
+    explain, feeds,
 };
 use crate::store::{
-    Arrival, Audit, Backlog, Connection, Delivery, DeliveryState, Dispatch, DispatchState, Due, Event,
-    Events, Integration, NewEvent, Page, Pending, Scope, Sent, Sorted, Subscription, Taken, WhichDeliveries,
-    WhichDispatches, WhichEvents, Whole, Written,
+    Arrival, Audit, Backlog, Connection, Delivery, DeliveryState, Dispatch, DispatchState, Due, DueFeed,
+    Event, Events, Found, Integration, NewEvent, Page, Pending, Registered, Scope, Sent, Sorted,
+    Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents, Whole, Written,
 };
 
 /// What version 3 adds. Times are milliseconds since 1970.
@@ -30,6 +30,8 @@ CREATE TABLE deliveries (
     integration TEXT NOT NULL,
     connector TEXT NOT NULL,
     hook TEXT NOT NULL,
+    -- The one that the address is of, if it is one's.
+    subscription TEXT NOT NULL DEFAULT '',
     digest BLOB NOT NULL,
     event TEXT,
     received INTEGER NOT NULL,
@@ -42,7 +44,7 @@ CREATE TABLE deliveries (
     head TEXT NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX deliveries_apart ON deliveries (integration, hook, digest);
+CREATE UNIQUE INDEX deliveries_apart ON deliveries (integration, hook, subscription, digest);
 CREATE INDEX deliveries_due ON deliveries (due) WHERE state = 'waiting';
 CREATE INDEX deliveries_unrouted ON deliveries (seq) WHERE state = 'unrouted';
 ALTER TABLE events ADD COLUMN kind TEXT;
@@ -71,6 +73,8 @@ CREATE TABLE subscriptions (
     kind TEXT NOT NULL,
     paused INTEGER NOT NULL,
     version INTEGER NOT NULL,
+    -- Only what is registered for it at the provider is left.
+    removed INTEGER NOT NULL DEFAULT 0,
     head TEXT NOT NULL,
     key TEXT,
     sealed TEXT
@@ -107,7 +111,7 @@ const PIECE: usize = 500;
 
 const DELIVERY: &str =
     "SELECT id, project, integration, connector, hook, event, received, state, reason, attempts, repeats,
-    length(body), head";
+    length(body), head, subscription";
 
 fn read_delivery(row: &Row<'_>) -> Sql<Delivery> {
     let state: String = row.get(7)?;
@@ -118,6 +122,7 @@ fn read_delivery(row: &Row<'_>) -> Sql<Delivery> {
         integration: row.get(2)?,
         connector: row.get(3)?,
         hook: row.get(4)?,
+        subscription: Some(row.get::<_, String>(13)?).filter(|id| !id.is_empty()),
         event: row.get(5)?,
         received: at(row.get(6)?).unwrap_or_default(),
         state: DeliveryState::ALL
@@ -134,7 +139,7 @@ fn read_delivery(row: &Row<'_>) -> Sql<Delivery> {
 fn read_whole(row: &Row<'_>) -> Sql<Whole> {
     let delivery = read_delivery(row)?;
     let head: DeliveryHead = column(row, 12)?;
-    Ok(Whole { delivery, head, body: row.get(13)? })
+    Ok(Whole { delivery, head, body: row.get(14)? })
 }
 
 fn read_subscription(row: &Row<'_>) -> Sql<Subscription> {
@@ -171,7 +176,7 @@ fn subscribe(
     lane: &str,
 ) -> Sql<()> {
     let mut select = transaction.prepare_cached(
-        "SELECT head, version, sealed FROM subscriptions WHERE project = ?1 AND kind = ?2 ORDER BY id",
+        "SELECT head, version, sealed FROM subscriptions WHERE project = ?1 AND kind = ?2 AND removed = 0 ORDER BY id",
     )?;
     let found: Vec<Subscription> =
         select.query_map(params![project, event.kind], read_subscription)?.collect::<Sql<_>>()?;
@@ -180,14 +185,26 @@ fn subscribe(
         if !is_for || !subscription.filter.as_ref().is_none_or(|filter| filter.holds(&event.data)) {
             continue;
         }
-        transaction
-            .prepare_cached(
-                "INSERT INTO dispatches (project, user, event, kind, subscription, lane, state, since, due)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7) ON CONFLICT DO NOTHING",
-            )?
-            .execute(params![project, event.user, event.id, event.kind, subscription.id, lane, now()])?;
+        dispatch(transaction, event, &subscription.id, project, lane)?;
     }
     Ok(())
+}
+
+/// Has an event sent for a subscription.
+pub(super) fn dispatch(
+    transaction: &Transaction<'_>,
+    event: &Event,
+    subscription: &str,
+    project: &str,
+    lane: &str,
+) -> Sql<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO dispatches (project, user, event, kind, subscription, lane, state, since, due)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![project, event.user, event.id, event.kind, subscription, lane, now()])
+        .map(drop)
 }
 
 /// Adds an event of Jackfield's own.
@@ -210,6 +227,9 @@ pub(super) fn add_own(transaction: &Transaction<'_>, connection: &Connection, ev
 /// Adds an event that a connector has made. False if it is there already.
 fn add(transaction: &Transaction<'_>, sorted: &Sorted, new: &NewEvent) -> Sql<bool> {
     let event = &new.event;
+    if let Some(to) = &new.subscription {
+        return feeds::bring(transaction, &sorted.integration, to, new);
+    }
     let person = event.connection.as_deref().unwrap_or_default();
     if !person.is_empty() {
         // Somebody is known for it now.
@@ -227,25 +247,7 @@ fn add(transaction: &Transaction<'_>, sorted: &Sorted, new: &NewEvent) -> Sql<bo
     if is_known {
         return Ok(false);
     }
-    let route = if event.connection.is_none() { Some(text(&new.route)?) } else { None };
-    transaction
-        .prepare_cached(
-            "INSERT INTO events (id, project, user, head, kind, integration, connection, key, lane, delivery, route)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        )?
-        .execute(params![
-            event.id,
-            sorted.project,
-            event.user,
-            text(event)?,
-            event.kind,
-            sorted.integration,
-            person,
-            new.key,
-            new.lane,
-            event.delivery,
-            route,
-        ])?;
+    insert(transaction, &sorted.project, &sorted.integration, new, Some(&new.key))?;
     if let Some(id) = &event.connection {
         let connection: Option<Connection> = transaction
             .prepare_cached("SELECT head FROM connections WHERE id = ?1")?
@@ -254,6 +256,37 @@ fn add(transaction: &Transaction<'_>, sorted: &Sorted, new: &NewEvent) -> Sql<bo
         subscribe(transaction, event, connection.as_ref(), &sorted.project, &new.lane)?;
     }
     Ok(true)
+}
+
+/// Writes an event down, with what tells it apart from others of its connection, if nothing else does.
+pub(super) fn insert(
+    transaction: &Transaction<'_>,
+    project: &str,
+    integration: &str,
+    new: &NewEvent,
+    key: Option<&str>,
+) -> Sql<()> {
+    let event = &new.event;
+    let route = if event.connection.is_none() { Some(text(&new.route)?) } else { None };
+    transaction
+        .prepare_cached(
+            "INSERT INTO events (id, project, user, head, kind, integration, connection, key, lane, delivery, route)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute(params![
+            event.id,
+            project,
+            event.user,
+            text(event)?,
+            event.kind,
+            integration,
+            event.connection.as_deref().unwrap_or_default(),
+            key,
+            new.lane,
+            event.delivery,
+            route,
+        ])
+        .map(drop)
 }
 
 /// When the first of those is due that wait.
@@ -317,9 +350,9 @@ impl Events for Sqlite {
             let received = arrival.head.received_at.as_millisecond();
             let repeats: i64 = transaction
                 .prepare_cached(
-                    "INSERT INTO deliveries (id, project, integration, connector, hook, digest, event, received, state, reason, due, head, body)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-                     ON CONFLICT (integration, hook, digest) DO UPDATE SET repeats = repeats + 1 RETURNING repeats",
+                    "INSERT INTO deliveries (id, project, integration, connector, hook, digest, event, received, state, reason, due, head, body, subscription)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, coalesce(?14, ''))
+                     ON CONFLICT (integration, hook, subscription, digest) DO UPDATE SET repeats = repeats + 1 RETURNING repeats",
                 )?
                 .query_row(
                     params![
@@ -336,6 +369,7 @@ impl Events for Sqlite {
                         waits.then_some(received),
                         text(&arrival.head)?,
                         arrival.body,
+                        arrival.subscription,
                     ],
                     |row| row.get(0),
                 )?;
@@ -566,12 +600,15 @@ impl Events for Sqlite {
             } else {
                 transaction.execute(
                     "UPDATE subscriptions SET version = version + 1, user = ?4, paused = ?6, head = ?7, key = ?8, sealed = ?9
-                     WHERE id = ?1 AND version = ?2 AND project = ?3 AND kind = ?5",
+                     WHERE id = ?1 AND version = ?2 AND project = ?3 AND kind = ?5 AND removed = 0",
                     row,
                 )?
             };
             if written == 0 {
                 return Ok(Written::Stale);
+            }
+            if subscription.version == 0 {
+                feeds::add(transaction, &subscription)?;
             }
             note(transaction, &audit)?;
             Ok(Written::Yes)
@@ -580,13 +617,11 @@ impl Events for Sqlite {
 
     fn remove_subscription(&self, project: String, id: String, audit: Audit) -> Pending<bool> {
         self.change(move |transaction| {
-            let removed = transaction
-                .execute("DELETE FROM subscriptions WHERE project = ?1 AND id = ?2", params![project, id])?;
-            if removed > 0 {
-                transaction.execute("DELETE FROM dispatches WHERE subscription = ?1", [&id])?;
+            let removed = feeds::remove(transaction, &project, &id)?;
+            if removed {
                 note(transaction, &audit)?;
             }
-            Ok(removed > 0)
+            Ok(removed)
         })
     }
 
@@ -595,12 +630,14 @@ impl Events for Sqlite {
             let mut conditions = Conditions::of(&scope);
             conditions.add("id >", page.after);
             let query = format!(
-                "SELECT head, version, sealed FROM subscriptions WHERE {} ORDER BY id LIMIT {}",
+                "SELECT {} FROM (SELECT * FROM subscriptions WHERE removed = 0 AND {} ORDER BY id LIMIT {}) s {} ORDER BY s.id",
+                feeds::SHOWN,
                 conditions.all(),
-                page.most
+                page.most,
+                feeds::JOINED
             );
             let mut select = transaction.prepare_cached(&query)?;
-            select.query_map(params_from_iter(conditions.values), read_subscription)?.collect()
+            select.query_map(params_from_iter(conditions.values), feeds::read_shown)?.collect()
         })
     }
 
@@ -608,10 +645,15 @@ impl Events for Sqlite {
         self.read(move |transaction| {
             let mut conditions = Conditions::of(&scope);
             conditions.equals("id", Some(id));
-            let query = format!("SELECT head, version, sealed FROM subscriptions WHERE {}", conditions.all());
+            let query = format!(
+                "SELECT {} FROM (SELECT * FROM subscriptions WHERE removed = 0 AND {}) s {}",
+                feeds::SHOWN,
+                conditions.all(),
+                feeds::JOINED
+            );
             transaction
                 .prepare_cached(&query)?
-                .query_row(params_from_iter(conditions.values), read_subscription)
+                .query_row(params_from_iter(conditions.values), feeds::read_shown)
                 .optional()
         })
     }
@@ -736,6 +778,45 @@ impl Events for Sqlite {
         })
     }
 
+    fn subscribed(&self, id: &str) -> Result<Option<Subscription>> {
+        self.look(|connection| feeds::subscription(connection, id))
+    }
+
+    fn due_feeds(&self, most: u32, busy: Vec<String>, ms: i64) -> Pending<(Vec<DueFeed>, Option<Timestamp>)> {
+        self.change(move |transaction| feeds::due(transaction, most, &busy, ms))
+    }
+
+    fn found(&self, found: Found) -> Pending<Option<Vec<String>>> {
+        self.change(move |transaction| feeds::found(transaction, &found))
+    }
+
+    fn registered(&self, registered: Registered) -> Pending<Written> {
+        self.change(move |transaction| feeds::registered(transaction, &registered))
+    }
+
+    fn unregistered(&self, subscription: String, fence: i64, wait: i64) -> Pending<bool> {
+        self.change(move |transaction| feeds::unregistered(transaction, &subscription, fence, wait))
+    }
+
+    fn take_webhooks(&self, connection: String, ms: i64) -> Pending<Vec<DueFeed>> {
+        self.change(move |transaction| feeds::of(transaction, &connection, ms))
+    }
+
+    fn feed_failed(
+        &self,
+        subscription: String,
+        fence: i64,
+        wait: i64,
+        reason: String,
+        tried: bool,
+    ) -> Pending<bool> {
+        self.change(move |transaction| feeds::failed(transaction, &subscription, fence, wait, &reason, tried))
+    }
+
+    fn take_up_feeds(&self, all: bool, base: Option<String>) -> Pending<()> {
+        self.change(move |transaction| feeds::take_up(transaction, all, base.as_deref()))
+    }
+
     fn backlog(&self) -> Pending<Backlog> {
         self.read(|transaction| {
             let count = |query: &str| {
@@ -832,6 +913,10 @@ fn forget(connection: &rusqlite::Connection, before: Timestamp) -> Sql<()> {
             Value::Integer(at),
         ),
         (
+            "DELETE FROM seen WHERE (subscription, key) IN (SELECT subscription, key FROM seen WHERE at < ?1 LIMIT ?2)",
+            Value::Integer(at),
+        ),
+        (
             "DELETE FROM owners WHERE (integration, resource) IN
                 (SELECT integration, resource FROM owners WHERE at < ?1 LIMIT ?2)",
             Value::Integer(at),
@@ -857,6 +942,8 @@ pub(super) fn erase(transaction: &Transaction<'_>, project: &str, user: &str) ->
             (SELECT 1 FROM events e WHERE e.delivery = deliveries.id AND e.user IS NOT ?2)",
         "DELETE FROM dispatches WHERE project = ?1 AND user = ?2",
         "DELETE FROM dispatches WHERE subscription IN (SELECT id FROM subscriptions WHERE project = ?1 AND user = ?2)",
+        "DELETE FROM feeds WHERE subscription IN (SELECT id FROM subscriptions WHERE project = ?1 AND user = ?2)",
+        "DELETE FROM seen WHERE subscription IN (SELECT id FROM subscriptions WHERE project = ?1 AND user = ?2)",
         "DELETE FROM subscriptions WHERE project = ?1 AND user = ?2",
         "DELETE FROM events WHERE project = ?1 AND user = ?2",
     ] {
