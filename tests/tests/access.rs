@@ -31,6 +31,7 @@ use For::{All, Everything, Operators, Users, Vendors};
 /// What is asked for, for whom it is, what whoever may is answered, and with which body.
 type Row = (&'static str, &'static str, For, u16, &'static str);
 
+const OWN_HOOK: &str = "/webhooks/{connector}/{integration}/{hook}/{subscription}";
 const PROXY: &str = "/v1/connections/{id}/proxy/{path}";
 const WEBHOOK: &str = "/webhooks/{connector}/{integration}";
 const NAMED_WEBHOOK: &str = "/webhooks/{connector}/{integration}/{hook}";
@@ -49,6 +50,9 @@ const MATRIX: &[Row] = &[
     ("GET", "/integrations/{file}", All, 200, ""),
     ("GET", "/projects/{project}/sdk/actions/oauth-nonce", All, 400, ""),
     ("GET", "/projects/{project}/sdk/actions/oauth-popup/{token}", All, 410, ""),
+    ("GET", OWN_HOOK, All, 404, ""),
+    ("POST", OWN_HOOK, All, 404, ""),
+    ("PUT", OWN_HOOK, All, 404, ""),
     ("GET", "/metrics", Operators, 200, ""),
     ("GET", "/v1/health", Operators, 200, ""),
     ("GET", "/v1/workers", Operators, 200, ""),
@@ -235,6 +239,8 @@ impl Theirs {
             let before = path.split('/').nth(filled.len() - 1).unwrap();
             let id = match (before, name) {
                 ("connect", _) => "no-such-token".to_owned(),
+                ("webhooks", _) => "zoom".to_owned(),
+                (_, "integration" | "hook" | "subscription") => "none".to_owned(),
                 (_, "nonce") => "n".to_owned(),
                 (_, "file") => "zoom.svg".to_owned(),
                 (_, "project") => "default".to_owned(),

@@ -306,8 +306,19 @@ fn one_whose_connection_cannot_be_used_waits_for_it() {
     let feed = fed.feed(&id);
     assert!(feed["reason"].as_str().unwrap().contains("which is needs_reauth"), "{feed}");
     let other = fed.subscribe(TRIGGER, &json!({}));
+    // Somebody else's goes on meanwhile.
+    let theirs = json!({
+        "connector": "sensors", "auth": "key", "user": "u_2", "parameters": {"region": "eu", "key": "their-key"},
+    });
+    let theirs = fed.asked("POST", "/v1/connections", &theirs)["connection"]["id"].clone();
+    let wish = json!({"trigger": TRIGGER, "connection": theirs, "url": fed.app.provider.url()});
+    let theirs = fed.asked("POST", "/v1/subscriptions", &wish)["id"].as_str().unwrap().to_owned();
+    fed.is(&theirs, "theirs has begun", begun);
     assert!(!begun(&fed.feed(&other)));
-    assert_eq!(asked(&fed), before, "nobody is asked as a connection that cannot be used");
+    assert_eq!(asked(&fed), before + 1, "nobody is asked as a connection that cannot be used");
+    for waiting in [&id, &other] {
+        assert_eq!(fed.feed(waiting)["failures"], 0, "and it is no failure");
+    }
     // It is connected again: that is enough to have it go on.
     let again = json!({
         "connector": "sensors", "auth": "key", "user": "u_1", "connection": fed.connection,

@@ -71,7 +71,7 @@ pub enum Answered {
     /// The address stands for nothing.
     Nothing,
     /// It cannot be kept now, and is to be sent again.
-    Later(Error),
+    Later(Box<Error>),
 }
 
 impl Host {
@@ -96,7 +96,7 @@ impl Host {
         let hooks = &self.events.hooks;
         let hook = match self.hook(request.integration).await {
             Ok(hook) => hook.filter(|hook| hook.integration.connector == request.connector),
-            Err(error) => return Answered::Later(error),
+            Err(error) => return Answered::Later(Box::new(error)),
         };
         let name = request.hook.unwrap_or(DEFAULT);
         let found = hook.as_ref().and_then(|hook| Some((hook, hook.webhook(name)?)));
@@ -105,7 +105,7 @@ impl Host {
                 Ok(subscribed) => subscribed
                     .filter(|one| is_at(one, hook, request.connector))
                     .map(|one| (hook, webhook, Some(one))),
-                Err(error) => return Answered::Later(error),
+                Err(error) => return Answered::Later(Box::new(error)),
             },
             (Some((hook, webhook)), None) if request.hook != Some(DEFAULT) => Some((hook, webhook, None)),
             _ => None,
@@ -179,7 +179,7 @@ impl Host {
         let limit = self.settings().map_or(0, |settings| settings.config.events.waiting);
         if unreadable.is_none() && memory.waiting.load(Ordering::SeqCst) >= limit {
             let text = format!("{limit} deliveries wait already");
-            return Answered::Later(Error::new(ErrorKind::Unavailable, text));
+            return Answered::Later(Box::new(Error::new(ErrorKind::Unavailable, text)));
         }
         let head = DeliveryHead {
             method: request.method.to_owned(),
@@ -218,11 +218,11 @@ impl Host {
             }
             taken
         });
-        let unavailable = |text: &str| Answered::Later(Error::new(ErrorKind::Unavailable, text));
+        let unavailable = |text: &str| Answered::Later(Box::new(Error::new(ErrorKind::Unavailable, text)));
         match tokio::time::timeout(PATIENCE, kept).await {
             Ok(Ok(Ok(Taken::New))) => Answered::Kept { id: Some(id) },
             Ok(Ok(Ok(Taken::Again))) => Answered::Kept { id: None },
-            Ok(Ok(Err(error))) => Answered::Later(error),
+            Ok(Ok(Err(error))) => Answered::Later(Box::new(error)),
             Ok(Err(_)) => unavailable("the task that keeps it has fallen"),
             // It may be kept yet. Then the next time it is there already.
             Err(_) => unavailable("the store takes too long"),

@@ -34,7 +34,7 @@ pub(super) const WEBHOOK_BEFORE: &str = "webhook_before";
 pub fn new_key() -> Result<(BTreeMap<String, SecretString>, Zeroizing<String>)> {
     let mut bytes = Zeroizing::new([0; LEN]);
     rand::fill(&mut *bytes).map_err(|_| Error::new(ErrorKind::Internal, "there is no randomness"))?;
-    let text = Zeroizing::new(format!("{PREFIX}{}", STANDARD.encode(&*bytes)));
+    let text = Zeroizing::new(format!("{PREFIX}{}", STANDARD.encode(*bytes)));
     Ok((BTreeMap::from([(NAME.to_owned(), SecretString::from(text.as_str()))]), text))
 }
 
@@ -43,7 +43,7 @@ pub(super) fn new_webhook_secret(declared: &Secret) -> Result<SecretString> {
     let mut bytes = Zeroizing::new([0; LEN]);
     rand::fill(&mut *bytes).map_err(|_| Error::new(ErrorKind::Internal, "there is no randomness"))?;
     let text = Zeroizing::new(match declared.encoding {
-        Encoding::Base64 => STANDARD.encode(&*bytes),
+        Encoding::Base64 => STANDARD.encode(*bytes),
         Encoding::Hex | Encoding::Utf8 => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
     });
     let prefix = declared.prefix.as_deref().unwrap_or_default();

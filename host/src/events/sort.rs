@@ -358,13 +358,13 @@ impl Of<'_> {
                         let asked = As::of(host, &connection.project, &connection.id)?;
                         self.complete(host, &asked, emit).await?
                     } else {
-                        self.new(Some(&connection), None, emit.into())
+                        self.event(Some(&connection), None, emit.into())
                     });
                 }
             }
             Whose::Nobody(why) => {
                 let incomplete = emit.enrich.then(|| "nobody was known who could complete it".to_owned());
-                events.push(self.new(None, Some(why), Completed { emit, incomplete }));
+                events.push(self.event(None, Some(why), Completed { emit, incomplete }));
             }
         }
         Ok(())
@@ -372,10 +372,10 @@ impl Of<'_> {
 
     async fn complete(&self, host: &Host, asked: &As, emit: Emit) -> Result<NewEvent> {
         let completed = complete(host, self.library, self.trigger, asked, emit).await?;
-        Ok(self.new(Some(&asked.connection), None, completed))
+        Ok(self.event(Some(&asked.connection), None, completed))
     }
 
-    fn new(
+    fn event(
         &self,
         connection: Option<&Connection>,
         unrouted: Option<String>,

@@ -25,6 +25,9 @@ pub const STATE_CHANGED: &str = "connection.state_changed";
 /// How often a change that meets another one is made again.
 const TRIES: u32 = 5;
 
+/// A trigger, and the manifest that declares it.
+type Declared = (std::sync::Arc<Manifest>, Trigger);
+
 /// What somebody wants to subscribe to.
 #[derive(Default)]
 pub struct Wish {
@@ -211,7 +214,7 @@ impl Host {
     }
 
     /// The schema that the data of a type of events has, standing alone; and the trigger, if it is one's.
-    fn event_schema(&self, kind: &str) -> Result<(Value, Option<(std::sync::Arc<Manifest>, Trigger)>)> {
+    fn event_schema(&self, kind: &str) -> Result<(Value, Option<Declared>)> {
         if kind == STATE_CHANGED {
             let text = json!({"type": ["string", "null"]});
             let names = ["connector", "before", "state", "reason"];
