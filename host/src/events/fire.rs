@@ -79,7 +79,8 @@ impl Host {
             "default" => format!("/webhooks/{}/{}", manifest.id, integration.id),
             other => format!("/webhooks/{}/{}/{other}", manifest.id, integration.id),
         };
-        let url = format!("{}{path}", self.settings()?.config.public_url.base());
+        let settings = self.settings()?;
+        let url = format!("{}{path}", settings.config.public_url.base());
         let request = ingress::Request {
             method: "POST",
             url: &url,
@@ -111,6 +112,7 @@ impl Host {
             integration: &integration.id,
             hook: Some(hook_name.as_str()).filter(|name| *name != "default"),
             subscription: None,
+            settings: &settings,
             method: "POST",
             path: &path,
             headers: &headers,
@@ -122,7 +124,7 @@ impl Host {
             Answered::Kept { id: None } => {
                 Err(Error::new(ErrorKind::Conflict, "this very delivery was kept before"))
             }
-            Answered::Later(error) => Err(error),
+            Answered::Later(error) => Err(*error),
             Answered::Refused(refusal) => {
                 Err(Error::new(ErrorKind::Internal, format!("the sample was refused: {refusal}")))
             }

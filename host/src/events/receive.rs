@@ -18,7 +18,7 @@ use url::form_urlencoded;
 
 use super::hooks::{Counts, Hook, Refused, Subscribed, refused, short};
 use crate::{
-    host::Host,
+    host::{Host, Settings},
     id::Id,
     ingress::{self, Accepted, Answer, Delivery, Refusal, Unreadable},
     store::{Arrival, Taken},
@@ -54,6 +54,8 @@ pub struct Received<'a> {
     pub body: Bytes,
     /// Where it came from, if that is known.
     pub from: Option<String>,
+    /// What the operator has decided, looked up once for a request.
+    pub settings: &'a Settings,
 }
 
 /// What a request to a webhook's address is answered with.
@@ -123,7 +125,7 @@ impl Host {
             hooks.note(note, "unknown_integration");
             return Answered::Nothing;
         };
-        match self.prove(request, hook, webhook, subscribed.as_deref()) {
+        match prove(request, hook, webhook, subscribed.as_deref()) {
             Ok(Accepted::Handshake(answer)) => Answered::Handshake(answer),
             Ok(Accepted::Delivery(Delivery { event, distinct })) => {
                 self.keep(request, hook, webhook, event, &distinct, None).await
@@ -147,25 +149,6 @@ impl Host {
         }
     }
 
-    fn prove(
-        &self,
-        request: &Received<'_>,
-        hook: &Hook,
-        webhook: &Webhook,
-        subscribed: Option<&Subscribed>,
-    ) -> Result<Accepted, Refusal> {
-        let base = self.settings().map(|settings| settings.config.public_url.base().to_owned());
-        let url = format!("{}{}", base.unwrap_or_default(), request.path);
-        let asked = ingress::Request {
-            method: request.method,
-            url: &url,
-            headers: request.headers,
-            body: &request.body,
-            received_at: Timestamp::now(),
-        };
-        ingress::receive(webhook, &hook.secrets(webhook, subscribed), &asked)
-    }
-
     async fn keep(
         &self,
         request: &Received<'_>,
@@ -176,7 +159,7 @@ impl Host {
         unreadable: Option<String>,
     ) -> Answered {
         let memory = &self.events;
-        let limit = self.settings().map_or(0, |settings| settings.config.events.waiting);
+        let limit = request.settings.config.events.waiting;
         if unreadable.is_none() && memory.waiting.load(Ordering::SeqCst) >= limit {
             let text = format!("{limit} deliveries wait already");
             return Answered::Later(Box::new(Error::new(ErrorKind::Unavailable, text)));
@@ -242,6 +225,24 @@ impl super::Memory {
         let less = |waiting: u64| Some(waiting.saturating_sub(count));
         let _ = self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     }
+}
+
+/// Finds out what a request is, and whether it is what it says.
+fn prove(
+    request: &Received<'_>,
+    hook: &Hook,
+    webhook: &Webhook,
+    subscribed: Option<&Subscribed>,
+) -> Result<Accepted, Refusal> {
+    let url = format!("{}{}", request.settings.config.public_url.base(), request.path);
+    let asked = ingress::Request {
+        method: request.method,
+        url: &url,
+        headers: request.headers,
+        body: &request.body,
+        received_at: Timestamp::now(),
+    };
+    ingress::receive(webhook, &hook.secrets(webhook, subscribed), &asked)
 }
 
 /// What tells a delivery apart, in a fixed length: its parts, each with its length before it.

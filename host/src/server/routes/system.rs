@@ -26,6 +26,7 @@ use super::{
 use crate::{
     api::{Health, accounts::List},
     connections::rotate::Rotated,
+    host::Settings,
     store::{Audit, DEFAULT_PROJECT},
     worker,
 };
@@ -90,13 +91,16 @@ pub(in crate::server) async fn headers(
 }
 
 /// Whom a request comes from: who has connected, or for whom a reverse proxy asks that is believed.
-pub(super) fn came_from(state: &State, peer: Option<&Came>, headers: &HeaderMap) -> Option<String> {
-    forwarded_from(state, peer, &headers.get_all("x-forwarded-for").iter().cloned().collect::<Vec<_>>())
+pub(super) fn came_from(settings: &Settings, peer: Option<&Came>, headers: &HeaderMap) -> Option<String> {
+    by_proxies(settings, peer, &headers.get_all("x-forwarded-for").iter().cloned().collect::<Vec<_>>())
 }
 
 fn forwarded_from(state: &State, peer: Option<&Came>, forwarded: &[HeaderValue]) -> Option<String> {
+    by_proxies(&state.host.settings().ok()?, peer, forwarded)
+}
+
+fn by_proxies(settings: &Settings, peer: Option<&Came>, forwarded: &[HeaderValue]) -> Option<String> {
     let Some(Came::Network(peer)) = peer else { return None };
-    let settings = state.host.settings().ok()?;
     let trusted = |address: &IpAddr| settings.config.server.trusted_proxies.contains(address);
     let mut from = peer.ip();
     if trusted(&from) {

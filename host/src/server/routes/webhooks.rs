@@ -63,10 +63,11 @@ struct At {
 
 async fn respond(state: &State, came: &Came, at: At, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let limit = match state.host.settings() {
-        Ok(settings) => settings.config.events.body_bytes,
+    let settings = match state.host.settings() {
+        Ok(settings) => settings,
         Err(error) => return later(&error),
     };
+    let limit = settings.config.events.body_bytes;
     let said =
         parts.headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse::<u64>().ok());
     if said.is_some_and(|said| said > limit as u64) {
@@ -86,7 +87,8 @@ async fn respond(state: &State, came: &Came, at: At, request: Request) -> Respon
         path,
         headers: &parts.headers,
         body,
-        from: super::system::came_from(state, Some(came), &parts.headers),
+        from: super::system::came_from(&settings, Some(came), &parts.headers),
+        settings: &settings,
     };
     match state.host.webhook(received).await {
         Answered::Handshake(answer) => {

@@ -102,7 +102,7 @@ pub(super) async fn suite(open: &impl Fn() -> Box<dyn Store>) {
     for one in [&anna, &bert] {
         assert_eq!(store.connect(one.clone(), None, audit("connection.connect")).await, Ok(Written::Yes));
     }
-    assert_eq!(store.bearers(&of.id, Some("anna"), None).unwrap(), [anna.clone()]);
+    assert_eq!(store.bearers(&of.id, Some("anna"), None).unwrap(), std::slice::from_ref(&anna));
     assert_eq!(store.bearers(&of.id, None, Some("org")).unwrap(), [], "an account's is nobody's in it");
     taking_in(&*store, &*other, &of).await;
     making_events(&*store, &*other, &of, [&anna, &bert]).await;
@@ -261,7 +261,10 @@ async fn sending(store: &dyn Store, other: &dyn Store, of: &Integration, anna: &
     let again = Sent { state: DispatchState::Waiting, due: Some(later), status: Some(500), ..done() };
     assert_eq!(other.sent(second[0].seq, second[0].fence, again).await, Ok(true));
     let (due, _) = other.due_dispatches(10, vec![], 60_000).await.unwrap();
-    assert_eq!(due.iter().map(|due| due.subscription.id.clone()).collect::<Vec<_>>(), [two.id.clone()]);
+    assert_eq!(
+        due.iter().map(|due| due.subscription.id.clone()).collect::<Vec<_>>(),
+        std::slice::from_ref(&two.id)
+    );
     // What was taken by somebody who is gone is taken up.
     store.take_up(true).await.unwrap();
     let (due, _) = other.due_dispatches(10, vec![], 60_000).await.unwrap();
