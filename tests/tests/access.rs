@@ -247,8 +247,6 @@ impl Theirs {
                 (_, "type") => "zoom".to_owned(),
                 (_, "path") => "users/me".to_owned(),
                 ("triggers", "name") => "zoom.new_meeting".to_owned(),
-                ("webhooks", _) => "zoom".to_owned(),
-                (_, "integration" | "hook") => "none".to_owned(),
                 ("actions", "name") => "get_meetings".to_owned(),
                 ("session-id" | "oauth-popup" | "workflows" | "triggers", _) => "none".to_owned(),
                 ("credentials", _) => self.named("connections", &mut named),
