@@ -10,6 +10,7 @@ mod answer;
 mod checks;
 mod door;
 mod guard;
+mod listen;
 mod metrics;
 mod openapi;
 mod pages;
@@ -185,7 +186,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// If the socket fails.
+    /// If not everything that was to be kept could be written.
     pub async fn serve(self, end: impl Future<Output = ()>) -> Result<()> {
         let (state, home) = (self.state.clone(), self.state.host.home.clone());
         let quiet = tokio::spawn(give_back_when_quiet(state.clone()));
@@ -204,13 +205,9 @@ impl Server {
         let until = |mut stopped: tokio::sync::watch::Receiver<bool>| async move {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         };
-        let socket =
-            axum::serve(self.listener, router.clone().into_make_service_with_connect_info::<guard::Came>())
-                .with_graceful_shutdown(until(stopped.clone()));
-        let network = axum::serve(self.network, router.into_make_service_with_connect_info::<guard::Came>())
-            .with_graceful_shutdown(until(stopped));
-        let served =
-            tokio::spawn(async move { tokio::try_join!(socket.into_future(), network.into_future()) });
+        let socket = listen::serve(self.listener, router.clone(), until(stopped.clone()));
+        let network = listen::serve(self.network, router, until(stopped));
+        let served = tokio::spawn(async move { tokio::join!(socket, network) });
         tokio::select! {
             () = end => {}
             () = state.end.notified() => {}
@@ -231,14 +228,10 @@ impl Server {
             task.abort();
             let _ = task.await;
         }
-        let finished = tokio::time::timeout(Duration::from_secs(2), served).await;
+        let _ = tokio::time::timeout(Duration::from_secs(2), served).await;
         // A token that has come and is not kept would be lost with its whole grant.
         state.host.connections.settle(SETTLE).await;
-        state.host.store.settle().await?;
-        match finished {
-            Ok(Ok(Err(error))) => Err(Error::new(ErrorKind::Internal, format!("the socket failed: {error}"))),
-            _ => Ok(()),
-        }
+        state.host.store.settle().await
     }
 }
 
@@ -286,11 +279,8 @@ impl Local {
             Error::new(ErrorKind::Config, text)
                 .hint("end what listens there, or set `listen` under [server] in jackfield.toml, and `public_url` with it")
         })?;
-        let service = self.router.clone().into_make_service_with_connect_info::<guard::Came>();
-        let served = axum::serve(listener, service).with_graceful_shutdown(end).into_future();
-        served.await.map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("the server failed: {}", system::words(&error)))
-        })
+        listen::serve(listener, self.router.clone(), end).await;
+        Ok(())
     }
 
     /// Waits until nothing is under way that may not be cut off.

@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: everything that can be done so far, as a user would do it.
 
+mod hears;
+
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -104,9 +106,13 @@ pub(crate) fn demo() -> Result {
     ])?;
     println!();
 
+    hears::hears(&simulator, &public)?;
+
     say("What was done, and how long each took");
     jackfield(&["invocation", "list"])?;
-    println!("\nThat is all: an account, eight actions and a request of one's own; nothing is left running.");
+    println!(
+        "\nThat is all: an account, eight actions, a request of one's own and an event; nothing is left running."
+    );
     Ok(())
 }
 
@@ -223,6 +229,7 @@ struct Simulator {
     process: Child,
     api: String,
     oauth: String,
+    control: String,
     client_id: String,
     client_secret: String,
     /// Separated by commas.
@@ -245,12 +252,14 @@ impl Simulator {
             process,
             api: String::new(),
             oauth: String::new(),
+            control: String::new(),
             client_id: String::new(),
             client_secret: String::new(),
             scopes: String::new(),
         };
         simulator.api = text_of(&ready, "api").map_err(|_| "the simulator did not start".to_owned())?;
         simulator.oauth = text_of(&ready, "oauth")?;
+        simulator.control = text_of(&ready, "control")?;
         simulator.client_id = text_of(&ready, "client_id")?;
         simulator.client_secret = text_of(&ready, "client_secret")?;
         let scopes = ready["scopes"].as_array().into_iter().flatten().filter_map(Value::as_str);

@@ -35,7 +35,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show Jackfield at work: an account is connected, and all eight Zoom actions are run, against the simulator
+    /// Show Jackfield at work, against the simulator: an account, all eight Zoom actions, and an event that arrives
     Demo,
     /// Measure what Jackfield costs, beside baselines and targets
     Bench(bench::Bench),

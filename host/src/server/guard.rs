@@ -6,15 +6,13 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, Request, State as Shared, connect_info::Connected},
+    extract::{ConnectInfo, FromRequestParts, Request, State as Shared},
     http::{HeaderMap, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
-    serve::IncomingStream,
 };
 use connector_protocol::{Error, ErrorKind, Result};
 use jiff::Timestamp;
-use tokio::net::{TcpListener, UnixListener};
 
 use super::{State, answer::Problem, door::Peer, paragon};
 use crate::{
@@ -35,18 +33,6 @@ pub(crate) enum Came {
     Network(SocketAddr),
     /// It never left this process.
     Here,
-}
-
-impl Connected<IncomingStream<'_, UnixListener>> for Came {
-    fn connect_info(stream: IncomingStream<'_, UnixListener>) -> Self {
-        Self::Socket(Peer::of(stream.io()))
-    }
-}
-
-impl Connected<IncomingStream<'_, TcpListener>> for Came {
-    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        Self::Network(*stream.remote_addr())
-    }
 }
 
 /// Who may ask for something.

@@ -413,7 +413,7 @@ pub(crate) fn table() -> Vec<Route> {
         )
         .gives::<system::Fine>(),
         route(Anyone, Method::GET, "/v1/events", "What has happened, the oldest first", events::events)
-            .asks::<Option<String>>("type", "Of this type, such as `zoom.new_meeting`")
+            .asks::<Option<String>>("type", "Of this type: `connector.trigger`")
             .asks::<Option<String>>("connection", "Of this connection")
             .asks::<Option<String>>("user", "Of this user")
             .asks::<Option<bool>>("unrouted", "Those that nobody is known for, instead; for operators")
