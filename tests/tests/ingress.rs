@@ -98,7 +98,7 @@ fn fault_10_nothing_compressed_is_unpacked() {
 #[test]
 fn fault_14_no_other_reader_is_tried_for_another_type() {
     let hooks = Hooks::zoom();
-    hooks.accounts.connect("u_1", "host@example.com");
+    let _ = hooks.accounts.connect("u_1", "host@example.com");
     let event = hooks.created(1, "somebody", &json!({})).to_string();
     for kind in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", ""] {
         let body = format!("{event}{}", " ".repeat(kind.len()));

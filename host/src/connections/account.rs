@@ -438,7 +438,8 @@ impl Host {
                 // The grant may have been handed on to it: then it is this one's to give up.
                 continue;
             }
-            let shared = self.hand_on(&held).await?;
+            // Whoever was to have the grant may have given it up meanwhile.
+            let Some(shared) = self.hand_on(&held).await? else { continue };
             let held = self.connections.held(scope, id)?;
             if !shared {
                 // What the provider is told cannot be taken back: that somebody wants it is on record before.
@@ -526,13 +527,14 @@ impl Host {
         }
     }
 
-    /// Hands the grant of a connection on to another that shares it. False if none does.
-    async fn hand_on(&self, held: &Held) -> Result<bool> {
+    /// Hands the grant of a connection on to another that shares it. False if none does; `None` if it is another one by now, or is
+    /// shared by others.
+    async fn hand_on(&self, held: &Held) -> Result<Option<bool>> {
         let Held { connection, grant } = held;
         let mut sharers = self.store.sharers(connection.id.clone()).await?;
-        let Some(envelope) = &grant.sealed else { return Ok(false) };
+        let Some(envelope) = &grant.sealed else { return Ok(Some(false)) };
         if sharers.is_empty() {
-            return Ok(false);
+            return Ok(Some(false));
         }
         let next = sharers.remove(0);
         let vault = &self.connections.vault;
@@ -542,12 +544,12 @@ impl Host {
             let sealed = vault.seal(Owner { project: &next.project, id: &next.id }, &secrets)?;
             let moved = self.store.move_grant(connection.id.clone(), grant.version, next.id.clone(), sealed);
             match moved.await? {
-                Written::Yes => return Ok(true),
+                Written::Yes => return Ok(Some(true)),
                 Written::OldKey => self.connections.catch_up().await?,
                 Written::Stale => break,
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "the grant is being renewed in this moment").hint("try again"))
+        Ok(None)
     }
 
     /// Tells the provider that a grant is given up. False if there is nothing to tell it.

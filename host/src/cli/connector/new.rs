@@ -47,6 +47,7 @@ const API: &[(&str, &str)] = api![
     "protocol/src/message.rs",
     "protocol/src/name.rs",
     "protocol/src/path.rs",
+    "protocol/src/sample.rs",
     "protocol/src/schema.rs",
     "protocol/src/template.rs",
     "protocol/src/validate.rs",
