@@ -4,7 +4,7 @@ use connector_protocol::message::{DeliveryHead, Route};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::accounts::{audit, connection, integration};
+use super::accounts::{audit, connection, integration, renewed};
 use crate::{
     events::filter::Filter,
     id::Id,
@@ -100,7 +100,10 @@ pub(super) async fn suite(open: &impl Fn() -> Box<dyn Store>) {
     assert_eq!(store.put_integration(of.clone(), audit("integration.add")).await, Ok(Written::Yes));
     let (anna, bert) = (connection(&of, "u_1", "anna"), connection(&of, "u_2", "bert"));
     for one in [&anna, &bert] {
-        assert_eq!(store.connect(one.clone(), None, audit("connection.connect")).await, Ok(Written::Yes));
+        assert_eq!(
+            store.connect(one.clone(), Some(renewed("secret")), audit("connection.connect")).await,
+            Ok(Written::Yes)
+        );
     }
     assert_eq!(store.bearers(&of.id, Some("anna"), None).unwrap(), std::slice::from_ref(&anna));
     assert_eq!(store.bearers(&of.id, None, Some("org")).unwrap(), [], "an account's is nobody's in it");
