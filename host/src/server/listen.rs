@@ -40,7 +40,7 @@ pub(super) trait Door: Send {
 }
 
 impl Door for TcpListener {
-    type Stream = tokio::net::TcpStream;
+    type Stream = <Self as axum::serve::Listener>::Io;
 
     async fn accept(&self) -> io::Result<(Self::Stream, Came)> {
         let (stream, address) = self.accept().await?;
@@ -51,7 +51,7 @@ impl Door for TcpListener {
 }
 
 impl Door for UnixListener {
-    type Stream = tokio::net::UnixStream;
+    type Stream = <Self as axum::serve::Listener>::Io;
 
     async fn accept(&self) -> io::Result<(Self::Stream, Came)> {
         let (stream, _) = self.accept().await?;
