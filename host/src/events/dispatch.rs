@@ -184,7 +184,8 @@ fn later(host: &Host, due: &Due, mut sent: Sent, retry_after: Option<&str>) -> S
     let tries = due.attempts + u32::from(sent.tried);
     let wait = SignedDuration::try_from(wait(tries, retry_after, now, random())).unwrap_or_default();
     let at = now.saturating_add(wait).unwrap_or(Timestamp::MAX);
-    if at.duration_since(due.since) > SignedDuration::from_hours(i64::from(hours)) {
+    // Only what an app has failed to take is given up.
+    if sent.tried && at.duration_since(due.since) > SignedDuration::from_hours(i64::from(hours)) {
         return sent;
     }
     sent.state = DispatchState::Waiting;

@@ -239,10 +239,14 @@ impl Host {
                 let declared =
                     Declared { version: manifest.version.clone(), webhooks: manifest.webhooks.clone() };
                 if !is_kept && let Ok(text) = serde_json::to_string(&declared) {
-                    // Not to be kept is no reason to refuse anything now.
-                    if let Err(error) = self.store.declare(integration.id.clone(), text).await {
-                        tracing::warn!(integration = integration.id, "its webhooks are not kept: {error}");
-                    }
+                    // Nobody waits for that: a handshake is answered whatever the store is at.
+                    let kept = self.store.declare(integration.id.clone(), text);
+                    let integration = integration.id.clone();
+                    tokio::spawn(async move {
+                        if let Err(error) = kept.await {
+                            tracing::warn!(integration, "its webhooks are not kept: {error}");
+                        }
+                    });
                 }
                 declared.webhooks
             }

@@ -94,6 +94,40 @@ impl Host {
         answered
     }
 
+    /// Whether an address is one of an integration's, as far as its first two names say.
+    ///
+    /// # Errors
+    ///
+    /// If that is not known yet and cannot be looked up.
+    pub async fn is_hook(&self, connector: &str, integration: &str) -> Result<bool> {
+        let hook = self.hook(integration).await?;
+        Ok(hook.is_some_and(|hook| hook.integration.connector == connector))
+    }
+
+    /// Notes a request to an address that stands for nothing.
+    pub fn note_unknown(&self, connector: &str, integration: &str, from: Option<String>) {
+        self.note_nothing(connector, integration, None, from);
+    }
+
+    fn note_nothing(
+        &self,
+        connector: &str,
+        integration: &str,
+        project: Option<String>,
+        from: Option<String>,
+    ) {
+        let note = Refused {
+            at: Timestamp::now(),
+            from,
+            connector: short(connector),
+            integration: short(integration),
+            reason: "unknown_integration".to_owned(),
+            message: "the address stands for no webhook of an integration".to_owned(),
+            project,
+        };
+        self.events.hooks.note(note, "unknown_integration");
+    }
+
     async fn take_in(&self, request: &Received<'_>) -> Answered {
         let hooks = &self.events.hooks;
         let hook = match self.hook(request.integration).await {
@@ -113,16 +147,8 @@ impl Host {
             _ => None,
         };
         let Some((hook, webhook, subscribed)) = found else {
-            let note = Refused {
-                at: Timestamp::now(),
-                from: request.from.clone(),
-                connector: short(request.connector),
-                integration: short(request.integration),
-                reason: "unknown_integration".to_owned(),
-                message: "the address stands for no webhook of an integration".to_owned(),
-                project: hook.map(|hook| hook.integration.project.clone()),
-            };
-            hooks.note(note, "unknown_integration");
+            let project = hook.map(|hook| hook.integration.project.clone());
+            self.note_nothing(request.connector, request.integration, project, request.from.clone());
             return Answered::Nothing;
         };
         match prove(request, hook, webhook, subscribed.as_deref()) {

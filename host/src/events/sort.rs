@@ -5,6 +5,7 @@
 //! make anything of is kept, to be tried again by hand with a newer one.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -99,9 +100,24 @@ pub(super) async fn work(host: &Arc<Host>) {
         looked.sort_by_key(|(at, ..)| *at);
         // All of it is asked for before any of it is waited for, so that it shares a commit.
         let (mut kept, mut absent) = (Vec::new(), Vec::new());
+        let mut learned = HashSet::new();
         for (_, whole, outcome) in looked {
             match outcome {
-                Outcome::Sorted(sorted) => kept.push((whole.delivery.id, host.store.sorted(*sorted))),
+                // Whose it is was said by one that came before it and was not written yet: it is looked at again.
+                Outcome::Sorted(sorted) if says_later(&sorted, &learned) => {
+                    let reason = "whose it is has just been told".to_owned();
+                    if let Err(error) =
+                        host.store.put_off(whole.delivery.id, Timestamp::now(), reason, false).await
+                    {
+                        tracing::warn!("a delivery could not be put off: {error}");
+                        tokio::time::sleep(STORE_FAILED).await;
+                    }
+                }
+                Outcome::Sorted(sorted) => {
+                    let of = |(thing, _): &(String, String)| (sorted.integration.clone(), thing.clone());
+                    learned.extend(sorted.owners.iter().map(of));
+                    kept.push((whole.delivery.id, host.store.sorted(*sorted)));
+                }
                 Outcome::Nobody { reason } => {
                     let connector = whole.delivery.connector;
                     if !absent.contains(&connector) {
@@ -139,6 +155,13 @@ pub(super) async fn work(host: &Arc<Host>) {
         }
         memory.to_send.notify_one();
     }
+}
+
+/// Whether an event does not say whose it is, and is about something whose owner was learned.
+fn says_later(sorted: &Sorted, learned: &HashSet<(String, String)>) -> bool {
+    let thing = |new: &NewEvent| new.route.resource.clone().filter(|_| new.route.owner.is_none());
+    let things = sorted.events.iter().filter_map(thing);
+    things.into_iter().any(|thing| learned.contains(&(sorted.integration.clone(), thing)))
 }
 
 fn from_now(wait: Duration) -> Timestamp {
@@ -427,6 +450,12 @@ async fn revoke(
     let connections = host.store.bearers(&integration.id, person.as_deref(), account.as_deref())?;
     let reason = format!("the user has removed the app at {provider}");
     for connection in &connections {
+        // Whoever has let the app in again since has taken it back.
+        let scope = Scope::project(&connection.project);
+        let given = host.store.held(&scope, &connection.holder)?.and_then(|held| held.grant.refreshed);
+        if given.is_some_and(|given| given > whole.delivery.received) {
+            continue;
+        }
         let audit = Audit::new(&connection.project, "jackfield", "connection.deauthorized", &connection.id)
             .detail(&whole.delivery.id);
         let (holder, reason) = (connection.holder.clone(), Some(reason.clone()));

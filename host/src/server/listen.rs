@@ -27,6 +27,10 @@ use super::{door::Peer, guard::Came};
 /// How long the head of a request may take, from when the one before was answered.
 const HEAD: Duration = Duration::from_secs(30);
 
+/// How long connections that are there may take to end, once no more are taken. A browser may have opened one in advance, on which
+/// nothing ever comes.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// How long to wait when no connection can be taken: whoever spins is of no use to those who have one.
 const FULL: Duration = Duration::from_secs(1);
 
@@ -60,7 +64,7 @@ impl Door for UnixListener {
     }
 }
 
-/// Takes connections until `end` is done, then no more, and waits for what is under way on those that are there.
+/// Takes connections until `end` is done, then no more, and waits a moment for what is under way on those that are there.
 pub(super) async fn serve(door: impl Door, router: Router, end: impl Future<Output = ()>) {
     let mut http = http1::Builder::new();
     // Without a timer the time is not kept, and nobody says so.
@@ -94,7 +98,7 @@ pub(super) async fn serve(door: impl Door, router: Router, end: impl Future<Outp
         });
     }
     drop(door);
-    connections.shutdown().await;
+    let _ = tokio::time::timeout(GRACE, connections.shutdown()).await;
 }
 
 async fn answer(router: Router, came: Came, request: Request<Incoming>) -> Result<Response, Infallible> {

@@ -425,9 +425,6 @@ pub trait Events: Send + Sync {
     /// Says that an event that nobody was known for is this connection's. False if somebody is known for it by now.
     fn route_event(&self, project: String, id: String, to: Connection, audit: Audit) -> Pending<bool>;
 
-    /// Events of an integration that nobody is known for, the oldest first.
-    fn unrouted(&self, integration: String, most: u32) -> Pending<Vec<(Event, Route)>>;
-
     /// Adds a subscription whose version is 0, or changes the one whose version it has.
     fn put_subscription(&self, subscription: Subscription, audit: Audit) -> Pending<Written>;
 
@@ -508,6 +505,7 @@ pub trait Events: Send + Sync {
     /// Keeps what a connector declares about its webhooks.
     fn declare(&self, integration: String, declared: String) -> Pending<()>;
 
-    /// Forgets what is over and older than this. What is still to be looked into or sent stays, however old it is.
-    fn forget_events(&self, before: Timestamp) -> Pending<()>;
+    /// Forgets a piece of what is over and older than this; true if there may be more. What is still to be looked into or sent
+    /// stays, however old it is, dead letters as well; what lies on a shelf stays for a year more.
+    fn forget_events(&self, before: Timestamp) -> Pending<bool>;
 }

@@ -11,6 +11,7 @@ use axum::{
 use bytes::Bytes;
 use connector_protocol::{Error, ErrorKind};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::sync::Semaphore;
 
 use super::super::{
     State,
@@ -21,6 +22,9 @@ use crate::{
     events::receive::{Answered, COME_AGAIN, Received},
     ingress::Refusal,
 };
+
+/// How many bodies may come at once.
+static BODIES: Semaphore = Semaphore::const_new(1024);
 
 /// How long a body may take to arrive.
 const BODY: Duration = Duration::from_secs(10);
@@ -73,6 +77,19 @@ async fn respond(state: &State, came: &Came, at: At, request: Request) -> Respon
     if said.is_some_and(|said| said > limit as u64) {
         return short(StatusCode::PAYLOAD_TOO_LARGE);
     }
+    // Bodies lie in memory while they come: only so many at once, and none for an address that stands for nothing.
+    match state.host.is_hook(&at.connector, &at.integration).await {
+        Ok(true) => {}
+        Ok(false) => {
+            let from = super::system::came_from(&settings, Some(came), &parts.headers);
+            state.host.note_unknown(&at.connector, &at.integration, from);
+            return short(StatusCode::NOT_FOUND);
+        }
+        Err(error) => return later(&error),
+    }
+    let Ok(_place) = BODIES.try_acquire() else {
+        return later(&Error::new(ErrorKind::Unavailable, "too many bodies come at once"));
+    };
     let body = match read(body, limit).await {
         Ok(body) => body,
         Err(status) => return short(status),

@@ -1,16 +1,13 @@
 //! The tables of events: deliveries, what was made of them, who subscribes, and what is sent on.
 
-use connector_protocol::{
-    Result,
-    message::{DeliveryHead, Route},
-};
+use connector_protocol::{Result, message::DeliveryHead};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter, types::Value};
 
 use super::{
     Sqlite,
     accounts::{Sql, at, column, fits_key, ms, note, now, read_integration, sealed, text},
-    explain, feeds,
+    feeds,
 };
 use crate::store::{
     Arrival, Audit, Backlog, Connection, Delivery, DeliveryState, Dispatch, DispatchState, Due, DueFeed,
@@ -46,7 +43,8 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_apart ON deliveries (integration, hook, subscription, digest);
 CREATE INDEX deliveries_due ON deliveries (due) WHERE state = 'waiting';
-CREATE INDEX deliveries_unrouted ON deliveries (seq) WHERE state = 'unrouted';
+CREATE INDEX deliveries_shelf ON deliveries (received) WHERE state IN ('unrouted', 'failed');
+CREATE INDEX deliveries_over ON deliveries (received) WHERE state = 'done';
 ALTER TABLE events ADD COLUMN kind TEXT;
 ALTER TABLE events ADD COLUMN integration TEXT;
 ALTER TABLE events ADD COLUMN connection TEXT;
@@ -79,7 +77,7 @@ CREATE TABLE subscriptions (
     key TEXT,
     sealed TEXT
 ) STRICT;
-CREATE INDEX subscriptions_by_trigger ON subscriptions (project, kind);
+CREATE INDEX subscriptions_by_trigger ON subscriptions (project, kind, user);
 CREATE TABLE dispatches (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     project TEXT NOT NULL,
@@ -104,10 +102,11 @@ CREATE INDEX dispatches_open ON dispatches (subscription, lane, seq) WHERE state
 CREATE INDEX dispatches_due ON dispatches (due) WHERE state = 'waiting';
 CREATE INDEX dispatches_sending ON dispatches (lease_until) WHERE state = 'sending';
 CREATE INDEX dispatches_dead ON dispatches (seq) WHERE state = 'dead';
+CREATE INDEX dispatches_done ON dispatches (ended) WHERE state = 'done';
 ";
 
 /// How many are forgotten at once, so that others get their turn.
-const PIECE: usize = 500;
+const PIECE: u32 = 500;
 
 const DELIVERY: &str =
     "SELECT id, project, integration, connector, hook, event, received, state, reason, attempts, repeats,
@@ -142,13 +141,6 @@ fn read_whole(row: &Row<'_>) -> Sql<Whole> {
     Ok(Whole { delivery, head, body: row.get(14)? })
 }
 
-fn read_subscription(row: &Row<'_>) -> Sql<Subscription> {
-    let mut subscription: Subscription = column(row, 0)?;
-    subscription.version = row.get(1)?;
-    subscription.sealed = sealed(row, 2)?;
-    Ok(subscription)
-}
-
 fn read_dispatch(row: &Row<'_>) -> Sql<Dispatch> {
     let state: String = row.get(4)?;
     Ok(Dispatch {
@@ -176,10 +168,11 @@ fn subscribe(
     lane: &str,
 ) -> Sql<()> {
     let mut select = transaction.prepare_cached(
-        "SELECT head, version, sealed FROM subscriptions WHERE project = ?1 AND kind = ?2 AND removed = 0 ORDER BY id",
+        "SELECT head FROM subscriptions WHERE project = ?1 AND kind = ?2 AND (user IS NULL OR user = ?3) AND removed = 0 ORDER BY id",
     )?;
-    let found: Vec<Subscription> =
-        select.query_map(params![project, event.kind], read_subscription)?.collect::<Sql<_>>()?;
+    let found: Vec<Subscription> = select
+        .query_map(params![project, event.kind, event.user], |row| column(row, 0))?
+        .collect::<Sql<_>>()?;
     for subscription in found {
         let is_for = connection.is_some_and(|connection| subscription.is_for(connection));
         if !is_for || !subscription.filter.as_ref().is_none_or(|filter| filter.holds(&event.data)) {
@@ -201,7 +194,8 @@ pub(super) fn dispatch(
     transaction
         .prepare_cached(
             "INSERT INTO dispatches (project, user, event, kind, subscription, lane, state, since, due)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, ?7) ON CONFLICT DO NOTHING",
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, 'waiting', ?7, CASE WHEN s.paused THEN NULL ELSE ?7 END
+                FROM subscriptions s WHERE s.id = ?5 ON CONFLICT DO NOTHING",
         )?
         .execute(params![project, event.user, event.id, event.kind, subscription, lane, now()])
         .map(drop)
@@ -553,23 +547,14 @@ impl Events for Sqlite {
             event.user = Some(to.user.clone());
             event.unrouted = None;
             transaction.execute(
-                "UPDATE events SET connection = ?2, user = ?3, head = ?4, route = NULL WHERE id = ?1",
+                // At the end of what has happened: whoever reads on has passed its old place.
+                "UPDATE events SET connection = ?2, user = ?3, head = ?4, route = NULL, seq = (SELECT max(seq) + 1 FROM events)
+                 WHERE id = ?1",
                 params![id, to.id, to.user, text(&event)?],
             )?;
             subscribe(transaction, &event, Some(&to), &project, &lane)?;
             note(transaction, &audit)?;
             Ok(true)
-        })
-    }
-
-    fn unrouted(&self, integration: String, most: u32) -> Pending<Vec<(Event, Route)>> {
-        self.read(move |transaction| {
-            let mut select = transaction.prepare_cached(
-                "SELECT head, route FROM events WHERE route IS NOT NULL AND integration = ?1 ORDER BY seq LIMIT ?2",
-            )?;
-            select
-                .query_map(params![integration, most], |row| Ok((column(row, 0)?, column(row, 1)?)))?
-                .collect()
         })
     }
 
@@ -610,6 +595,15 @@ impl Events for Sqlite {
             if subscription.version == 0 {
                 feeds::add(transaction, &subscription)?;
             }
+            // What is kept during a pause is nothing that anybody has to look through for what is due.
+            let park = if subscription.paused {
+                "UPDATE dispatches INDEXED BY dispatches_open SET due = NULL
+                 WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND subscription = ?1 AND ?2 > 0"
+            } else {
+                "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2
+                 WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND subscription = ?1 AND due IS NULL"
+            };
+            transaction.prepare_cached(park)?.execute(params![subscription.id, now()])?;
             note(transaction, &audit)?;
             Ok(Written::Yes)
         })
@@ -685,7 +679,8 @@ impl Events for Sqlite {
                     seq: row.get(0)?,
                     fence: row.get::<_, i64>(1)? + 1,
                     attempts: row.get::<_, i64>(2).map(|count| u32::try_from(count).unwrap_or(u32::MAX))?,
-                    since: at(row.get(3)?).unwrap_or_default(),
+                    // How long it is tried counts from the first try, whatever it has waited for before.
+                    since: at(if row.get::<_, i64>(2)? == 0 { Some(now) } else { row.get(3)? }).unwrap_or_default(),
                     event: column(row, 4)?,
                     subscription,
                 })
@@ -694,9 +689,9 @@ impl Events for Sqlite {
             for due in &due {
                 transaction
                     .prepare_cached(
-                        "UPDATE dispatches SET state = 'sending', fence = ?2, lease_until = ?3 WHERE seq = ?1",
+                        "UPDATE dispatches SET state = 'sending', fence = ?2, lease_until = ?3, since = ?4 WHERE seq = ?1",
                     )?
-                    .execute(params![due.seq, due.fence, now + ms])?;
+                    .execute(params![due.seq, due.fence, now + ms, due.since.as_millisecond()])?;
             }
             let next = if due.is_empty() {
                 transaction
@@ -732,11 +727,22 @@ impl Events for Sqlite {
                     i64::from(sent.tried),
                     over.then(now),
                 ])?;
+            if let Some(due) = sent.due.filter(|_| written > 0) {
+                // What comes after it in its lane waits as long.
+                transaction
+                    .prepare_cached(
+                        "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2
+                         WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND due < ?2
+                            AND subscription = (SELECT subscription FROM dispatches WHERE seq = ?1)
+                            AND lane = (SELECT lane FROM dispatches WHERE seq = ?1)",
+                    )?
+                    .execute(params![seq, due.as_millisecond()])?;
+            }
             if let Some(hold) = sent.hold {
                 transaction
                     .prepare_cached(
-                        "UPDATE dispatches SET due = ?2 WHERE state = 'waiting' AND due < ?2
-                            AND subscription = (SELECT subscription FROM dispatches WHERE seq = ?1)",
+                        "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2
+                         WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND due < ?2 AND subscription = (SELECT subscription FROM dispatches WHERE seq = ?1)",
                     )?
                     .execute(params![seq, hold.as_millisecond()])?;
             }
@@ -873,11 +879,8 @@ impl Events for Sqlite {
         })
     }
 
-    fn forget_events(&self, before: Timestamp) -> Pending<()> {
-        self.task(move |writer| {
-            let path = writer.path.clone();
-            forget(writer.connection()?, before).map_err(|error| explain(&path, &error))
-        })
+    fn forget_events(&self, before: Timestamp) -> Pending<bool> {
+        self.change(move |transaction| forget(transaction, before))
     }
 }
 
@@ -890,48 +893,57 @@ fn wanted(scope: &Scope, which: WhichDispatches) -> Conditions {
     conditions
 }
 
-/// Forgets what is over and older than that. What is still to be made or sent is not, however old, and what a dispatch is of stays
-/// as long as it.
-fn forget(connection: &rusqlite::Connection, before: Timestamp) -> Sql<()> {
+/// For how long what lies on a shelf, whose things are, and what a poll has seen is kept beyond what is over, in milliseconds: a year.
+const SHELF: i64 = 365 * 24 * 60 * 60 * 1000;
+
+/// Forgets a piece of what is over and older than that. False if nothing is left. What is still to be made or sent stays, however
+/// old it is, dead letters as well; and what a dispatch is of stays as long as it.
+fn forget(transaction: &Transaction<'_>, before: Timestamp) -> Sql<bool> {
     let at = before.as_millisecond();
     // Ids sort by time: a UUID of version 7 begins with it.
     let first = format!("evt_{:012x}", at.max(0));
     for (query, value) in [
         (
-            "DELETE FROM dispatches WHERE seq IN (SELECT seq FROM dispatches
-                WHERE state IN ('done', 'dead') AND ended < ?1 LIMIT ?2)",
+            "DELETE FROM dispatches WHERE seq IN (SELECT seq FROM dispatches INDEXED BY dispatches_done
+                WHERE state = 'done' AND ended < ?1 LIMIT ?2)",
             Value::Integer(at),
         ),
         (
-            "DELETE FROM events WHERE seq IN (SELECT seq FROM events e WHERE id < ?1
+            "DELETE FROM events WHERE seq IN (SELECT seq FROM events e WHERE id < ?1 AND route IS NULL
                 AND NOT EXISTS (SELECT 1 FROM dispatches d WHERE d.event = e.id) LIMIT ?2)",
             Value::Text(first),
         ),
         (
-            "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries d WHERE received < ?1 AND state <> 'waiting'
+            "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries d INDEXED BY deliveries_over
+                WHERE state = 'done' AND received < ?1
                 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id) LIMIT ?2)",
             Value::Integer(at),
         ),
         (
+            "DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE route IS NOT NULL AND id < ?1 LIMIT ?2)",
+            Value::Text(format!("evt_{:012x}", (at - SHELF).max(0))),
+        ),
+        (
+            "DELETE FROM deliveries WHERE seq IN (SELECT seq FROM deliveries INDEXED BY deliveries_shelf
+                WHERE state IN ('unrouted', 'failed') AND received < ?1 LIMIT ?2)",
+            Value::Integer(at - SHELF),
+        ),
+        (
             "DELETE FROM seen WHERE (subscription, key) IN (SELECT subscription, key FROM seen WHERE at < ?1 LIMIT ?2)",
-            Value::Integer(at),
+            Value::Integer(at - SHELF),
         ),
         (
             "DELETE FROM owners WHERE (integration, resource) IN
                 (SELECT integration, resource FROM owners WHERE at < ?1 LIMIT ?2)",
-            Value::Integer(at),
+            Value::Integer(at - SHELF),
         ),
     ] {
-        loop {
-            let gone = connection
-                .prepare_cached(query)?
-                .execute(params![value, i64::try_from(PIECE).unwrap_or(i64::MAX)])?;
-            if gone < PIECE {
-                break;
-            }
+        let gone = transaction.prepare_cached(query)?.execute(params![value, PIECE])?;
+        if gone >= PIECE as usize {
+            return Ok(true);
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Erases what happened to a user.
