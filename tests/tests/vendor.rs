@@ -604,7 +604,7 @@ fn browsers_are_told_what_they_may_send_and_nobody_is_let_in_without_a_token() {
         &[("origin", APP), ("access-control-request-method", "GET")],
         "",
     );
-    assert_eq!((native.status, native.header("access-control-allow-origin")), (404, None));
+    assert_eq!((native.status, native.header("access-control-allow-origin")), (405, None));
 
     let operator = app.set("/v1/tokens", &json!({}))["token"].as_str().unwrap().to_owned();
     let development = app.set("/v1/tokens", &json!({"user": "u_7"}))["token"].as_str().unwrap().to_owned();
