@@ -279,8 +279,8 @@ struct As {
     connection: Option<String>,
 }
 
-/// As whom an action is run: with the token that is given, as a connection, or with the token whose file the configuration
-/// names. With a connection comes the user it is of.
+/// As whom an action is run: with the token that is given, as a connection, or, if there is none, with the token whose file the
+/// configuration names. With a connection comes the user it is of.
 async fn credential(
     host: &Host,
     caller: &Caller,
@@ -303,8 +303,9 @@ async fn credential(
     }
     let settings = host.settings()?;
     let file = settings.config.integration(&manifest.id).token_file.filter(|_| !names_one && token.is_none());
-    // Ways that are said go with a token; a connection has its own.
-    let by_token = token.is_some() || file.is_some() || auth.is_some() || !parameters.is_empty();
+    // Ways that are said go with a token; a connection has its own. A file in the configuration is for whoever has connected nothing:
+    // connecting may have ended its token.
+    let by_token = token.is_some() || auth.is_some() || !parameters.is_empty();
     if names_one || !by_token {
         let scope = caller.scope();
         let id = &manifest.id;

@@ -167,7 +167,6 @@ impl Command {
 
 fn show(found: &DeliveryShown) {
     let one = &found.delivery;
-    let headers: Vec<String> = found.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let facts = [
         ("id", one.id.clone()),
         ("connector", one.connector.clone()),
@@ -178,8 +177,16 @@ fn show(found: &DeliveryShown) {
         ("why", one.reason.clone().unwrap_or_default()),
         ("received again", if one.repeats > 0 { one.repeats.to_string() } else { String::new() }),
         ("method", found.method.clone()),
-        ("headers", headers.join("\n")),
-        ("body", found.body.clone().or_else(|| found.body_base64.clone()).unwrap_or_default()),
     ];
-    output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
+    let facts = facts.into_iter().filter(|(_, value)| !value.is_empty());
+    let headers = found.headers.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    output::data(&output::pairs(facts.chain(headers)));
+    match (&found.body, &found.body_base64) {
+        (Some(body), _) => match serde_json::from_str::<serde_json::Value>(body) {
+            Ok(body) => output::json(&body),
+            Err(_) => output::lines(body),
+        },
+        (None, Some(encoded)) => output::data(encoded),
+        (None, None) => {}
+    }
 }

@@ -244,7 +244,7 @@ fn show(one: &Event) {
         ("connection", one.connection.clone().unwrap_or_default()),
         ("delivery", one.delivery.clone().unwrap_or_default()),
         ("unrouted", one.unrouted.clone().unwrap_or_default()),
-        ("data", serde_json::to_string_pretty(&one.data).unwrap_or_default()),
     ];
     output::data(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
+    output::json(&one.data);
 }

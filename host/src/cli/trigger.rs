@@ -166,7 +166,6 @@ fn source(source: &Source) -> String {
 
 fn show(found: &TriggerShown) {
     let scopes: Vec<String> = found.scopes.iter().map(|set| json!(set).to_string()).collect();
-    let pretty = |value: &Value| serde_json::to_string_pretty(value).unwrap_or_default();
     let facts = [
         ("trigger", found.line.name.clone()),
         ("title", found.line.title.clone()),
@@ -174,10 +173,20 @@ fn show(found: &TriggerShown) {
         ("source", source(&found.line.source)),
         ("scopes", scopes.join(" or ")),
         ("docs", found.docs.clone().unwrap_or_default()),
-        ("an event's data", found.sample.as_ref().map_or(String::new(), pretty)),
-        ("a delivery", found.sample_delivery.as_ref().map_or(String::new(), pretty)),
     ];
     output::lines(&output::pairs(facts.into_iter().filter(|(_, value)| !value.is_empty())));
+    for (what, sample) in [
+        ("the data of an event, as it may look; its fields are what --where tests:", &found.sample),
+        (
+            "the body of a delivery, as it may look; its members are what fire --set sets:",
+            &found.sample_delivery,
+        ),
+    ] {
+        if let Some(sample) = sample {
+            output::data(&format!("\n{what}"));
+            output::json(sample);
+        }
+    }
     say(&format!(
         "what it holds, as a JSON Schema: jackfield trigger show {} -o json --query .event",
         found.line.name

@@ -39,6 +39,9 @@ const LEASE: Duration = Duration::from_secs(60);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 
+/// How long nobody looks again who was not woken: what happens here, such as a grant that has ended, wakes nobody.
+const LOOK: Duration = Duration::from_secs(3);
+
 /// How many of each subscription are being sent.
 type InFlight = Arc<Mutex<HashMap<String, usize>>>;
 
@@ -77,8 +80,8 @@ pub(super) async fn work(host: &Arc<Host>) {
             }
         };
         if due.is_empty() {
-            let wait = next.map_or(LOOKS, |next| {
-                Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(LOOKS)
+            let wait = next.map_or(LOOK, |next| {
+                Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(LOOK)
             });
             let _ = tokio::time::timeout(wait, memory.to_send.notified()).await;
             continue;

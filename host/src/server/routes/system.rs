@@ -74,6 +74,10 @@ pub(in crate::server) async fn headers(
     let mut response = next.run(request).await;
     let status = response.status();
     counted.answered(status);
+    // What was changed may be something that an app wants to be told of.
+    if status.is_success() && !method.is_safe() {
+        state.host.events.wake();
+    }
     let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     let path = path.as_ref().map_or("(none of ours)", MatchedPath::as_str);
     // Worked out only if it is written down.
