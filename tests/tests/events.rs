@@ -404,6 +404,21 @@ fn whoever_removes_the_app_is_given_up() {
 }
 
 #[test]
+fn an_old_farewell_takes_nothing_that_was_given_since() {
+    let hooks = Hooks::zoom();
+    let before = hooks.accounts.connect("u_1", "host@example.com");
+    hooks.subscribe_at_zoom();
+    hooks.simulator().deauthorize("host@example.com");
+    eventually("it is given up", || hooks.accounts.state(&before).0 == "revoked");
+    let after = hooks.accounts.connect("u_1", "host@example.com");
+    assert_eq!(hooks.accounts.state(&after).0, "valid");
+    let (status, again) = hooks.accounts.ask("POST", "/v1/deliveries/replay", &json!({"state": "done"}));
+    assert_eq!((status, &again["again"]), (200, &json!(1)));
+    hooks.settle();
+    assert_eq!(hooks.accounts.state(&after).0, "valid");
+}
+
+#[test]
 fn a_filter_and_a_pause_are_kept_to() {
     let hooks = Hooks::zoom();
     let connection = hooks.accounts.connect("u_1", "host@example.com");

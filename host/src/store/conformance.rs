@@ -13,6 +13,9 @@ use serde_json::json;
 use super::{Accounts, Audit, Invocation, Project, Scope, Sqlite, State, Store, Tally, Wanted};
 use crate::id::Id;
 
+/// For how long invocations are kept.
+const DAY: Duration = Duration::from_secs(86_400);
+
 fn invocation(action: &str, state: State) -> Invocation {
     Invocation {
         id: Id::invocation().to_string(),
@@ -137,10 +140,21 @@ async fn sqlite_does_with_events_what_any_store_does() {
 async fn sqlite_does_with_deliveries_what_any_store_does() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("jackfield.db");
-    deliveries::suite(&|| -> Box<dyn Store> {
-        Box::new(Sqlite::open(path.clone(), Duration::from_secs(86_400)))
-    })
-    .await;
+    deliveries::suite(&|| -> Box<dyn Store> { Box::new(Sqlite::open(path.clone(), DAY)) }).await;
+}
+
+#[tokio::test]
+async fn fault_24_whoever_took_something_to_send_and_comes_back_late_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jackfield.db");
+    deliveries::sends(&|| -> Box<dyn Store> { Box::new(Sqlite::open(path.clone(), DAY)) }).await;
+}
+
+#[tokio::test]
+async fn fault_26_what_is_undelivered_is_not_forgotten() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jackfield.db");
+    deliveries::forgets(&|| -> Box<dyn Store> { Box::new(Sqlite::open(path.clone(), DAY)) }).await;
 }
 
 #[cfg(test)]

@@ -93,9 +93,8 @@ fn done() -> Sent {
     Sent { state: DispatchState::Done, due: None, status: Some(204), reason: None, tried: true, hold: None }
 }
 
-/// The suite: `open` opens the same store again each time.
-pub(super) async fn suite(open: &impl Fn() -> Box<dyn Store>) {
-    let (store, other) = (open(), open());
+/// An integration, and two people who have an account there.
+async fn begin(store: &dyn Store) -> (Integration, Connection, Connection) {
     let of = integration(PROJECT);
     assert_eq!(store.put_integration(of.clone(), audit("integration.add")).await, Ok(Written::Yes));
     let (anna, bert) = (connection(&of, "u_1", "anna"), connection(&of, "u_2", "bert"));
@@ -105,11 +104,30 @@ pub(super) async fn suite(open: &impl Fn() -> Box<dyn Store>) {
             Ok(Written::Yes)
         );
     }
+    (of, anna, bert)
+}
+
+/// The suite: `open` opens the same store again each time.
+pub(super) async fn suite(open: &impl Fn() -> Box<dyn Store>) {
+    let (store, other) = (open(), open());
+    let (of, anna, bert) = begin(&*store).await;
     assert_eq!(store.bearers(&of.id, Some("anna"), None).unwrap(), std::slice::from_ref(&anna));
     assert_eq!(store.bearers(&of.id, None, Some("org")).unwrap(), [], "an account's is nobody's in it");
     taking_in(&*store, &*other, &of).await;
     making_events(&*store, &*other, &of, [&anna, &bert]).await;
+}
+
+/// Whoever took something to send and comes back late is refused.
+pub(super) async fn sends(open: &impl Fn() -> Box<dyn Store>) {
+    let (store, other) = (open(), open());
+    let (of, anna, _) = begin(&*store).await;
     sending(&*store, &*other, &of, &anna).await;
+}
+
+/// What is undelivered is not forgotten.
+pub(super) async fn forgets(open: &impl Fn() -> Box<dyn Store>) {
+    let store = open();
+    let (of, anna, _) = begin(&*store).await;
     forgetting(&*store, &of, &anna).await;
 }
 
@@ -252,7 +270,7 @@ async fn sending(store: &dyn Store, other: &dyn Store, of: &Integration, anna: &
         assert_eq!(store.put_subscription(one.clone(), audit("subscription.add")).await, Ok(Written::Yes));
     }
     one_delivery(store, of, "s1", anna).await;
-    // Fault 24: who has it is the last who took it, and a late word of somebody else's counts for nothing.
+    // Who has it is the last who took it, and a late word of somebody else's counts for nothing.
     let (first, _) = store.due_dispatches(1, vec![two.id.clone()], -1).await.unwrap();
     assert_eq!(first[0].subscription.id, one.id, "what is busy is left alone");
     assert_eq!(store.due_dispatches(10, vec![two.id.clone()], 60_000).await.unwrap().0, []);
@@ -295,7 +313,7 @@ async fn forgetting(store: &dyn Store, of: &Integration, anna: &Connection) {
     let undelivered = one_delivery(store, of, "f1", anna).await;
     let waiting = arrival(of, "f2");
     assert_eq!(store.accept(waiting.clone()).await, Ok(Taken::New));
-    // Fault 26: whatever is still to be made or sent stays, however old it is; and so does what it is made of.
+    // Whatever is still to be made or sent stays, however old it is; and so does what it is made of.
     store.forget_events(Timestamp::now() + SignedDuration::from_hours(1)).await.unwrap();
     let left =
         store.deliveries(PROJECT.to_owned(), WhichDeliveries::default(), Page::default()).await.unwrap();
