@@ -17,7 +17,7 @@ use crate::vault::Envelope;
 pub const DEFAULT_PROJECT: &str = "default";
 
 /// Whose things somebody may see.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Scope {
     /// The tenant.
     pub project: String,

@@ -7,6 +7,7 @@
 mod accounts;
 mod events;
 mod feeds;
+mod known;
 
 use std::{
     fs,
@@ -28,6 +29,7 @@ use rusqlite::{
 use serde_json::Value;
 use tokio::sync::oneshot;
 
+use self::known::{Question, Reader};
 use super::{Invocation, Later, Pending, Scope, State, Store, Tally, Wanted};
 use crate::system;
 
@@ -88,8 +90,7 @@ pub struct Sqlite {
     path: PathBuf,
     /// This process, as the records say it.
     owner: String,
-    /// For what is looked up on the way of a request, where it is asked for: readers wait for no writer.
-    reader: Mutex<Option<Connection>>,
+    reader: Mutex<Option<Reader>>,
     /// Whether another process has kept the file for itself for too long, and still does.
     held_up: Arc<AtomicBool>,
 }
@@ -261,14 +262,26 @@ impl Sqlite {
 
     /// Looks something up at once, on the thread that asks.
     fn look<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = match reader.take() {
-            Some(connection) => connection,
-            None => open(&self.path)?,
+        self.with_reader(|reader| look(&reader.connection))
+    }
+
+    /// The same, for what is asked again and again.
+    fn look_up<T: Clone + Send + 'static>(
+        &self,
+        question: Question,
+        look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+        may_be_kept: impl FnOnce(&T) -> bool,
+    ) -> Result<T> {
+        self.with_reader(|reader| reader.answer(question, look, may_be_kept))
+    }
+
+    fn with_reader<T>(&self, look: impl FnOnce(&mut Reader) -> rusqlite::Result<T>) -> Result<T> {
+        let mut place = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let reader = match &mut *place {
+            Some(reader) => reader,
+            None => place.insert(Reader::new(open(&self.path)?)),
         };
-        let found = look(&connection).map_err(|error| explain(&self.path, &error));
-        *reader = Some(connection);
-        found
+        look(reader).map_err(|error| explain(&self.path, &error))
     }
 
     fn ask<T: Send + 'static>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Pending<T> {

@@ -79,6 +79,7 @@ pub(super) async fn suite(open: &impl Fn() -> Box<dyn Store>) {
     projects(&*store).await;
     let of = integrations(&*store).await;
     let held = connections(&*store, &of).await;
+    nothing_old(&*store, &*open(), &held).await;
     leases(&*store, &*open(), &held).await;
     shared_grants(&*store, &of, &held).await;
     links_and_tokens(&*store).await;
@@ -165,6 +166,42 @@ async fn connections(store: &dyn Store, of: &Integration) -> Connection {
     mine
 }
 
+/// What was looked up a moment ago is looked up again when somebody has changed it, whoever that was.
+async fn nothing_old(store: &dyn Store, other: &dyn Store, of: &Connection) {
+    let seen = |by: &dyn Store, user: &str| {
+        by.held(&of_user(user), &of.id).unwrap().map(|held| (held.connection.state, held.grant.version))
+    };
+    for by in [store, other] {
+        assert_eq!(seen(by, "u_1"), Some((ConnectionState::Valid, 1)));
+        assert_eq!(seen(by, "u_2"), None, "what is known of one user is nobody else's");
+    }
+    for state in [ConnectionState::Revoked, ConnectionState::Valid] {
+        assert_eq!(store.set_state(of.id.clone(), None, state, None, None).await, Ok(Written::Yes));
+        for by in [store, other] {
+            assert_eq!(seen(by, "u_1"), Some((state, 1)));
+        }
+    }
+    let token = ApiToken {
+        id: Id::token().to_string(),
+        name: None,
+        project: None,
+        user: None,
+        created: Timestamp::now(),
+        expires: None,
+    };
+    assert_eq!(other.token(b"later").unwrap(), None);
+    store.add_token(token.clone(), b"later".to_vec(), audit("token")).await.unwrap();
+    assert_eq!(other.token(b"later").unwrap().as_ref(), Some(&token));
+    assert_eq!(store.remove_token(token.id, audit("token")).await, Ok(true));
+    assert_eq!(other.token(b"later").unwrap(), None, "whose token was taken away is let in no more");
+    let third =
+        Project { id: "third".to_owned(), title: None, return_urls: vec![], created: Timestamp::now() };
+    let projects = || other.projects().unwrap().len();
+    let before = projects();
+    store.put_project(third, audit("project.add")).await.unwrap();
+    assert_eq!(projects(), before + 1);
+}
+
 async fn leases(store: &dyn Store, other: &dyn Store, of: &Connection) {
     let me = crate::store::this_process();
     let lease = store.lease(of.id.clone(), me.clone(), 60_000).await.unwrap().unwrap();
@@ -178,6 +215,14 @@ async fn leases(store: &dyn Store, other: &dyn Store, of: &Connection) {
     // Nobody hands a grant on while it is renewed.
     store.release(of.id.clone(), lease.fence, true, None).await.unwrap();
     assert_eq!(store.has_lease(&of.id, lease.fence), Ok(false));
+
+    // A lease that ends by itself ends for whoever has just seen it, though nobody writes anything.
+    let short = store.lease(of.id.clone(), me.clone(), 50).await.unwrap().unwrap();
+    let seen = || other.held(&of_user("u_1"), &of.id).unwrap().unwrap().connection.state;
+    assert_eq!(seen(), ConnectionState::Refreshing);
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(seen(), ConnectionState::Valid);
+    store.release(of.id.clone(), short.fence, true, None).await.unwrap();
 
     // Of one whose process is gone, nothing comes any more.
     let gone = "1:0".to_owned();

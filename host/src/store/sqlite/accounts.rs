@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
-use super::{Sqlite, events, explain, is_alive, open};
+use super::{Sqlite, events, explain, is_alive, known::Question, open};
 use crate::{
     id::Id,
     store::{
@@ -308,10 +308,11 @@ fn put_user(transaction: &Transaction<'_>, project: &str, id: &str) -> Sql<()> {
 
 impl Accounts for Sqlite {
     fn projects(&self) -> Result<Vec<Project>> {
-        self.look(|transaction| {
-            let mut select = transaction.prepare_cached("SELECT head FROM projects ORDER BY id")?;
+        let read = |reader: &rusqlite::Connection| {
+            let mut select = reader.prepare_cached("SELECT head FROM projects ORDER BY id")?;
             select.query_map([], |row| column(row, 0))?.collect()
-        })
+        };
+        self.look_up(Question::Projects, read, |_| true)
     }
 
     fn put_project(&self, project: Project, audit: Audit) -> Pending<()> {
@@ -325,12 +326,13 @@ impl Accounts for Sqlite {
     }
 
     fn signing_keys(&self, project: Option<&str>) -> Result<Vec<SigningKey>> {
-        self.look(|transaction| {
-            let mut select = transaction.prepare_cached(
+        let read = |reader: &rusqlite::Connection| {
+            let mut select = reader.prepare_cached(
                 "SELECT head FROM signing_keys WHERE ?1 IS NULL OR project = ?1 ORDER BY project, id",
             )?;
             select.query_map([project], |row| column(row, 0))?.collect()
-        })
+        };
+        self.look_up(Question::SigningKeys(project.map(str::to_owned)), read, |_| true)
     }
 
     fn add_signing_key(&self, key: SigningKey, audit: Audit) -> Pending<bool> {
@@ -528,8 +530,12 @@ impl Accounts for Sqlite {
     }
 
     fn held(&self, scope: &Scope, id: &str) -> Result<Option<Held>> {
-        self.look(|connection| {
-            connection
+        // While it is refreshed, its state changes with time and not only by what is written.
+        let stays = |held: &Option<Held>| {
+            held.as_ref().is_some_and(|held| held.connection.state != ConnectionState::Refreshing)
+        };
+        let read = |reader: &rusqlite::Connection| {
+            reader
                 .prepare_cached(
                     "SELECT c.head, g.lease_until, g.version, g.sealed, g.expires, g.refreshed, g.sent, g.retry_at
                      FROM connections c JOIN connections g ON g.id = c.holder
@@ -540,7 +546,8 @@ impl Accounts for Sqlite {
                     Ok(Held { connection, grant: read_grant(row, 2)? })
                 })
                 .optional()
-        })
+        };
+        self.look_up(Question::Held(scope.clone(), id.to_owned()), read, stays)
     }
 
     fn twins(&self, integration: String, identity: Identity) -> Pending<Vec<Connection>> {
@@ -887,12 +894,14 @@ impl Accounts for Sqlite {
     }
 
     fn token(&self, digest: &[u8]) -> Result<Option<ApiToken>> {
-        self.look(|transaction| {
-            transaction
+        let read = |reader: &rusqlite::Connection| {
+            reader
                 .prepare_cached("SELECT head FROM tokens WHERE digest = ?1")?
                 .query_row([digest], |row| column(row, 0))
                 .optional()
-        })
+        };
+        // What somebody makes up is not remembered.
+        self.look_up(Question::Token(digest.to_vec()), read, Option::is_some)
     }
 
     fn tokens(&self, project: Option<String>) -> Pending<Vec<ApiToken>> {
