@@ -323,10 +323,14 @@ async fn forget_events(host: &Host, before: jiff::Timestamp) -> Result<()> {
 
 /// Gives memory back to the system when nothing has been under way for a moment, at the beginning too.
 async fn give_back_when_quiet(state: Arc<State>) {
+    let mut is_started = false;
     loop {
         tokio::time::sleep(QUIET).await;
         if state.running().is_empty() {
             worker::give_back();
+            if !std::mem::replace(&mut is_started, true) {
+                worker::give_back_code();
+            }
         }
         state.over.notified().await;
     }

@@ -138,6 +138,9 @@ impl Shell {
             .envs(kept.into_iter().flatten())
             .env("HOME", place)
             .env("PATH", format!("{}:{path}", bin.display()))
+            // What would make the library quick takes the longest to build, and is tested nowhere here.
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
+            .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
             .current_dir(place)
             .process_group(0)
             .stdin(Stdio::piped())

@@ -162,6 +162,39 @@ pub fn give_back() {
     }
 }
 
+/// Lets go of the program's own code, which comes back page by page as it runs: what only the start has needed does not.
+///
+/// It is the file's, and nobody has changed it; the system would take it back as well, but only when memory is short.
+#[allow(unsafe_code, reason = "a mapping is reached by its address")]
+pub fn give_back_code() {
+    #[cfg(target_os = "linux")]
+    for (start, len) in code() {
+        use rustix::mm::{Advice, madvise};
+
+        // SAFETY: the pages are mapped from a file, may not be written, and so are read again as they were.
+        let given = unsafe { madvise(std::ptr::with_exposed_provenance_mut(start), len, Advice::LinuxDontNeed) };
+        if let Err(error) = given {
+            tracing::debug!("the code that is not needed stays: {error}");
+        }
+    }
+}
+
+/// Where the program's own code lies, and how long it is.
+#[cfg(target_os = "linux")]
+fn code() -> Vec<(usize, usize)> {
+    let Ok(program) = std::env::current_exe() else { return Vec::new() };
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let part = |line: &str| {
+        let (range, rest) = line.split_once(' ')?;
+        // Mapped for this process alone, may be run, and may not be written: nothing in it is its own.
+        let is_code = rest.starts_with("r-xp ") && rest.split_whitespace().nth(4) == program.to_str();
+        let (start, end) = range.split_once('-').filter(|_| is_code)?;
+        let address = |text| usize::from_str_radix(text, 16).ok();
+        Some((address(start)?, address(end)?.checked_sub(address(start)?)?))
+    };
+    maps.lines().filter_map(part).collect()
+}
+
 /// Opens a library of the system, which cannot be found any more once the process is locked in.
 #[allow(unsafe_code, reason = "opening a library cannot be done otherwise")]
 fn preload(name: &str) -> Result<(), Error> {
