@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeSet, HashMap},
     fs,
     sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use connector_protocol::{
@@ -25,6 +25,7 @@ use crate::{
     egress::Egress,
     events::Memory,
     home::Home,
+    moment::Looked,
     plugins::{Identity, Library, Registry},
     redact,
     store::{self, Shared, Sqlite},
@@ -48,6 +49,8 @@ pub struct Host {
     /// What runs its connectors.
     pub workers: Workers,
     settings: RwLock<Settings>,
+    /// When it was last seen that the file is still the one they were read from.
+    looked: Looked,
     registry: RwLock<Arc<Registry>>,
     /// Held by whoever looks at the plugins again.
     looking: tokio::sync::Mutex<Unproved>,
@@ -186,6 +189,7 @@ impl Host {
             connections: Arc::new(connections),
             events: Arc::default(),
             workers,
+            looked: Looked::never(),
             settings: RwLock::new(Settings {
                 egress: Arc::new(Egress::new(config.limits.clone())),
                 config: Arc::new(config),
@@ -204,9 +208,14 @@ impl Host {
     ///
     /// If the configuration has been changed into a wrong one. Then nothing is run: nobody knows what was meant.
     pub fn settings(&self) -> Result<Settings> {
-        let file = config_file(&self.home);
         let known = self.settings.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if self.looked.just_now() {
+            return Ok(known);
+        }
+        let now = Instant::now();
+        let file = config_file(&self.home);
         if known.file == file {
+            self.looked.note(now);
             return Ok(known);
         }
         let config = Config::load(&self.home)?;

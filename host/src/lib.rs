@@ -22,6 +22,7 @@ pub mod host;
 pub mod id;
 pub mod ingress;
 pub mod invoke;
+mod moment;
 pub mod plugins;
 pub mod redact;
 mod reload;

@@ -97,9 +97,14 @@ fn body(status: StatusCode, error: &Error) -> serde_json::Value {
     body
 }
 
+/// What an error is answered with, under this status.
+pub(super) fn text(status: StatusCode, error: &Error) -> String {
+    body(status, error).to_string()
+}
+
 /// An error, answered with this status.
 pub(super) fn answer(status: StatusCode, error: &Error) -> Response {
-    let mut response = (status, body(status, error).to_string()).into_response();
+    let mut response = (status, text(status, error)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     if status == StatusCode::UNAUTHORIZED {

@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
     time::Duration,
@@ -91,6 +91,8 @@ pub struct Sqlite {
     /// This process, as the records say it.
     owner: String,
     reader: Mutex<Option<Reader>>,
+    /// How often this process has written.
+    written: Arc<AtomicU64>,
     /// Whether another process has kept the file for itself for too long, and still does.
     held_up: Arc<AtomicBool>,
 }
@@ -194,13 +196,14 @@ impl Sqlite {
     pub fn open(path: PathBuf, keep: Duration) -> Self {
         let desk = Arc::new(Desk::default());
         let owner = owner(std::process::id());
-        let held_up: Arc<AtomicBool> = Arc::default();
+        let (held_up, written): (Arc<AtomicBool>, Arc<AtomicU64>) = Default::default();
         let writer = Writer {
             path: path.clone(),
             keep,
             connection: None,
             owner: owner.clone(),
             held_up: held_up.clone(),
+            written: written.clone(),
             unwritten: Vec::new(),
         };
         let its = desk.clone();
@@ -208,7 +211,7 @@ impl Sqlite {
         if started.is_err() {
             drop(Leaves(&desk));
         }
-        Self { desk, path, owner, reader: Mutex::default(), held_up }
+        Self { desk, path, owner, reader: Mutex::default(), written, held_up }
     }
 
     /// Reads something in the thread that has the connection.
@@ -272,7 +275,9 @@ impl Sqlite {
         look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
         may_be_kept: impl FnOnce(&T) -> bool,
     ) -> Result<T> {
-        self.with_reader(|reader| reader.answer(question, look, may_be_kept))
+        // Before the reader is had: what is written while it is waited for is asked for the next time.
+        let written = self.written.load(Ordering::Acquire);
+        self.with_reader(|reader| reader.answer(written, question, look, may_be_kept))
     }
 
     fn with_reader<T>(&self, look: impl FnOnce(&mut Reader) -> rusqlite::Result<T>) -> Result<T> {
@@ -367,6 +372,7 @@ struct Writer {
     /// This process, as the records say it.
     owner: String,
     held_up: Arc<AtomicBool>,
+    written: Arc<AtomicU64>,
     /// How invocations ended, while it could not be written.
     unwritten: Vec<Invocation>,
 }
@@ -413,6 +419,8 @@ impl Writer {
 
     /// Whether another process has the file is known by whoever has written, or has waited in vain.
     fn wrote<T>(&mut self, done: Result<T>) -> Result<T> {
+        // Before anybody is told.
+        self.written.fetch_add(1, Ordering::Release);
         let held_up = done.as_ref().is_err_and(|error| error.kind == ErrorKind::Unavailable);
         if self.held_up.swap(held_up, Ordering::Relaxed) != held_up {
             match &done {
@@ -714,6 +722,8 @@ fn open(path: &Path) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // The last one to close it would otherwise write everything back, and a command would wait for that.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    // Otherwise whatever uses a partial index is planned anew for each value that it is given.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failed)?;
     connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
     let version =
         |connection: &Connection| connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));

@@ -172,7 +172,8 @@ pub fn give_back_code() {
         use rustix::mm::{Advice, madvise};
 
         // SAFETY: the pages are mapped from a file, may not be written, and so are read again as they were.
-        let given = unsafe { madvise(std::ptr::with_exposed_provenance_mut(start), len, Advice::LinuxDontNeed) };
+        let given =
+            unsafe { madvise(std::ptr::with_exposed_provenance_mut(start), len, Advice::LinuxDontNeed) };
         if let Err(error) = given {
             tracing::debug!("the code that is not needed stays: {error}");
         }

@@ -1,6 +1,9 @@
 //! Where providers send what has happened. It is the connector's declaration that says what is taken, and nothing here.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -132,21 +135,35 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, StatusCode> {
 
 /// What whoever sends is told: the status, and no more. The reason is for the operator.
 fn short(status: StatusCode) -> Response {
-    let (kind, text) = match status {
-        StatusCode::NOT_FOUND => (ErrorKind::Unknown, "there is no such address"),
-        StatusCode::UNAUTHORIZED => (ErrorKind::Unauthenticated, "the request proves nothing"),
-        StatusCode::SERVICE_UNAVAILABLE => {
-            (ErrorKind::Unavailable, "nothing can be taken here yet; send it again")
-        }
-        StatusCode::METHOD_NOT_ALLOWED => (ErrorKind::Usage, "this address does not take that method"),
-        StatusCode::PAYLOAD_TOO_LARGE => (ErrorKind::Usage, "the request is too large"),
-        _ => (ErrorKind::Usage, "the request cannot be taken"),
+    let said = SAID.iter().find(|(said, _)| *said == status);
+    let mut response = match said {
+        Some((_, body)) => (status, body.clone()).into_response(),
+        None => answer::answer(status, &Error::new(ErrorKind::Usage, "the request cannot be taken")),
     };
-    let mut response = answer::answer(status, &Error::new(kind, text));
-    // No token would help.
-    response.headers_mut().remove(header::WWW_AUTHENTICATE);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }
+
+/// The answers to what is not taken. Each is written once, since whoever floods an address gets nothing else. None says how to
+/// authenticate: no token would help.
+static SAID: LazyLock<Vec<(StatusCode, Bytes)>> = LazyLock::new(|| {
+    let said = [
+        (StatusCode::BAD_REQUEST, ErrorKind::Usage, "the request cannot be taken"),
+        (StatusCode::UNAUTHORIZED, ErrorKind::Unauthenticated, "the request proves nothing"),
+        (StatusCode::NOT_FOUND, ErrorKind::Unknown, "there is no such address"),
+        (StatusCode::METHOD_NOT_ALLOWED, ErrorKind::Usage, "this address does not take that method"),
+        (StatusCode::REQUEST_TIMEOUT, ErrorKind::Usage, "the request cannot be taken"),
+        (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::Usage, "the request is too large"),
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Unavailable,
+            "nothing can be taken here yet; send it again",
+        ),
+    ];
+    said.into_iter()
+        .map(|(status, kind, text)| (status, answer::text(status, &Error::new(kind, text)).into()))
+        .collect()
+});
 
 fn refused(refusal: &Refusal) -> Response {
     let status = StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST);
