@@ -15,6 +15,7 @@ mod messages;
 mod newer;
 mod run;
 mod test;
+mod tested;
 mod tidy;
 mod visitor;
 

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::{
     Result, newer,
     run::{cargo, root, run, target},
+    tested,
 };
 
 /// Build what the tests need and run all of them
@@ -30,16 +31,19 @@ impl Test {
         newer::build()?;
         let skips = target().join("skipped-tests.txt");
         let _ = fs::remove_file(&skips);
-        let mut command = cargo();
-        command.args(["test", "--workspace"]).args(&self.args).env("JACKFIELD_SKIPS", &skips);
+        let mut more = vec![("JACKFIELD_SKIPS", skips.clone())];
         if self.require_tools {
-            command.env("JACKFIELD_REQUIRE_TOOLS", "1");
+            more.push(("JACKFIELD_REQUIRE_TOOLS", "1".into()));
         }
         // The material that not everybody has lies beside the project, if it is there.
         if std::env::var_os("JACKFIELD_SHARED").is_none() {
-            command.env("JACKFIELD_SHARED", shared());
+            more.push(("JACKFIELD_SHARED", shared()));
         }
-        let result = run(&mut command);
+        let result = if self.args.is_empty() {
+            tested::run_all(&more)
+        } else {
+            run(cargo().args(["test", "--workspace"]).args(&self.args).envs(more))
+        };
         let skipped = fs::read_to_string(&skips).unwrap_or_default();
         if !skipped.is_empty() {
             println!("\nSKIPPED TESTS - these were not run:");
