@@ -21,7 +21,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::signing;
+use super::{signing, verify::Asked};
 use crate::{
     connections::integrations::{WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE},
     host::Host,
@@ -122,6 +122,8 @@ pub struct Hooks {
     /// Subscriptions that have addresses of their own.
     subscribed: RwLock<HashMap<String, Arc<Subscribed>>>,
     refused: Mutex<VecDeque<Refused>>,
+    /// Requests that each connector is asked to prove.
+    pub(super) asked: Asked,
     /// How often what has happened.
     pub counts: Counts,
 }

@@ -65,8 +65,9 @@ impl Webhook {
         }
     }
 
-    /// The webhook named `default`, of a provider that signs by other means than a secret: the trigger's `verify` proves
-    /// its deliveries.
+    /// The webhook named `default`, of a provider that signs as nothing here can say: a function of the connector proves its
+    /// requests, before they are answered and while the connector works. Where they are signed with a secret all the same, give it
+    /// one: `Webhook { secret: Some(…), ..Webhook::custom() }`.
     #[must_use]
     pub fn custom() -> Self {
         Self::with(None, Verify::Custom {})
@@ -225,7 +226,8 @@ pub enum Verify {
         /// Where it stands.
         at: Select,
     },
-    /// In a way that only the connector can check: its trigger verb `verify` is asked before the answer.
+    /// In a way that only the connector can check: its trigger verb `verify` is asked before the answer. While it cannot be asked,
+    /// nothing is taken, and the provider is asked to come again.
     Custom {},
 }
 
