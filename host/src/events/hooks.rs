@@ -19,11 +19,12 @@ use connector_protocol::{
 };
 use jiff::Timestamp;
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{signing, verify::Asked};
 use crate::{
-    connections::integrations::{WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE},
+    connections::integrations::{HANDSHAKE_SECRET, WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE},
     host::Host,
     ingress::{Refusal, Secrets},
     store::{FeedKind, Integration},
@@ -54,7 +55,7 @@ pub(super) struct Subscribed {
     /// The trigger.
     pub(super) trigger: String,
     /// What its webhook is signed with.
-    secrets: Secrets,
+    secrets: Vec<SecretString>,
     read: Instant,
 }
 
@@ -225,7 +226,7 @@ impl Host {
         Ok(Some(Arc::new(Subscribed {
             project: subscription.project,
             trigger: subscription.trigger,
-            secrets: Secrets { signing: signing.into_iter().flatten().collect(), handshake: Vec::new() },
+            secrets: signing.into_iter().flatten().collect(),
             read: Instant::now(),
         })))
     }
@@ -257,7 +258,9 @@ impl Host {
         };
         let mut secrets = self.connections.secrets_of(&integration)?;
         let signing = [WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE].iter().filter_map(|name| secrets.remove(*name));
-        let secrets = Secrets { signing: signing.collect(), handshake: Vec::new() };
+        let signing = signing.collect();
+        let handshake = secrets.remove(HANDSHAKE_SECRET).into_iter().collect();
+        let secrets = Secrets { signing, handshake };
         integration.sealed = None;
         Ok(Some(Arc::new(Hook { integration, webhooks, secrets, read: Instant::now() })))
     }
@@ -293,12 +296,16 @@ impl Hook {
 
     /// The secrets that a webhook's requests are proven with.
     pub(super) fn secrets(&self, webhook: &Webhook, of: Option<&Subscribed>) -> Secrets {
-        match (&webhook.secret, of) {
-            (Some(secret), _) if secret.owner == SecretOwner::Integration => self.secrets.clone(),
+        let signing = match (&webhook.secret, of) {
+            (Some(secret), _) if secret.owner == SecretOwner::Integration => self.secrets.signing.clone(),
             // Whose secret counts is said by the address of a single subscription, and by no other.
             (_, Some(subscribed)) => subscribed.secrets.clone(),
-            (_, None) => Secrets::default(),
-        }
+            (_, None) => Vec::new(),
+        };
+        // It is the integration's, whoever's the other one is.
+        let handshake =
+            webhook.handshake_secret.iter().flat_map(|_| self.secrets.handshake.clone()).collect();
+        Secrets { signing, handshake }
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Webhook {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
     /// The secret that handshakes repeat, for providers that have another one for them. It stands in addresses, so it is
-    /// none that anything is signed with.
+    /// none that anything is signed with. The operator pastes it, one for the integration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshake_secret: Option<Secret>,
     /// How a delivery proves where it comes from. There is no way to accept one that does not.

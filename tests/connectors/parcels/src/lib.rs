@@ -10,6 +10,7 @@ mod triggers;
 use connector_api::{
     auth::{Auth, Identity},
     prelude::*,
+    setup::{Setup, Show, Step},
     webhook::{
         Encoding, EventName, Handshake, HandshakeAnswer, HashAlgorithm, MessagePart, Secret, Select,
         Signature, Test, Verify, Webhook,
@@ -87,6 +88,21 @@ fn deliveries() -> Webhook {
     }
 }
 
+fn setup() -> Setup {
+    Setup::at("https://parcels.example.com/keys")
+        .step(
+            Step::new("Take the signing key", "It stands below Webhooks. Give it to Jackfield.")
+                .showing([Show::WebhookSecret]),
+        )
+        .step(
+            Step::new(
+                "Enter the address",
+                "Choose a verify token, give it to Jackfield, then paste both and press Verify.",
+            )
+            .showing([Show::HandshakeSecret, Show::WebhookUrl]),
+        )
+}
+
 fn connector() -> Connector {
     Connector::new("parcels", "Parcels", env!("CARGO_PKG_VERSION"))
         .description("Parcels on their way")
@@ -96,6 +112,7 @@ fn connector() -> Connector {
         .identify(&[], identify)
         .webhook_proved_by(moves(), proof::verify)
         .webhook(deliveries())
+        .setup(setup())
         .trigger::<triggers::ParcelMoved>()
         .trigger::<triggers::ParcelDelivered>()
 }
