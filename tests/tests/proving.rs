@@ -6,7 +6,7 @@
 use std::{fs, thread};
 
 use aws_lc_rs::hmac;
-use jackfield_tests::{Answer, Provider, eventually, feeds::Fed, http_bytes, reply};
+use jackfield_tests::{Answer, Provider, eventually, feeds::Fed, hooks::timestamp, http_bytes, reply};
 use serde_json::{Value, json};
 
 const TRIGGER: &str = "parcels.parcel_moved";
@@ -31,7 +31,7 @@ fn address(fed: &Fed) -> String {
 
 /// What the parcel service sends to this address, signed with this key.
 fn signed(url: &str, key: &str, token: &str, kind: &str, parcel: &str) -> String {
-    let at = timestamp();
+    let at = timestamp(0);
     let message = format!("{url}\n{at}\n{token}\n{kind}\n{parcel}\nhub");
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes()), message.as_bytes());
     let signature: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -40,13 +40,6 @@ fn signed(url: &str, key: &str, token: &str, kind: &str, parcel: &str) -> String
         "proof": {"at": at, "token": token, "signature": signature},
     })
     .to_string()
-}
-
-/// Now, to the second.
-fn timestamp() -> String {
-    let database = rusqlite::Connection::open_in_memory().unwrap();
-    let sql = "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', 'now')";
-    database.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
 fn send(url: &str, body: &str, more: &[(&str, &str)]) -> Answer {
