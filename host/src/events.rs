@@ -19,6 +19,7 @@ pub mod filter;
 mod fire;
 pub mod hooks;
 mod poll;
+mod recall;
 pub mod receive;
 mod register;
 mod route;

@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -35,7 +35,7 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(10);
 
 /// How many refused requests are remembered.
-const REMEMBERED: usize = 200;
+pub(super) const REMEMBERED: usize = 200;
 
 /// What an integration's addresses stand for.
 pub struct Hook {
@@ -122,7 +122,9 @@ pub struct Hooks {
     known: RwLock<HashMap<String, Arc<Hook>>>,
     /// Subscriptions that have addresses of their own.
     subscribed: RwLock<HashMap<String, Arc<Subscribed>>>,
-    refused: Mutex<VecDeque<Refused>>,
+    pub(super) refused: Mutex<VecDeque<Refused>>,
+    /// Whether those are here that were refused before this process.
+    pub(super) recalled: OnceLock<()>,
     /// Requests that each connector is asked to prove.
     pub(super) asked: Asked,
     /// How often what has happened.
@@ -138,14 +140,6 @@ impl Hooks {
     /// Has a subscription looked up anew by the next who asks.
     pub(super) fn forget_subscription(&self, id: &str) {
         self.subscribed.write().unwrap_or_else(PoisonError::into_inner).remove(id);
-    }
-
-    /// The last requests that were refused, the newest first: those to integrations of a project and to none, or all.
-    pub fn refused(&self, project: Option<&str>) -> Vec<Refused> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let may =
-            |one: &&Refused| project.is_none() || one.project.is_none() || one.project.as_deref() == project;
-        refused.iter().rev().filter(may).cloned().collect()
     }
 
     pub(super) fn note(&self, refused: Refused, reason: &'static str) {

@@ -76,7 +76,7 @@ impl State {
     /// What the provider has sent lately and was refused.
     fn refused(&self, integration: &Integration) -> Option<Check> {
         let lately = |at: Timestamp| Timestamp::now().duration_since(at) < LATELY;
-        let all = self.host.events.hooks.refused(Some(&integration.project));
+        let all = self.host.refused(&integration.project);
         let of = all.iter().filter(|one| one.integration == integration.id && lately(one.at));
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
         let mut count = 0;
