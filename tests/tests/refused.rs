@@ -72,27 +72,17 @@ fn they_stay_those_of_their_project_and_no_more_than_were_remembered() {
     fed.end();
     fed.serve();
     fed.asked("POST", "/v1/projects", &json!({"id": "other"}));
-    let of = |project: &str| {
-        let outcome = fed.home.run(&[
-            "--project",
-            project,
-            "delivery",
-            "list",
-            "--refused",
-            "-o",
-            "json",
-            "--limit",
-            "1000",
-        ]);
-        listed(&outcome)
+    let of = |fed: &Fed, project: &str| {
+        let args = ["--project", project, "delivery", "list", "--refused", "-o", "json", "--limit", "1000"];
+        listed(&fed.home.run(&args))
     };
-    let all = of("default");
+    let all = of(&fed, "default");
     assert_eq!((all.len(), all[0].as_str(), all[199].as_str()), (200, "b98", "a49"));
     no_secret(&fed);
     fed.end();
     fed.serve();
-    assert_eq!(of("default")[0], fed.integration);
-    assert_eq!(of("other")[0], "b98", "what came for one project is no other's");
+    assert_eq!(of(&fed, "default")[0], fed.integration);
+    assert_eq!(of(&fed, "other")[0], "b98", "what came for one project is no other's");
     // What lies there for longer than anything is kept is forgotten; what cannot be read is none.
     fed.end();
     let file = fed.home.path().join("data/refused.json");
@@ -101,10 +91,10 @@ fn they_stay_those_of_their_project_and_no_more_than_were_remembered() {
         one["at"] = json!("2020-01-31T09:00:00Z");
     }
     fs::write(&file, kept.to_string()).unwrap();
-    assert_eq!(of("default")[0], "b89");
+    assert_eq!(of(&fed, "default")[0], "b89");
     fs::write(&file, "[{").unwrap();
-    assert_eq!(of("default"), [] as [String; 0]);
+    assert_eq!(of(&fed, "default"), [] as [String; 0]);
     fed.serve();
     nowhere(&fed, "c");
-    assert_eq!(of("default"), ["c"]);
+    assert_eq!(of(&fed, "default"), ["c"]);
 }
