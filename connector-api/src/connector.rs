@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Value, value::RawValue};
 
 use crate::{
-    Action, Ctx, Refusal, ScopeSet, Trigger,
+    Action, Ctx, Refusal, ScopeSet, Trigger, Unproven,
     context::{Host, Operation, Shared},
     decode,
     manifest::Schemas,
@@ -25,6 +25,7 @@ use crate::{
 type Boxed<T> = Pin<Box<dyn Future<Output = Result<T>> + Send>>;
 type RunFn = Box<dyn Fn(Ctx, Box<RawValue>) -> Boxed<Box<RawValue>> + Send + Sync>;
 type IdentifyFn = Box<dyn Fn(Ctx) -> Boxed<Identity> + Send + Sync>;
+type VerifyFn = Box<dyn Fn(Ctx, Unproven) -> Boxed<bool> + Send + Sync>;
 
 /// What Jackfield is to know of one provider.
 ///
@@ -63,6 +64,8 @@ pub struct Connector {
     /// the greater part of making a connector.
     declare: Vec<Declare>,
     identify: Option<IdentifyFn>,
+    /// What proves requests, by the names of webhooks.
+    verify: BTreeMap<String, VerifyFn>,
     explain: fn(&Refusal) -> Error,
     actions: Vec<ActionEntry>,
     triggers: Vec<Box<dyn ErasedTrigger>>,
@@ -107,6 +110,7 @@ impl Connector {
             declared,
             declare: Vec::new(),
             identify: None,
+            verify: BTreeMap::new(),
             explain: Refusal::default_error,
             actions: Vec::new(),
             triggers: Vec::new(),
@@ -280,6 +284,45 @@ impl Connector {
         self
     }
 
+    /// Adds a webhook whose requests only this function can prove: one that is [`custom`](Webhook::custom). It is given whatever
+    /// strangers send, before it is answered, and says whether it comes from the provider.
+    ///
+    /// The host waits for about a second, and for a few requests at once: it has to be quick, and nothing is sent meanwhile, since
+    /// nobody is known whose account it could be. An error, a panic or a missing library is answered with 503, so that the provider
+    /// sends it again. The secrets of the webhook are there if it declares one.
+    ///
+    /// ```
+    /// # use connector_api::prelude::*;
+    /// use connector_api::webhook::{Secret, Webhook};
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Signed {
+    ///     text: String,
+    ///     signature: String,
+    /// }
+    ///
+    /// # fn is_signature_of(_: &str, _: &str, _: &str) -> bool { true }
+    /// async fn verify(_: Ctx, request: Unproven) -> Result<bool> {
+    ///     // What is no such thing is not the provider's.
+    ///     let Ok(signed) = request.delivery.json::<Signed>() else { return Ok(false) };
+    ///     Ok(request.secrets.iter().any(|secret| is_signature_of(&signed.signature, &signed.text, secret)))
+    /// }
+    ///
+    /// let webhook = Webhook { secret: Some(Secret::of_integration("Signing key")), ..Webhook::custom() };
+    /// let connector = Connector::new("acme", "Acme", "0.1.0").webhook_proved_by(webhook, verify);
+    /// # assert_eq!(connector.manifest().webhooks.len(), 1);
+    /// ```
+    #[must_use]
+    pub fn webhook_proved_by<F, Fut>(mut self, webhook: Webhook, verify: F) -> Self
+    where
+        F: Fn(Ctx, Unproven) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<bool>> + Send + 'static,
+    {
+        let verify: VerifyFn = Box::new(move |ctx, request| Box::pin(verify(ctx, request)));
+        self.verify.insert(webhook.name.clone(), verify);
+        self.webhook(webhook)
+    }
+
     /// Says how the provider's side is set up, step by step. The host fills in what is its own: addresses, scopes, commands.
     ///
     /// ```
@@ -380,6 +423,24 @@ impl Connector {
         self.derived().1.shared_names()
     }
 
+    /// Webhooks that nothing proves, and functions that prove nothing: what is wrong with each.
+    #[cfg(feature = "testing")]
+    pub(crate) fn unproved(&self) -> Vec<String> {
+        let wrong = |webhook: &Webhook| {
+            let name = &webhook.name;
+            match (matches!(webhook.verify, manifest::Verify::Custom {}), self.verify.contains_key(name)) {
+                (true, false) => Some(format!(
+                    "the webhook `{name}` is `custom`, and nothing proves its requests: declare it with `webhook_proved_by`"
+                )),
+                (false, true) => Some(format!(
+                    "the webhook `{name}` is not `custom`, so the function that is to prove it is never asked"
+                )),
+                _ => None,
+            }
+        };
+        self.declared.webhooks.iter().filter_map(wrong).collect()
+    }
+
     /// The connector, ready to be called.
     pub(crate) fn ready(self) -> Ready {
         Ready {
@@ -389,6 +450,7 @@ impl Connector {
                 explain: self.explain,
             }),
             identify: self.identify,
+            verify: self.verify,
             actions: self.actions.into_iter().map(|entry| (entry.operation.name, entry)).collect(),
             triggers: self.triggers.into_iter().map(|entry| (entry.operation().name, entry)).collect(),
         }
@@ -409,6 +471,7 @@ fn write_raw(value: &impl Serialize) -> Result<Box<RawValue>> {
 pub(crate) struct Ready {
     shared: Arc<Shared>,
     identify: Option<IdentifyFn>,
+    verify: BTreeMap<String, VerifyFn>,
     actions: BTreeMap<&'static str, ActionEntry>,
     triggers: BTreeMap<&'static str, Box<dyn ErasedTrigger>>,
 }
@@ -420,8 +483,7 @@ impl Ready {
             return Err(no_verb("auth", op));
         };
         let call: message::AuthCall = read_head(head)?;
-        let operation = Operation { name: "", effect: Effect::Reads, scopes: &[], rate: None, paging: None };
-        write_head(&identify(Ctx::new(host, call.context, operation, self.shared.clone())).await?)
+        write_head(&identify(Ctx::new(host, call.context, no_operation(), self.shared.clone())).await?)
     }
 
     /// Answers `action.<op>`.
@@ -449,6 +511,9 @@ impl Ready {
         #[derive(serde::Deserialize)]
         struct Name {
             name: String,
+        }
+        if op == "verify" {
+            return self.verify(head, body, host).await;
         }
         if !["on_delivery", "enrich", "register", "renew", "unregister", "poll"].contains(&op) {
             return Err(no_verb("trigger", op));
@@ -490,6 +555,22 @@ impl Ready {
             }
         }
     }
+    async fn verify(&self, head: &[u8], body: &[u8], host: Box<dyn Host>) -> Result<Vec<u8>> {
+        let call: message::VerifyCall = read_head(head)?;
+        let verify = self.verify.get(&call.name).ok_or_else(|| no_verb("trigger", "verify"))?;
+        let request = Unproven {
+            delivery: trigger::Delivery::new(call.delivery, body.to_vec()),
+            url: call.url,
+            secrets: call.secrets,
+        };
+        let ctx = Ctx::new(host, call.context, no_operation(), self.shared.clone());
+        write_head(&message::Verified { proven: verify(ctx, request).await? })
+    }
+}
+
+/// What a call is about that is neither an action nor a trigger.
+fn no_operation() -> Operation {
+    Operation { name: "", effect: Effect::Reads, scopes: &[], rate: None, paging: None }
 }
 
 fn no_verb(family: &str, op: &str) -> Error {

@@ -40,7 +40,9 @@ pub use self::{
     connector::Connector,
     context::{Answer, Ctx, Level, Request},
     refusal::Refusal,
-    trigger::{Delivery, Emit, Hook, NewHook, NoParams, Poll, Polled, Registration, Source, Trigger},
+    trigger::{
+        Delivery, Emit, Hook, NewHook, NoParams, Poll, Polled, Registration, Source, Trigger, Unproven,
+    },
     types::{Id, Patch},
 };
 
@@ -86,7 +88,7 @@ pub mod prelude {
 
     pub use crate::{
         Action, Connector, Ctx, Delivery, Effect, Emit, Error, ErrorKind, Hook, Id, Level, NewHook, NoParams,
-        Paging, Patch, Poll, Polled, Refusal, Registration, Result, ScopeSet, Source, Trigger,
+        Paging, Patch, Poll, Polled, Refusal, Registration, Result, ScopeSet, Source, Trigger, Unproven,
         answers::AnswerClass,
         auth::{Auth, Identity},
         choices,

@@ -2,7 +2,7 @@
 //!
 //! # Fixtures
 //!
-//! A fixture is one JSON file in `tests/fixtures`, named `<action or trigger>.<case>.json`: what is called, what the
+//! A fixture is one JSON file in `tests/fixtures`, named `<action, trigger or webhook>.<case>.json`: what is called, what the
 //! connector must ask the provider, what the provider answers, and what must come out. The provider is played from the
 //! file; answers are classified and paths are filled by the same code that the host uses, and inputs and outputs are
 //! checked against the manifest's schemas.
@@ -23,19 +23,21 @@
 //! | member | says |
 //! | --- | --- |
 //! | `action`, `trigger`, or `"auth": "identify"` | what is called |
+//! | `webhook` | the webhook whose request is to be proven, where only the connector can do that |
 //! | `input` | an action's input |
-//! | `delivery` (`event`, `headers`, `query`, `received_at`, `json` or `body`) | what a trigger makes events of |
+//! | `delivery` (`event`, `headers`, `query`, `received_at`, `json` or `body`) | what a trigger makes events of, or what is to be proven (there with `method`, `url` and `secrets` too) |
 //! | `poll`, `register`, `renew`, `unregister`, `enrich` | the head of that call, without `name` and `context` |
 //! | `context` (`auth`, `parameters`, `cursor`, `locale`) | what holds for the call |
 //! | `now` | the time at which answers are classified |
 //! | `exchange` | the requests in their order, each with the answer it gets |
 //! | `request` (`method`, `base`, `path`, `query`, `headers`, `json` or `body`) | must be so; of the headers those named |
 //! | `answer` (`status`, `headers`, `json` or `body`), or `fails` (an error of the host) | is played |
-//! | `output`, `next`; `events`, `state`, `more`; `registration`; `emit`; `identity` | must come out |
+//! | `output`, `next`; `events`, `state`, `more`; `registration`; `emit`; `identity`; `proven` | must come out |
 //! | `error` | must come out instead: each member given must be so, of `message` and `hint` a part is enough |
 //! | `problems` | the input must not pass its schema: JSON pointer and part of the message of each problem |
 //!
-//! Every action and trigger needs a fixture that goes well and one that does not.
+//! Every action and trigger needs a fixture that goes well and one that does not; so does a webhook whose requests the connector
+//! proves, and the second one is what it does not find proven.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -52,7 +54,7 @@ use connector_protocol::{
     Error, ErrorKind, Manifest,
     answers::Seen,
     compat::{breaking_changes, version_says_so},
-    manifest::Source,
+    manifest::{Source, Verify},
     message::{Context, HttpAnswer, HttpRequest},
     path,
     validate::Validator,
@@ -86,6 +88,8 @@ pub fn manifest_is_current(connector: &Connector, crate_dir: &str, file: &str) {
     let problems: Vec<String> =
         manifest.lint().iter().map(|p| format!("  {}: {}", p.path, p.message)).collect();
     assert!(problems.is_empty(), "the manifest of `{}` is not sound:\n{}", manifest.id, problems.join("\n"));
+    let unproved = connector.unproved();
+    assert!(unproved.is_empty(), "`{}` does not fit together:\n  {}", manifest.id, unproved.join("\n  "));
     for trigger in &manifest.triggers {
         assert!(
             trigger.sample_delivery.is_none() || trigger.sample.is_some(),
@@ -151,7 +155,7 @@ pub fn fixtures_pass(connector: fn() -> Connector, crate_dir: &str) {
             Ok(fixture) => {
                 if !fixture.subject().is_some_and(|subject| name.starts_with(&format!("{subject}."))) {
                     reports.push(format!(
-                        "{name}: must be named <action or trigger>.<case>.json after what it calls"
+                        "{name}: must be named <action, trigger or webhook>.<case>.json after what it calls"
                     ));
                 }
                 match fixture.run(&manifest, &ready) {
@@ -195,6 +199,9 @@ fn needed(manifest: &Manifest) -> Vec<Needed> {
         };
         needed.extend(verbs.iter().map(|(verb, well)| (trigger.name.clone(), *verb, *well)));
     }
+    for webhook in manifest.webhooks.iter().filter(|webhook| matches!(webhook.verify, Verify::Custom {})) {
+        needed.extend([true, false].map(|well| (webhook.name.clone(), "verify", well)));
+    }
     needed
 }
 
@@ -216,6 +223,7 @@ struct Fixture {
     action: Option<String>,
     trigger: Option<String>,
     auth: Option<String>,
+    webhook: Option<String>,
     #[serde(default)]
     context: Context,
     #[serde(default)]
@@ -237,6 +245,7 @@ struct Fixture {
     registration: Option<Value>,
     identity: Option<Value>,
     emit: Option<Value>,
+    proven: Option<bool>,
     error: Option<Map<String, Value>>,
     problems: Option<BTreeMap<String, String>>,
 }
@@ -244,6 +253,10 @@ struct Fixture {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FixtureDelivery {
+    method: Option<String>,
+    url: Option<String>,
+    #[serde(default)]
+    secrets: Vec<String>,
     event: Option<String>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -252,6 +265,18 @@ struct FixtureDelivery {
     received_at: Option<Timestamp>,
     json: Option<Value>,
     body: Option<String>,
+}
+
+impl FixtureDelivery {
+    fn head(&self) -> Value {
+        json!({
+            "method": self.method.as_deref().unwrap_or("POST"),
+            "headers": self.headers.iter().collect::<Vec<_>>(),
+            "query": self.query.iter().collect::<Vec<_>>(),
+            "event": self.event,
+            "received_at": self.received_at.unwrap_or(Timestamp::UNIX_EPOCH),
+        })
+    }
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -296,7 +321,8 @@ fn bytes(json: &Option<Value>, body: &Option<String>) -> Vec<u8> {
 
 impl Fixture {
     fn subject(&self) -> Option<&str> {
-        self.action.as_deref().or(self.trigger.as_deref()).or(self.auth.as_deref())
+        let named = [&self.action, &self.trigger, &self.auth, &self.webhook];
+        named.into_iter().flatten().map(String::as_str).next()
     }
 
     fn verb(&self) -> &'static str {
@@ -305,6 +331,9 @@ impl Fixture {
         }
         if self.auth.is_some() {
             return "identify";
+        }
+        if self.webhook.is_some() {
+            return "verify";
         }
         let given = [
             ("poll", self.poll.is_some()),
@@ -317,7 +346,7 @@ impl Fixture {
     }
 
     fn covers(&self) -> Needed {
-        let well = self.error.is_none() && self.problems.is_none();
+        let well = self.error.is_none() && self.problems.is_none() && self.proven != Some(false);
         (self.subject().unwrap_or_default().to_owned(), self.verb(), well)
     }
 
@@ -362,6 +391,7 @@ impl Fixture {
             match (&self.action, &self.trigger) {
                 (Some(_), _) => ready.action(verb, &head, host).await,
                 (None, Some(_)) => ready.trigger(verb, &head, &body, host).await,
+                (None, None) if self.webhook.is_some() => ready.trigger(verb, &head, &body, host).await,
                 (None, None) => ready.auth(verb, &head, host).await,
             }
         })?;
@@ -398,6 +428,17 @@ impl Fixture {
         if let Some(name) = &self.action {
             return Ok((json!({"name": name, "input": self.input.clone().unwrap_or(json!({}))}), Vec::new()));
         }
+        if let Some(name) = &self.webhook {
+            let delivery =
+                self.delivery.as_ref().ok_or("it does not say which `delivery` is to be proven")?;
+            let head = json!({
+                "name": name,
+                "delivery": delivery.head(),
+                "url": delivery.url.clone().unwrap_or_default(),
+                "secrets": delivery.secrets,
+            });
+            return Ok((head, bytes(&delivery.json, &delivery.body)));
+        }
         let Some(name) = &self.trigger else {
             return Ok((json!({}), Vec::new()));
         };
@@ -412,14 +453,7 @@ impl Fixture {
         }
         let delivery =
             self.delivery.as_ref().ok_or("it says neither `delivery` nor `poll`, `register` or the like")?;
-        let head = json!({
-            "method": "POST",
-            "headers": delivery.headers.iter().collect::<Vec<_>>(),
-            "query": delivery.query.iter().collect::<Vec<_>>(),
-            "event": delivery.event,
-            "received_at": delivery.received_at.unwrap_or(Timestamp::UNIX_EPOCH),
-        });
-        Ok((json!({"name": name, "delivery": head}), bytes(&delivery.json, &delivery.body)))
+        Ok((json!({"name": name, "delivery": delivery.head()}), bytes(&delivery.json, &delivery.body)))
     }
 
     fn expect(&self, manifest: &Manifest, result: Result<Vec<u8>, Error>) -> Result<(), String> {
@@ -437,6 +471,7 @@ impl Fixture {
             (Ok(answer), None) => serde_json::from_slice(&answer).map_err(|error| error.to_string())?,
         };
         let mut expected = Map::new();
+        expected.extend(self.proven.map(|proven| ("proven".to_owned(), json!(proven))));
         for (member, value) in [
             ("output", &self.output),
             ("next", &self.next),

@@ -220,7 +220,7 @@ impl Source {
     }
 }
 
-/// One webhook request, verified by the host.
+/// One webhook request: proven, unless it is part of an [`Unproven`].
 #[derive(Debug, Clone)]
 pub struct Delivery {
     head: message::DeliveryHead,
@@ -251,13 +251,19 @@ impl Delivery {
         })
     }
 
+    /// The method.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.head.method
+    }
+
     /// The name of the event, where the manifest says where it stands.
     #[must_use]
     pub fn event(&self) -> Option<&str> {
         self.head.event.as_deref()
     }
 
-    /// A header, by lower-case name. Credentials and signatures are left out.
+    /// A header, by lower-case name. Credentials and signatures are left out, unless they are what is to be checked.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         first(&self.head.headers, name)
@@ -285,6 +291,24 @@ impl Delivery {
     #[must_use]
     pub fn received_at(&self) -> Timestamp {
         self.head.received_at
+    }
+}
+
+/// A request whose proof only the connector can check. It may come from anybody.
+#[derive(Clone)]
+pub struct Unproven {
+    /// The request, with all of its headers. It does not know its event: which one it is cannot be believed yet.
+    pub delivery: Delivery,
+    /// The full address in the characters that the provider was told, with the query string that came.
+    pub url: String,
+    /// The secrets of the webhook, as they were pasted: one, or two while one takes the other's place. None where it declares none.
+    pub secrets: Vec<String>,
+}
+
+/// Says nothing that could be secret.
+impl std::fmt::Debug for Unproven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unproven").field("bytes", &self.delivery.body.len()).finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What providers send, from the request to whoever wants to know.
 //!
 //! The journey of one delivery: [`hooks`] knows what its address stands for and what proves it, from memory; [`receive`] has it
-//! proven, keeps it and answers, and nothing of a connector has run by then. Off the request, `sort` asks the connector what has
+//! proven, keeps it and answers, and nothing of a connector has run by then, unless only that can prove it (`verify`). Off the request, `sort` asks the connector what has
 //! happened, `route` finds the connections that it happened to, and the events are written in one commit with what is to be sent of
 //! them. `dispatch` sends them, signed, for as long as it takes. [`filter`] says which events a subscription wants.
 //!
@@ -19,12 +19,14 @@ pub mod filter;
 mod fire;
 pub mod hooks;
 mod poll;
+mod recall;
 pub mod receive;
 mod register;
 mod route;
 pub mod signing;
 mod sort;
 pub mod subscriptions;
+mod verify;
 
 use std::{
     collections::HashMap,

@@ -175,6 +175,12 @@ impl Home {
         self.data().join("deaths.json")
     }
 
+    /// Where is kept which webhook requests were refused, while nobody serves.
+    #[must_use]
+    pub fn refused(&self) -> PathBuf {
+        self.data().join("refused.json")
+    }
+
     /// The file of the store.
     #[must_use]
     pub fn store(&self) -> PathBuf {

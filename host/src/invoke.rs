@@ -19,6 +19,7 @@ use connector_protocol::{
     manifest::{CAPABILITIES, Effect, PagingStyle},
     message::{Context, RunAnswer, RunCall},
 };
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use tracing::Instrument;
@@ -438,6 +439,12 @@ pub(crate) struct Reading<'a> {
     pub(crate) what: &'a str,
     /// The verb.
     pub(crate) op: &'static str,
+    /// What the call is made with, as far as it can be to blame: the same once more is the same input.
+    pub(crate) input: &'a [u8],
+    /// What is not to be written down.
+    pub(crate) secrets: &'a [SecretString],
+    /// What a request is answered with.
+    pub(crate) refusal: Error,
     pub(crate) deadline: Instant,
 }
 
@@ -482,11 +489,12 @@ impl Host {
             credential: Credential::default(),
             key: String::new(),
         };
-        // The same bytes are the same input: one that makes a connector fall is not handed to it for ever.
-        let input = serde_json::value::to_raw_value(&base64_of(body)).map_err(internal)?;
+        // One that makes a connector fall is not handed to it for ever.
+        let input = serde_json::value::to_raw_value(&base64_of(reading.input)).map_err(internal)?;
         let flight = Arc::new(Flight::default());
-        let services =
-            CallServices::about(Outside::Nowhere, target, reading.deadline, flight, reading.what, input);
+        let outside = Outside::Nowhere(Box::new(reading.refusal.clone()));
+        let services = CallServices::about(outside, target, reading.deadline, flight, reading.what, input)
+            .redacting(reading.secrets);
         self.call_connector(library, Family::Trigger, reading.op, message, services, reading.deadline).await
     }
 

@@ -199,6 +199,7 @@ impl Server {
         if let Err(error) = state.host.read_hooks().await {
             tracing::warn!("what webhooks' addresses stand for is read when somebody asks: {error}");
         }
+        state.host.recall_refused();
         let sending = tokio::spawn(events::work(state.host.clone()));
         let (stopping, stopped) = tokio::sync::watch::channel(false);
         let router = table::router(&state);
@@ -229,6 +230,7 @@ impl Server {
             let _ = task.await;
         }
         let _ = served.await;
+        state.host.keep_refused();
         // A token that has come and is not kept would be lost with its whole grant.
         state.host.connections.settle(SETTLE).await;
         state.host.store.settle().await

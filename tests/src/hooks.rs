@@ -231,6 +231,18 @@ pub fn sign(secret: &str, timestamp: &str, body: &[u8]) -> String {
     format!("v0={}", tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>())
 }
 
+/// The time in so many seconds, as it stands in JSON.
+///
+/// # Panics
+///
+/// Never: there is always memory for a database without tables.
+#[must_use]
+pub fn timestamp(seconds: i64) -> String {
+    let database = rusqlite::Connection::open_in_memory().expect("it needs no file");
+    let sql = "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', ?1, 'unixepoch')";
+    database.query_row(sql, [now() + seconds], |row| row.get(0)).expect("it is a time")
+}
+
 /// The seconds since 1970.
 #[must_use]
 pub fn now() -> i64 {

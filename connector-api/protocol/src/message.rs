@@ -10,6 +10,7 @@
 //! | trigger | `register` | [`RegisterCall`] | [`Registration`] |
 //! | trigger | `renew`, `unregister` | [`RegistrationCall`] | [`Registration`], nothing |
 //! | trigger | `poll` | [`PollCall`] | [`Polled`] |
+//! | trigger | `verify` | [`VerifyCall`], the request's body as body | [`Verified`] |
 //! | host | `http` | [`HttpRequest`], the request's body as body | [`HttpAnswer`], the answer's body as body |
 //! | host | `progress` | [`Progress`] | nothing |
 //! | host | `sleep` | [`Sleep`] | nothing |
@@ -99,7 +100,8 @@ pub struct DeliveryHead {
     /// The method.
     pub method: String,
     /// The headers, by lower-case name, in their order. Credentials and signatures are left out, except where the
-    /// connector is to verify them (`trigger.verify`).
+    /// connector is to verify them (`trigger.verify`). Which header holds a signature that only the connector can check, the host
+    /// does not know; that one is not left out afterwards either.
     #[serde(default)]
     pub headers: Vec<(String, String)>,
     /// The parameters of the query string, decoded, in their order.
@@ -121,6 +123,32 @@ pub struct DeliveryCall {
     pub delivery: DeliveryHead,
     /// What holds for this call. There is no connection yet: the events say which one they are for.
     pub context: Context,
+}
+
+/// Asks whether a request comes from the provider, where the manifest says that only the connector can tell: `trigger.verify`.
+/// Nothing of it is proven yet, and nothing is sent meanwhile.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct VerifyCall {
+    /// The webhook's name: one may serve several triggers, and which one it is cannot be believed yet.
+    pub name: String,
+    /// The request, without its body, with all of its headers and without the name of an event.
+    pub delivery: DeliveryHead,
+    /// The full address in the characters that the provider was told, with the query string that came.
+    #[serde(default)]
+    pub url: String,
+    /// The secrets of the webhook that are valid now, the newest first, as they were pasted, made or told; none where the
+    /// manifest declares none.
+    #[serde(default)]
+    pub secrets: Vec<String>,
+    /// What holds for this call. There is no connection, and so no credential.
+    pub context: Context,
+}
+
+/// Whether a request comes from the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Whether it does.
+    pub proven: bool,
 }
 
 /// Whom an event is for, as far as the delivery tells. The host tries the members in this order.

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::{
     connections::{
         CLIENT_SECRET,
-        integrations::{WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE},
+        integrations::{HANDSHAKE_SECRET, WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE, handshake_secret},
         scopes::{self, Gap},
     },
     host::Host,
@@ -145,6 +145,9 @@ pub struct IntegrationShown {
     /// Whether the webhook secret before is still accepted beside it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rotates_webhook_secret: bool,
+    /// Whether there is the secret that handshakes repeat; absent where the connector has none of its own for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_handshake_secret: Option<bool>,
     /// The scopes that the app was given.
     pub scopes: Vec<String>,
     /// Why nothing can be connected or refreshed, if the provider does not accept the client.
@@ -177,10 +180,15 @@ pub fn integration(host: &Host, integration: Integration, notes: Vec<String>) ->
     let has =
         |name: &str| integration.sealed.as_ref().is_some_and(|envelope| envelope.fields.contains_key(name));
     let base = host.settings()?.config.public_url.base().to_owned();
+    let library = host.registry().find(&integration.connector).ok().cloned();
+    let manifest = library.and_then(|library| library.manifest().ok().cloned());
+    let is_declared = manifest.is_some_and(|manifest| handshake_secret(&manifest).is_some());
+    let has_handshake_secret = has(HANDSHAKE_SECRET);
     Ok(IntegrationShown {
         has_client_secret: has(CLIENT_SECRET),
         has_webhook_secret: has(WEBHOOK_SECRET),
         rotates_webhook_secret: has(WEBHOOK_SECRET_BEFORE),
+        has_handshake_secret: (is_declared || has_handshake_secret).then_some(has_handshake_secret),
         redirect_uri: host.redirect_uri()?,
         webhook_url: format!("{base}/webhooks/{}/{}", integration.connector, integration.id),
         id: integration.id,
@@ -218,6 +226,10 @@ pub struct IntegrationSet {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("writeOnly" = true))]
     pub webhook_secret: Option<Zeroizing<String>>,
+    /// The secret that handshakes repeat, where it is another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("writeOnly" = true))]
+    pub handshake_secret: Option<Zeroizing<String>>,
     /// The scopes that the app was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scopes: Option<Vec<String>>,

@@ -75,6 +75,15 @@ pub enum Shown {
         /// What gives it to this host.
         command: String,
     },
+    /// The secret that handshakes repeat.
+    HandshakeSecret {
+        /// What the provider calls it.
+        title: String,
+        /// Whether it is here.
+        is_set: bool,
+        /// What gives it to this host.
+        command: String,
+    },
     /// The address that webhooks are sent to.
     WebhookUrl {
         /// The address; absent before the connector is set up here.
@@ -193,6 +202,11 @@ impl Here {
             Show::WebhookSecret => Shown::WebhookSecret {
                 title: integrations::webhook_secret(manifest).unwrap_or_default().to_owned(),
                 is_set: integration.is_some_and(|one| one.has_webhook_secret),
+                command,
+            },
+            Show::HandshakeSecret => Shown::HandshakeSecret {
+                title: integrations::handshake_secret(manifest).unwrap_or_default().to_owned(),
+                is_set: integration.is_some_and(|one| one.has_handshake_secret == Some(true)),
                 command,
             },
             Show::WebhookUrl => Shown::WebhookUrl {

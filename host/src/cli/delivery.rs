@@ -93,10 +93,6 @@ impl Command {
         match self {
             Self::List { connector, refused: true, limit, printing, .. } => {
                 let query = printing.query()?;
-                if !engine.is_served() {
-                    let text = "refused requests are remembered by whoever serves, and nobody does";
-                    return Err(Error::new(ErrorKind::Usage, text).hint("serve: jackfield serve"));
-                }
                 let found: List<Refused> = engine.get("/v1/deliveries/refused")?;
                 let of =
                     |one: &Refused| connector.as_ref().is_none_or(|connector| *connector == one.connector);

@@ -13,7 +13,7 @@ use jackfield::{
         accounts::{IntegrationSet, IntegrationShown},
         guide::Guide,
     },
-    connections::integrations::{uses_client, webhook_secret},
+    connections::integrations::{handshake_secret, uses_client, webhook_secret},
     secret_file,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -99,6 +99,12 @@ pub(crate) struct Given {
     /// Read what its webhooks are signed with from standard input
     #[arg(long, conflicts_with = "client_secret_stdin")]
     webhook_secret_stdin: bool,
+    /// Read what the provider repeats when it validates the address of webhooks from a file
+    #[arg(long, value_name = "FILE", conflicts_with = "handshake_secret_stdin")]
+    handshake_secret_file: Option<PathBuf>,
+    /// Read what the provider repeats when it validates the address of webhooks from standard input
+    #[arg(long, conflicts_with_all = ["client_secret_stdin", "webhook_secret_stdin"])]
+    handshake_secret_stdin: bool,
     /// The scopes that the app was given, separated by commas
     #[arg(long, value_name = "SCOPES", value_delimiter = ',')]
     scopes: Option<Vec<String>>,
@@ -114,6 +120,8 @@ impl Given {
             && !self.client_secret_stdin
             && self.webhook_secret_file.is_none()
             && !self.webhook_secret_stdin
+            && self.handshake_secret_file.is_none()
+            && !self.handshake_secret_stdin
             && self.scopes.is_none()
             && self.auth.is_none()
     }
@@ -135,6 +143,11 @@ impl Given {
             client_id: self.client_id,
             client_secret: secret(self.client_secret_file, self.client_secret_stdin, "Client secret")?,
             webhook_secret: secret(self.webhook_secret_file, self.webhook_secret_stdin, "Webhook secret")?,
+            handshake_secret: secret(
+                self.handshake_secret_file,
+                self.handshake_secret_stdin,
+                "Handshake secret",
+            )?,
             scopes: self.scopes.map(|scopes| scopes.into_iter().filter(|scope| !scope.is_empty()).collect()),
         })
     }
@@ -264,6 +277,12 @@ fn ask_for_missing(everywhere: &Everywhere, shown: &ConnectorShown, set: &mut In
     {
         set.webhook_secret = prompt::secret(&format!("{title} of its webhooks (Enter for later)"))?;
     }
+    if let Some(title) = handshake_secret(manifest)
+        && set.handshake_secret.is_none()
+    {
+        set.handshake_secret =
+            prompt::secret(&format!("{title} for the address of its webhooks (Enter for later)"))?;
+    }
     Ok(())
 }
 
@@ -283,6 +302,10 @@ fn ask_for_changes(shown: &ConnectorShown, found: &IntegrationShown, set: &mut I
         set.webhook_secret =
             prompt::secret(&format!("{title} of its webhooks ({})", stays(found.has_webhook_secret)))?;
     }
+    if let Some(title) = handshake_secret(manifest) {
+        let stays = stays(found.has_handshake_secret == Some(true));
+        set.handshake_secret = prompt::secret(&format!("{title} for the address of its webhooks ({stays})"))?;
+    }
     Ok(())
 }
 
@@ -297,6 +320,7 @@ fn print(printing: &Printing, query: Option<&super::query::Query>, shown: &Integ
             ("client id", shown.client_id.clone().unwrap_or_else(|| "not set".to_owned())),
             ("client secret", yes(shown.has_client_secret)),
             ("webhook secret", yes(shown.has_webhook_secret)),
+            ("handshake secret", shown.has_handshake_secret.map(yes).unwrap_or_default()),
             ("scopes", shown.scopes.join(", ")),
             ("redirect URL", shown.redirect_uri.clone()),
             ("webhook URL", shown.webhook_url.clone()),

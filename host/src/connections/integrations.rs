@@ -24,6 +24,9 @@ pub const WEBHOOK_SECRET: &str = "webhook_secret";
 /// The webhook secret that another one is taking the place of.
 pub const WEBHOOK_SECRET_BEFORE: &str = "webhook_secret_before";
 
+/// What the secret is called that handshakes repeat. Only one counts: a provider repeats it in the moment in which it is pasted there.
+pub const HANDSHAKE_SECRET: &str = "handshake_secret";
+
 /// How often a change that meets another one is made again.
 const TRIES: u32 = 5;
 
@@ -41,6 +44,8 @@ pub struct Change {
     pub client_secret: Option<SecretString>,
     /// The webhook secret; the one before is valid for as long as the rotation lasts.
     pub webhook_secret: Option<SecretString>,
+    /// The secret that handshakes repeat, where it is another one.
+    pub handshake_secret: Option<SecretString>,
     /// The scopes that the app was given.
     pub scopes: Option<Vec<String>>,
     /// Whether it is only to be said what would be changed.
@@ -154,6 +159,12 @@ impl Connections {
             }
             changed.push("webhook_secret");
         }
+        if let Some(secret) = &change.handshake_secret
+            && !is_same(secrets.get(HANDSHAKE_SECRET), secret)
+        {
+            secrets.insert(HANDSHAKE_SECRET.to_owned(), secret.clone());
+            changed.push("handshake_secret");
+        }
         if let Some(scopes) = change.scopes.as_ref().filter(|scopes| **scopes != integration.scopes) {
             integration.scopes.clone_from(scopes);
             changed.push("scopes");
@@ -215,6 +226,16 @@ pub fn webhook_secret(manifest: &Manifest) -> Option<&str> {
         .next()
 }
 
+/// What the provider calls the secret that handshakes repeat, if there is one of the integration's beside that of webhooks.
+#[must_use]
+pub fn handshake_secret(manifest: &Manifest) -> Option<&str> {
+    let secrets = manifest.webhooks.iter().filter_map(|webhook| webhook.handshake_secret.as_ref());
+    secrets
+        .filter(|secret| secret.owner == SecretOwner::Integration)
+        .map(|secret| secret.title.as_str())
+        .next()
+}
+
 /// Looks at what is to be set: all problems at once.
 fn check(manifest: &Manifest, mut change: Change) -> Result<(Change, Vec<String>)> {
     let mut problems = Vec::new();
@@ -231,14 +252,21 @@ fn check(manifest: &Manifest, mut change: Change) -> Result<(Change, Vec<String>
     if let Some(id) = &change.client_id {
         problems.extend(plain(id).map(|wrong| Problem::new("/client_id", wrong)));
     }
-    for (path, secret) in
-        [("/client_secret", &change.client_secret), ("/webhook_secret", &change.webhook_secret)]
-    {
+    for (path, secret) in [
+        ("/client_secret", &change.client_secret),
+        ("/webhook_secret", &change.webhook_secret),
+        ("/handshake_secret", &change.handshake_secret),
+    ] {
         let wrong = secret.as_ref().and_then(|secret| plain(secret.expose_secret()));
         problems.extend(wrong.map(|wrong| Problem::new(path, wrong)));
     }
-    if change.webhook_secret.is_some() && webhook_secret(manifest).is_none() {
-        problems.push(Problem::new("/webhook_secret", format!("is nothing that {} has", manifest.title)));
+    for (path, is_given, declared) in [
+        ("/webhook_secret", change.webhook_secret.is_some(), webhook_secret(manifest)),
+        ("/handshake_secret", change.handshake_secret.is_some(), handshake_secret(manifest)),
+    ] {
+        if is_given && declared.is_none() {
+            problems.push(Problem::new(path, format!("is nothing that {} has", manifest.title)));
+        }
     }
     if let Some(scopes) = &change.scopes {
         for (index, scope) in scopes.iter().enumerate() {

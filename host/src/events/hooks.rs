@@ -7,7 +7,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -19,11 +19,12 @@ use connector_protocol::{
 };
 use jiff::Timestamp;
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::signing;
+use super::{signing, verify::Asked};
 use crate::{
-    connections::integrations::{WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE},
+    connections::integrations::{HANDSHAKE_SECRET, WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE},
     host::Host,
     ingress::{Refusal, Secrets},
     store::{FeedKind, Integration},
@@ -34,7 +35,7 @@ use crate::{
 const FRESH: Duration = Duration::from_secs(10);
 
 /// How many refused requests are remembered.
-const REMEMBERED: usize = 200;
+pub(super) const REMEMBERED: usize = 200;
 
 /// What an integration's addresses stand for.
 pub struct Hook {
@@ -54,7 +55,7 @@ pub(super) struct Subscribed {
     /// The trigger.
     pub(super) trigger: String,
     /// What its webhook is signed with.
-    secrets: Secrets,
+    secrets: Vec<SecretString>,
     read: Instant,
 }
 
@@ -121,7 +122,11 @@ pub struct Hooks {
     known: RwLock<HashMap<String, Arc<Hook>>>,
     /// Subscriptions that have addresses of their own.
     subscribed: RwLock<HashMap<String, Arc<Subscribed>>>,
-    refused: Mutex<VecDeque<Refused>>,
+    pub(super) refused: Mutex<VecDeque<Refused>>,
+    /// Whether those are here that were refused before this process.
+    pub(super) recalled: OnceLock<()>,
+    /// Requests that each connector is asked to prove.
+    pub(super) asked: Asked,
     /// How often what has happened.
     pub counts: Counts,
 }
@@ -135,14 +140,6 @@ impl Hooks {
     /// Has a subscription looked up anew by the next who asks.
     pub(super) fn forget_subscription(&self, id: &str) {
         self.subscribed.write().unwrap_or_else(PoisonError::into_inner).remove(id);
-    }
-
-    /// The last requests that were refused, the newest first: those to integrations of a project and to none, or all.
-    pub fn refused(&self, project: Option<&str>) -> Vec<Refused> {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let may =
-            |one: &&Refused| project.is_none() || one.project.is_none() || one.project.as_deref() == project;
-        refused.iter().rev().filter(may).cloned().collect()
     }
 
     pub(super) fn note(&self, refused: Refused, reason: &'static str) {
@@ -223,7 +220,7 @@ impl Host {
         Ok(Some(Arc::new(Subscribed {
             project: subscription.project,
             trigger: subscription.trigger,
-            secrets: Secrets { signing: signing.into_iter().flatten().collect(), handshake: Vec::new() },
+            secrets: signing.into_iter().flatten().collect(),
             read: Instant::now(),
         })))
     }
@@ -255,7 +252,9 @@ impl Host {
         };
         let mut secrets = self.connections.secrets_of(&integration)?;
         let signing = [WEBHOOK_SECRET, WEBHOOK_SECRET_BEFORE].iter().filter_map(|name| secrets.remove(*name));
-        let secrets = Secrets { signing: signing.collect(), handshake: Vec::new() };
+        let signing = signing.collect();
+        let handshake = secrets.remove(HANDSHAKE_SECRET).into_iter().collect();
+        let secrets = Secrets { signing, handshake };
         integration.sealed = None;
         Ok(Some(Arc::new(Hook { integration, webhooks, secrets, read: Instant::now() })))
     }
@@ -291,12 +290,16 @@ impl Hook {
 
     /// The secrets that a webhook's requests are proven with.
     pub(super) fn secrets(&self, webhook: &Webhook, of: Option<&Subscribed>) -> Secrets {
-        match (&webhook.secret, of) {
-            (Some(secret), _) if secret.owner == SecretOwner::Integration => self.secrets.clone(),
+        let signing = match (&webhook.secret, of) {
+            (Some(secret), _) if secret.owner == SecretOwner::Integration => self.secrets.signing.clone(),
             // Whose secret counts is said by the address of a single subscription, and by no other.
             (_, Some(subscribed)) => subscribed.secrets.clone(),
-            (_, None) => Secrets::default(),
-        }
+            (_, None) => Vec::new(),
+        };
+        // It is the integration's, whoever's the other one is.
+        let handshake =
+            webhook.handshake_secret.iter().flat_map(|_| self.secrets.handshake.clone()).collect();
+        Secrets { signing, handshake }
     }
 }
 

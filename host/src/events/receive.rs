@@ -4,7 +4,10 @@
 //! is `default`. One that is registered for a single subscription has `/webhooks/{connector}/{integration}/{hook}/{subscription}`,
 //! where the name always stands.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use connector_protocol::{
@@ -12,7 +15,7 @@ use connector_protocol::{
     manifest::{Select, Verify, Webhook},
     message::DeliveryHead,
 };
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use jiff::Timestamp;
 use url::form_urlencoded;
 
@@ -27,8 +30,8 @@ use crate::{
 /// The webhook whose name does not stand in addresses.
 const DEFAULT: &str = "default";
 
-/// How long the store may take to keep a delivery. Providers give up on an answer after three seconds, and then know less than by
-/// an honest one.
+/// How long it may take to prove and to keep a delivery. Providers give up on an answer after three seconds, and then know less than
+/// by an honest one.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// When a provider is asked to come again if deliveries cannot be kept, in seconds.
@@ -74,6 +77,24 @@ pub enum Answered {
     Nothing,
     /// It cannot be kept now, and is to be sent again.
     Later(Box<Error>),
+}
+
+/// What is known of a delivery that is to be kept.
+struct Proven {
+    event: Option<String>,
+    distinct: Vec<String>,
+    /// Why nobody can read it.
+    unreadable: Option<String>,
+}
+
+impl Proven {
+    fn read(delivery: Delivery) -> Self {
+        Self { event: delivery.event, distinct: delivery.distinct, unreadable: None }
+    }
+
+    fn unreadable(found: Unreadable) -> Self {
+        Self { event: None, distinct: found.distinct, unreadable: Some(found.why.to_string()) }
+    }
 }
 
 impl Host {
@@ -151,14 +172,15 @@ impl Host {
             self.note_nothing(request.connector, request.integration, project, request.from.clone());
             return Answered::Nothing;
         };
-        match prove(request, hook, webhook, subscribed.as_deref()) {
+        let until = Instant::now() + PATIENCE;
+        match self.prove(request, hook, webhook, subscribed.as_deref()).await {
             Ok(Accepted::Handshake(answer)) => Answered::Handshake(answer),
-            Ok(Accepted::Delivery(Delivery { event, distinct })) => {
-                self.keep(request, hook, webhook, event, &distinct, None).await
+            Ok(Accepted::Delivery(delivery)) => {
+                self.keep(request, hook, webhook, Proven::read(delivery), until).await
             }
-            Ok(Accepted::Unreadable(Unreadable { why, distinct })) => {
+            Ok(Accepted::Unreadable(found)) => {
                 Counts::one(&hooks.counts.unreadable);
-                self.keep(request, hook, webhook, None, &distinct, Some(why.to_string())).await
+                self.keep(request, hook, webhook, Proven::unreadable(found), until).await
             }
             Err(refusal) => {
                 let (connector, integration) = (request.connector, request.integration);
@@ -175,15 +197,49 @@ impl Host {
         }
     }
 
+    /// Finds out what a request is, and whether it is what it says.
+    async fn prove(
+        &self,
+        request: &Received<'_>,
+        hook: &Hook,
+        webhook: &Webhook,
+        subscribed: Option<&Subscribed>,
+    ) -> Result<Accepted, Refusal> {
+        let url = format!("{}{}", request.settings.config.public_url.base(), request.path);
+        let asked = ingress::Request {
+            method: request.method,
+            url: &url,
+            headers: request.headers,
+            body: &request.body,
+            received_at: Timestamp::now(),
+        };
+        let secrets = hook.secrets(webhook, subscribed);
+        match ingress::receive(webhook, &secrets, &asked) {
+            Err(Refusal::NeedsConnector) => {
+                let head = DeliveryHead {
+                    method: request.method.to_owned(),
+                    headers: every(request.headers),
+                    query: pairs(request.path),
+                    event: None,
+                    received_at: asked.received_at,
+                };
+                let connector = &hook.integration.connector;
+                self.vouches(connector, webhook, &secrets, &url, head, &request.body).await?;
+                ingress::admit(webhook, &secrets, &asked)
+            }
+            found => found,
+        }
+    }
+
     async fn keep(
         &self,
         request: &Received<'_>,
         hook: &Hook,
         webhook: &Webhook,
-        event: Option<String>,
-        distinct: &[String],
-        unreadable: Option<String>,
+        proven: Proven,
+        until: Instant,
     ) -> Answered {
+        let Proven { event, distinct, unreadable } = proven;
         let memory = &self.events;
         let limit = request.settings.config.events.waiting;
         if unreadable.is_none() && memory.waiting.load(Ordering::SeqCst) >= limit {
@@ -205,7 +261,7 @@ impl Host {
             connector: hook.integration.connector.clone(),
             hook: webhook.name.clone(),
             subscription: request.subscription.map(str::to_owned),
-            digest: digest(distinct),
+            digest: digest(&distinct),
             unreadable,
             head,
             body: request.body.to_vec(),
@@ -228,7 +284,7 @@ impl Host {
             taken
         });
         let unavailable = |text: &str| Answered::Later(Box::new(Error::new(ErrorKind::Unavailable, text)));
-        match tokio::time::timeout(PATIENCE, kept).await {
+        match tokio::time::timeout_at(until.into(), kept).await {
             Ok(Ok(Ok(Taken::New))) => Answered::Kept { id: Some(id) },
             Ok(Ok(Ok(Taken::Again))) => Answered::Kept { id: None },
             Ok(Ok(Err(error))) => Answered::Later(Box::new(error)),
@@ -251,24 +307,6 @@ impl super::Memory {
         let less = |waiting: u64| Some(waiting.saturating_sub(count));
         let _ = self.waiting.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     }
-}
-
-/// Finds out what a request is, and whether it is what it says.
-fn prove(
-    request: &Received<'_>,
-    hook: &Hook,
-    webhook: &Webhook,
-    subscribed: Option<&Subscribed>,
-) -> Result<Accepted, Refusal> {
-    let url = format!("{}{}", request.settings.config.public_url.base(), request.path);
-    let asked = ingress::Request {
-        method: request.method,
-        url: &url,
-        headers: request.headers,
-        body: &request.body,
-        received_at: Timestamp::now(),
-    };
-    ingress::receive(webhook, &hook.secrets(webhook, subscribed), &asked)
 }
 
 /// What tells a delivery apart, in a fixed length: its parts, each with its length before it.
@@ -299,13 +337,15 @@ fn headers(headers: &HeaderMap, webhook: &Webhook) -> Vec<(String, String)> {
         own.iter().any(|own| own == name)
             || signature.into_iter().chain(secret).any(|hidden| hidden.eq_ignore_ascii_case(name))
     };
-    headers
-        .iter()
-        .filter(|(name, _)| !hidden(name.as_str()))
-        .map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        })
-        .collect()
+    let mut shown = every(headers);
+    shown.retain(|(name, _)| !hidden(name));
+    shown
+}
+
+/// All headers, as a connector is given them.
+fn every(headers: &HeaderMap) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
 
 /// The parameters of the query, without a secret that is repeated there.
@@ -314,9 +354,13 @@ fn query(path: &str, webhook: &Webhook) -> Vec<(String, String)> {
         Verify::SharedSecret { at: Select::Query(name) } => Some(name.as_str()),
         _ => None,
     };
+    let mut query = pairs(path);
+    query.retain(|(name, _)| Some(name.as_str()) != hidden);
+    query
+}
+
+/// All parameters of the query.
+fn pairs(path: &str) -> Vec<(String, String)> {
     let query = path.split_once('?').map_or("", |(_, query)| query);
-    form_urlencoded::parse(query.as_bytes())
-        .filter(|(name, _)| Some(&**name) != hidden)
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .collect()
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }

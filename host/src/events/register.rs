@@ -78,7 +78,7 @@ pub(super) async fn see_to(host: &Host, due: &DueFeed) -> Result<()> {
             .await;
         match renewed {
             Ok(renewed) => return keep(host, due, webhook, renewed, address).await,
-            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::Unsupported) => {
+            Err(error) if is_gone(&error, due) => {
                 tracing::info!(subscription = subscription.id, "registered anew: {error}");
             }
             Err(error) => return Err(error),
@@ -96,6 +96,17 @@ pub(super) async fn see_to(host: &Host, due: &DueFeed) -> Result<()> {
         .await?;
     tracing::info!(subscription = subscription.id, trigger = subscription.trigger, "registered");
     keep(host, due, webhook, registered, address).await
+}
+
+/// Whether what could not be renewed is not there any more. Not every provider calls it not found that something has run out.
+fn is_gone(error: &Error, due: &DueFeed) -> bool {
+    match error.kind {
+        ErrorKind::NotFound | ErrorKind::Unsupported => true,
+        ErrorKind::Refused | ErrorKind::InvalidInput => {
+            due.expires.is_some_and(|end| end <= Timestamp::now())
+        }
+        _ => false,
+    }
 }
 
 impl Host {

@@ -334,7 +334,15 @@ async fn ask(host: &Host, library: &Arc<Library>, trigger: &Trigger, whole: &Who
             ..Context::default()
         },
     };
-    let reading = Reading { what: &trigger.name, op: "on_delivery", deadline: Instant::now() + PATIENCE };
+    let reading = Reading {
+        what: &trigger.name,
+        op: "on_delivery",
+        input: &whole.body,
+        secrets: &[],
+        refusal: Error::new(ErrorKind::Unsupported, "nothing is sent while a delivery is read")
+            .hint("ask for the event to be completed: Emit::enrich"),
+        deadline: Instant::now() + PATIENCE,
+    };
     let answer = host.read_by_connector(library, &reading, &call, &whole.body).await?;
     serde_json::from_slice(&answer).map_err(|_| {
         let text = format!("`{}` answered a delivery with nothing that can be read", library.id());

@@ -65,8 +65,11 @@ pub enum Refusal {
     MalformedHandshake(HandshakeFault),
     /// The handshake does not repeat the secret.
     WrongHandshakeSecret,
-    /// Only the connector can check where the request comes from. If it vouches for it, [`admit`](super::admit) goes on.
+    /// Only the connector can check where the request comes from. If it vouches for it, [`admit`](super::admit) goes on; while it
+    /// cannot be asked, this is why the request is refused.
     NeedsConnector,
+    /// The connector, which alone could vouch for the request, does not.
+    NotProven,
 }
 
 /// What is wrong with a handshake.
@@ -99,7 +102,8 @@ impl Refusal {
             | Self::DoubledHeader { .. }
             | Self::MissingSharedSecret
             | Self::WrongSharedSecret
-            | Self::WrongHandshakeSecret => 401,
+            | Self::WrongHandshakeSecret
+            | Self::NotProven => 401,
         }
     }
 
@@ -126,6 +130,7 @@ impl Refusal {
             Self::MalformedHandshake(_) => "malformed_handshake",
             Self::WrongHandshakeSecret => "wrong_handshake_secret",
             Self::NeedsConnector => "needs_connector",
+            Self::NotProven => "not_proven",
         }
     }
 }
@@ -168,7 +173,10 @@ impl fmt::Display for Refusal {
                 f.write_str("what the handshake wants sent back is too long")
             }
             Self::WrongHandshakeSecret => f.write_str("the handshake does not repeat the secret"),
-            Self::NeedsConnector => f.write_str("only the connector can check where the request comes from"),
+            Self::NeedsConnector => f.write_str(
+                "only the connector can check where the request comes from, and it cannot be asked",
+            ),
+            Self::NotProven => f.write_str("the connector does not find the request proven"),
         }
     }
 }

@@ -17,6 +17,7 @@ use connector_protocol::{
     answers::AnswerClass,
     message::{HttpAnswer, HttpRequest, Progress, Sleep},
 };
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
@@ -44,8 +45,8 @@ pub(super) enum Outside {
     Egress(Arc<Egress>),
     /// Nowhere: the first one is shown.
     Shown(Arc<Mutex<Option<Value>>>),
-    /// Nowhere: what is read is not asked about.
-    Nowhere,
+    /// Nowhere: what is read is not asked about. The error says so.
+    Nowhere(Box<Error>),
 }
 
 /// The connection that a call's requests are made with, whose token may end while it runs.
@@ -139,6 +140,12 @@ impl CallServices {
         self
     }
 
+    /// The same, with more that is not to be written down.
+    pub(super) fn redacting(mut self, secrets: &[SecretString]) -> Self {
+        secrets.iter().for_each(|secret| self.redactor.add(secret.expose_secret()));
+        self
+    }
+
     /// What knows the secrets of the call.
     pub(super) fn redactor(&self) -> Redactor {
         self.redactor.clone()
@@ -194,11 +201,7 @@ impl CallServices {
                 place.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(shown);
                 Err(Error::new(ErrorKind::Cancelled, "nothing is sent in a rehearsal"))
             }
-            Outside::Nowhere => {
-                let text = "nothing is sent while a delivery is read";
-                Err(Error::new(ErrorKind::Unsupported, text)
-                    .hint("ask for the event to be completed: Emit::enrich"))
-            }
+            Outside::Nowhere(refusal) => Err(refusal.as_ref().clone()),
         }
     }
 

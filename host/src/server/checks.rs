@@ -65,6 +65,7 @@ impl State {
         checks.extend(scope_checks(&manifest, &integration));
         checks.extend(granted_checks(&manifest, &integration, &granted));
         checks.extend(webhook_secret(&manifest, &integration));
+        checks.extend(handshake_secret(&manifest, &integration));
         checks.extend(self.refused(&integration));
         checks.push(clock);
         let gaps = scopes::gaps(&manifest, &integration.scopes);
@@ -75,7 +76,7 @@ impl State {
     /// What the provider has sent lately and was refused.
     fn refused(&self, integration: &Integration) -> Option<Check> {
         let lately = |at: Timestamp| Timestamp::now().duration_since(at) < LATELY;
-        let all = self.host.events.hooks.refused(Some(&integration.project));
+        let all = self.host.refused(&integration.project);
         let of = all.iter().filter(|one| one.integration == integration.id && lately(one.at));
         let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
         let mut count = 0;
@@ -353,6 +354,25 @@ fn webhook_secret(manifest: &Manifest, integration: &Integration) -> Option<Chec
                 "give it: jackfield integration set {} --webhook-secret-file FILE",
                 integration.connector
             )),
+        )
+    })
+}
+
+fn handshake_secret(manifest: &Manifest, integration: &Integration) -> Option<Check> {
+    let title = integrations::handshake_secret(manifest)?;
+    let has = integration
+        .sealed
+        .as_ref()
+        .is_some_and(|envelope| envelope.fields.contains_key(integrations::HANDSHAKE_SECRET));
+    let connector = &integration.connector;
+    Some(if has {
+        check("handshakes", Some(true), format!("they repeat the {title}, which is here"), None)
+    } else {
+        check(
+            "handshakes",
+            Some(false),
+            format!("without the {title} the provider cannot validate the address of webhooks"),
+            Some(format!("give it: jackfield integration set {connector} --handshake-secret-file FILE")),
         )
     })
 }

@@ -91,7 +91,7 @@ pub struct Integration {
     /// Counts its changes.
     #[serde(default)]
     pub version: i64,
-    /// Its secrets: `client_secret`, `webhook_secret`, `webhook_secret_before`.
+    /// Its secrets: `client_secret`, `webhook_secret`, `webhook_secret_before`, `handshake_secret`.
     #[serde(skip)]
     pub sealed: Option<Envelope>,
 }

@@ -83,6 +83,8 @@ pub struct DueFeed {
     pub state: Option<Value>,
     /// The address that is registered.
     pub address: Option<String>,
+    /// When the provider forgets what is registered.
+    pub expires: Option<Timestamp>,
     /// How often it has failed since it last went well.
     pub failures: u32,
     /// Whether the subscription was taken away, and only this is left to be ended.

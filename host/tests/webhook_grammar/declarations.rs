@@ -70,6 +70,9 @@ fn a_declaration_that_would_let_somebody_in_is_refused() {
             webhook["verify"]["kind"] = json!("ed25519");
         }),
         ("/handshake_secret", &|webhook| webhook["handshake_secret"]["prefix"] = json!("x")),
+        ("/handshake_secret/owner", &|webhook| {
+            webhook["handshake_secret"]["owner"] = json!("subscription");
+        }),
         ("/handshake_secret", &|webhook| {
             drop(webhook["handshakes"][0]["when"].as_array_mut().unwrap().pop())
         }),

@@ -79,6 +79,10 @@ impl Checker<'_> {
                 secrets.any(|secret| secret.owner == SecretOwner::Integration),
                 "is not there: no webhook has a secret of the integration",
             ),
+            Show::HandshakeSecret => (
+                manifest.webhooks.iter().any(|webhook| webhook.handshake_secret.is_some()),
+                "is not there: no webhook has a secret of its own for handshakes",
+            ),
             Show::WebhookUrl | Show::Events => (
                 manifest.triggers.iter().any(|trigger| matches!(trigger.source, Source::AppWebhook { .. })),
                 "is not there: no trigger comes by a webhook of the app",

@@ -2,8 +2,8 @@
 
 use super::Checker;
 use crate::manifest::{
-    Encoding, EventName, Handshake, HandshakeAnswer, HandshakeValue, MessagePart, Secret, Select, Signature,
-    Timestamp, Verify, Webhook,
+    Encoding, EventName, Handshake, HandshakeAnswer, HandshakeValue, MessagePart, Secret, SecretOwner,
+    Select, Signature, Timestamp, Verify, Webhook,
 };
 
 impl Checker<'_> {
@@ -28,6 +28,12 @@ impl Checker<'_> {
         self.verify(path, webhook);
         if let Some(secret) = &webhook.handshake_secret {
             self.repeated(&format!("{path}/handshake_secret"), secret);
+            if secret.owner != SecretOwner::Integration {
+                self.problem(
+                    format!("{path}/handshake_secret/owner"),
+                    "must be `integration`: nobody but the operator is told it",
+                );
+            }
             let used = |handshake: &Handshake| handshake.when.iter().any(|test| test.secret);
             if !webhook.handshakes.iter().any(used) {
                 self.problem(format!("{path}/handshake_secret"), "is not repeated by any handshake");

@@ -90,6 +90,8 @@ pub enum Show {
     Client,
     /// How the secret of webhooks is given to the host.
     WebhookSecret,
+    /// How the secret that handshakes repeat is given to the host, where it is another one.
+    HandshakeSecret,
     /// The address that webhooks are sent to, to be pasted there.
     WebhookUrl,
     /// The events to subscribe to, as the provider's screen calls them, beside the triggers that need them.

@@ -23,7 +23,7 @@ pub struct Webhook {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<Secret>,
     /// The secret that handshakes repeat, for providers that have another one for them. It stands in addresses, so it is
-    /// none that anything is signed with.
+    /// none that anything is signed with. The operator pastes it, one for the integration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handshake_secret: Option<Secret>,
     /// How a delivery proves where it comes from. There is no way to accept one that does not.
@@ -65,8 +65,9 @@ impl Webhook {
         }
     }
 
-    /// The webhook named `default`, of a provider that signs by other means than a secret: the trigger's `verify` proves
-    /// its deliveries.
+    /// The webhook named `default`, of a provider that signs as nothing here can say: a function of the connector proves its
+    /// requests, before they are answered and while the connector works. Where they are signed with a secret all the same, give it
+    /// one: `Webhook { secret: Some(…), ..Webhook::custom() }`.
     #[must_use]
     pub fn custom() -> Self {
         Self::with(None, Verify::Custom {})
@@ -225,7 +226,8 @@ pub enum Verify {
         /// Where it stands.
         at: Select,
     },
-    /// In a way that only the connector can check: its trigger verb `verify` is asked before the answer.
+    /// In a way that only the connector can check: its trigger verb `verify` is asked before the answer. While it cannot be asked,
+    /// nothing is taken, and the provider is asked to come again.
     Custom {},
 }
 

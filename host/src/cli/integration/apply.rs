@@ -33,11 +33,18 @@ const MAX_LEN: u64 = 1024 * 1024;
 /// What may stand in the file, from the outside in.
 const OF_FILE: &[&str] = &["projects"];
 const OF_PROJECT: &[&str] = &["integrations"];
-const OF_INTEGRATION: &[&str] =
-    &["connector", "auth", "client_id", "scopes", "client_secret_file", "webhook_secret_file"];
+const OF_INTEGRATION: &[&str] = &[
+    "connector",
+    "auth",
+    "client_id",
+    "scopes",
+    "client_secret_file",
+    "webhook_secret_file",
+    "handshake_secret_file",
+];
 
 /// What would be a secret in a file that everybody can read.
-const SECRETS: &[&str] = &["client_secret", "webhook_secret"];
+const SECRETS: &[&str] = &["client_secret", "webhook_secret", "handshake_secret"];
 
 /// Set connectors up as a file says, which git can keep; secrets stand in files of their own
 #[derive(Args)]
@@ -242,6 +249,7 @@ struct Entry {
     scopes: Option<Vec<String>>,
     client_secret_file: Option<PathBuf>,
     webhook_secret_file: Option<PathBuf>,
+    handshake_secret_file: Option<PathBuf>,
 }
 
 impl Entry {
@@ -252,6 +260,7 @@ impl Entry {
             client_id: self.client_id,
             client_secret: self.client_secret_file.as_deref().map(read_secret).transpose()?,
             webhook_secret: self.webhook_secret_file.as_deref().map(read_secret).transpose()?,
+            handshake_secret: self.handshake_secret_file.as_deref().map(read_secret).transpose()?,
             scopes: self.scopes,
         };
         Ok(Wanted { project: self.project, connector: self.connector, set })
@@ -319,8 +328,8 @@ impl Reader<'_> {
         };
         let beside = self.beside;
         let mut file = |name: &str| self.string(path, members, name).map(|file| beside.join(file));
-        let (client_secret_file, webhook_secret_file) =
-            (file("client_secret_file"), file("webhook_secret_file"));
+        let (client_secret_file, webhook_secret_file, handshake_secret_file) =
+            (file("client_secret_file"), file("webhook_secret_file"), file("handshake_secret_file"));
         Some(Entry {
             project: project.to_owned(),
             auth: self.string(path, members, "auth"),
@@ -328,6 +337,7 @@ impl Reader<'_> {
             scopes,
             client_secret_file,
             webhook_secret_file,
+            handshake_secret_file,
             connector: connector?,
         })
     }

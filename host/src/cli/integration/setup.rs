@@ -28,7 +28,10 @@ fn step(step: &GuideStep) {
             Shown::Client { is_set, command } => {
                 pairs.push(("client id and secret", given(*is_set, command)))
             }
-            Shown::WebhookSecret { title, is_set, command } => pairs.push((title, given(*is_set, command))),
+            Shown::WebhookSecret { title, is_set, command }
+            | Shown::HandshakeSecret { title, is_set, command } => {
+                pairs.push((title, given(*is_set, command)))
+            }
             Shown::WebhookUrl { value, note } => {
                 pairs.extend(value.iter().map(|value| ("webhook URL", value.clone())));
                 let name = if value.is_some() { "" } else { "webhook URL" };

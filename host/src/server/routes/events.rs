@@ -347,7 +347,7 @@ pub(in crate::server) async fn refused(
     Shared(state): Shared<Arc<State>>,
     tenant: Tenant,
 ) -> Json<List<Refused>> {
-    Json(List::whole(state.host.events.hooks.refused(Some(&tenant.project))))
+    Json(List::whole(state.host.refused(&tenant.project)))
 }
 
 pub(in crate::server) async fn delivery(

@@ -74,6 +74,7 @@ fn change(set: IntegrationSet, how: &How) -> Change {
         client_id: set.client_id,
         client_secret: secret(set.client_secret),
         webhook_secret: secret(set.webhook_secret),
+        handshake_secret: secret(set.handshake_secret),
         scopes: set.scopes,
         dry_run: how.dry_run,
     }

@@ -137,7 +137,8 @@ fn forget(transaction: &Transaction<'_>, id: &str) -> Sql<()> {
 
 /// A feed for whoever takes it.
 const TAKEN: &str =
-    "SELECT s.head, s.version, s.sealed, f.fence, f.kind, f.begun, f.state, f.address, f.failures, s.removed
+    "SELECT s.head, s.version, s.sealed, f.fence, f.kind, f.begun, f.state, f.address, f.failures, s.removed,
+        f.expires
     FROM feeds f JOIN subscriptions s ON s.id = f.subscription";
 
 /// The same, as [`TAKEN`].
@@ -154,6 +155,7 @@ fn read_due(row: &Row<'_>) -> Sql<DueFeed> {
         address: row.get(7)?,
         failures: count(row.get(8)?),
         removed: row.get(9)?,
+        expires: at(row.get(10)?),
         subscription,
     })
 }
