@@ -17,6 +17,7 @@ mod enrich;
 mod feeds;
 pub mod filter;
 mod fire;
+mod flow;
 pub mod hooks;
 mod poll;
 pub mod receive;
@@ -132,7 +133,7 @@ pub async fn work(host: Arc<Host>) {
             }
         }
     }
-    tokio::join!(sort::work(&host), dispatch::work(&host), feeds::work(&host));
+    tokio::join!(flow::work(&host), dispatch::work(&host), feeds::work(&host));
 }
 
 /// Something from 0 to 1.

@@ -355,6 +355,44 @@ fn an_event_is_given_to_whoever_it_happened_to_and_to_nobody_else() {
 }
 
 #[test]
+fn what_has_waited_is_made_in_order_and_with_what_was_told_before_it() {
+    let hooks = Hooks::zoom();
+    let mine = hooks.accounts.connect("u_1", "host@example.com");
+    let app = App::start();
+    for trigger in ["zoom.new_meeting", "zoom.meeting_updated"] {
+        hooks.subscribe(&app, trigger, &json!({"connection": mine}));
+    }
+    let library = hooks.accounts.home.plugins().join("libzoom.so");
+    let aside = hooks.accounts.home.path().join("aside.so");
+    std::fs::rename(&library, &aside).unwrap();
+    eventually("it is gone", || {
+        let (_, list) = hooks.accounts.ask("GET", "/v1/connectors", &Value::Null);
+        list["items"][0]["state"] == "missing"
+    });
+    let body = hooks.created(1, &hooks.person(&mine), &json!({})).to_string();
+    assert_eq!(hooks.send(body.as_bytes()).status, 200);
+    // Only the first one says whose the meeting is.
+    for change in 1..=40 {
+        let mut event = hooks.created(1, "", &json!({"host_id": null, "topic": format!("Demo {change}")}));
+        event["event"] = json!("meeting.updated");
+        (event["payload"]["operator_id"], event["payload"]["time_stamp"]) =
+            (json!("a-stranger"), json!(change));
+        assert_eq!(hooks.send(event.to_string().as_bytes()).status, 200);
+    }
+    assert_eq!(hooks.deliveries("&state=waiting").len(), 41);
+    std::fs::rename(&aside, &library).unwrap();
+    app.provider.is_asked(41);
+    let topics: Vec<String> = app
+        .events()
+        .iter()
+        .filter(|event| event["type"] == "zoom.meeting_updated")
+        .map(|event| text(&event["data"]["meeting"]["topic"]).to_owned())
+        .collect();
+    let expected: Vec<String> = (1..=40).map(|change| format!("Demo {change}")).collect();
+    assert_eq!(topics, expected);
+}
+
+#[test]
 fn two_connections_of_one_person_both_get_it() {
     let hooks = Hooks::zoom();
     let one = hooks.accounts.connect("u_1", "host@example.com");

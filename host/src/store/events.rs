@@ -377,8 +377,14 @@ pub trait Events: Send + Sync {
     /// Keeps a delivery, unless it is kept already. Many that come at once share one commit.
     fn accept(&self, arrival: Arrival) -> Pending<Taken>;
 
-    /// Deliveries whose events can be made now, the oldest first, and when the next one is due if none is.
-    fn due_deliveries(&self, most: u32) -> Pending<(Vec<Whole>, Option<Timestamp>)>;
+    /// Deliveries whose events can be made now, the oldest first, but none of these connectors and none of those that are taken.
+    /// Beside them stands when the next one is due, if none is.
+    fn due_deliveries(
+        &self,
+        most: u32,
+        busy: Vec<String>,
+        taken: Vec<String>,
+    ) -> Pending<(Vec<Whole>, Option<Timestamp>)>;
 
     /// Keeps what came of a delivery, if it still waits for that, and has its events sent to all who subscribe to them. Gives the ids
     /// of those that are new.

@@ -11,7 +11,7 @@ use crate::{
     store::{
         Arrival, Connection, DeliveryState, Destination, DispatchState, Event, Integration, NewEvent, Page,
         Scope, Sent, Sorted, Store, Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents,
-        Written,
+        Whole, Written,
     },
 };
 
@@ -142,9 +142,16 @@ async fn taking_in(store: &dyn Store, other: &dyn Store, of: &Integration) {
     assert_eq!(taken, [Taken::New, Taken::New, Taken::Again, Taken::New]);
     let unreadable = Arrival { unreadable: Some("it is not JSON".to_owned()), ..arrival(of, "d") };
     assert_eq!(store.accept(unreadable).await, Ok(Taken::New));
-    let (due, next) = other.due_deliveries(10).await.unwrap();
+    let (due, next) = other.due_deliveries(10, vec![], vec![]).await.unwrap();
     assert_eq!(due.iter().map(|whole| whole.body.as_slice()).collect::<Vec<_>>(), [b"a", b"b", b"c"]);
     assert_eq!((due[0].delivery.repeats, due[0].head.event.as_deref(), next), (1, Some("made"), None));
+    // What somebody has taken is nobody else's, nor what is of a connector that is busy.
+    let ids = |due: &[Whole]| due.iter().map(|whole| whole.delivery.id.clone()).collect::<Vec<_>>();
+    let (rest, _) =
+        other.due_deliveries(1, vec!["other".to_owned()], vec![ids(&due)[0].clone()]).await.unwrap();
+    assert_eq!(ids(&rest), ids(&due)[1..2]);
+    assert_eq!(other.due_deliveries(10, vec![], ids(&due)).await, Ok((vec![], None)));
+    assert_eq!(other.due_deliveries(10, vec![of.connector.clone()], vec![]).await, Ok((vec![], None)));
     let shelf = WhichDeliveries { state: Some(DeliveryState::Unrouted), ..WhichDeliveries::default() };
     let found = other.deliveries(PROJECT.to_owned(), shelf, Page::default()).await.unwrap();
     assert_eq!(found.len(), 1);
@@ -158,7 +165,7 @@ async fn taking_in(store: &dyn Store, other: &dyn Store, of: &Integration) {
     let later = Timestamp::now() + SignedDuration::from_hours(1);
     store.put_off(due[0].delivery.id.clone(), later, "it fell".to_owned(), true).await.unwrap();
     store.put_off_all(of.connector.clone(), later, "it is gone".to_owned()).await.unwrap();
-    let (due, next) = other.due_deliveries(10).await.unwrap();
+    let (due, next) = other.due_deliveries(10, vec![], vec![]).await.unwrap();
     assert!(due.is_empty() && next.is_some_and(|next| next > Timestamp::now()), "{due:?} {next:?}");
     let first =
         &other.deliveries(PROJECT.to_owned(), WhichDeliveries::default(), Page::default()).await.unwrap()[3];

@@ -288,7 +288,7 @@ async fn addresses(store: &dyn Store, of: &Integration, connection: &Connection)
     ] {
         assert_eq!(store.accept(arrival(to)).await, Ok(taken), "each address by itself");
     }
-    let (waiting, _) = store.due_deliveries(10).await.unwrap();
+    let (waiting, _) = store.due_deliveries(10, vec![], vec![]).await.unwrap();
     let to: Vec<Option<String>> = waiting.iter().map(|whole| whole.delivery.subscription.clone()).collect();
     assert_eq!(to, [None, Some(one.id.clone()), Some(other.id.clone())]);
     for (whole, to) in waiting.iter().skip(1).zip([&one, &other]) {

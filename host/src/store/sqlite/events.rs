@@ -42,7 +42,7 @@ CREATE TABLE deliveries (
     body BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_apart ON deliveries (integration, hook, subscription, digest);
-CREATE INDEX deliveries_due ON deliveries (due) WHERE state = 'waiting';
+CREATE INDEX deliveries_due ON deliveries (due, seq, connector) WHERE state = 'waiting';
 CREATE INDEX deliveries_shelf ON deliveries (received) WHERE state IN ('unrouted', 'failed');
 CREATE INDEX deliveries_over ON deliveries (received) WHERE state = 'done';
 ALTER TABLE events ADD COLUMN kind TEXT;
@@ -283,12 +283,6 @@ pub(super) fn insert(
         .map(drop)
 }
 
-/// When the first of those is due that wait.
-fn next(transaction: &Transaction<'_>, table: &str) -> Sql<Option<Timestamp>> {
-    let query = format!("SELECT min(due) FROM {table} WHERE state = 'waiting'");
-    transaction.query_row(&query, [], |row| row.get(0)).map(at)
-}
-
 /// Conditions of a list, of what is wanted of it.
 struct Conditions {
     text: Vec<String>,
@@ -371,15 +365,32 @@ impl Events for Sqlite {
         })
     }
 
-    fn due_deliveries(&self, most: u32) -> Pending<(Vec<Whole>, Option<Timestamp>)> {
+    fn due_deliveries(
+        &self,
+        most: u32,
+        busy: Vec<String>,
+        taken: Vec<String>,
+    ) -> Pending<(Vec<Whole>, Option<Timestamp>)> {
         self.read(move |transaction| {
-            let query =
-                format!("{DELIVERY}, body FROM deliveries WHERE state = 'waiting' AND due <= ?1 ORDER BY due, seq LIMIT ?2");
+            let now = now();
+            let query = format!(
+                "{DELIVERY}, body FROM deliveries WHERE state = 'waiting' AND due <= ?1
+                    AND connector NOT IN (SELECT value FROM json_each(?3))
+                    AND id NOT IN (SELECT value FROM json_each(?4)) ORDER BY due, seq LIMIT ?2"
+            );
             let mut select = transaction.prepare_cached(&query)?;
+            let (busy, taken) = (text(&busy)?, text(&taken)?);
             let due: Vec<Whole> =
-                select.query_map(params![now(), most], read_whole)?.collect::<Sql<_>>()?;
-            let next = if due.is_empty() { next(transaction, "deliveries")? } else { None };
-            Ok((due, next))
+                select.query_map(params![now, most, busy, taken], read_whole)?.collect::<Sql<_>>()?;
+            if !due.is_empty() {
+                return Ok((due, None));
+            }
+            let next = transaction.query_row(
+                "SELECT min(due) FROM deliveries WHERE state = 'waiting' AND due > ?1",
+                [now],
+                |row| row.get(0),
+            )?;
+            Ok((due, at(next)))
         })
     }
 
