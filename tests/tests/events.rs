@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -527,6 +530,80 @@ fn fault_19_what_fails_is_tried_again_and_keeps_nobody_else_waiting() {
         let (_, sent) = hooks.accounts.ask("GET", &path, &Value::Null);
         sent["items"][0]["state"] == "done" && sent["items"][0]["attempts"] == 4
     });
+}
+
+#[test]
+fn fault_28_apps_that_do_not_answer_leave_room_for_those_that_do() {
+    let hooks = Hooks::zoom();
+    let connection = hooks.accounts.connect("u_1", "host@example.com");
+    let person = hooks.person(&connection);
+    let gate = Arc::new(RwLock::new(()));
+    let kept = gate.write().unwrap();
+    let hangs = || {
+        let gate = gate.clone();
+        App::with(move |_| {
+            drop(gate.read());
+            reply(204, &[], "")
+        })
+    };
+    // One that many subscriptions lead to, many with one each, and then one that is well.
+    let (many, well) = (hangs(), App::start());
+    let others: Vec<App> = (0..16).map(|_| hangs()).collect();
+    for app in [&many, &many, &many].into_iter().chain(&others).chain([&well]) {
+        hooks.subscribe(app, "zoom.new_meeting", &json!({}));
+    }
+    for id in 1..=8 {
+        assert_eq!(hooks.send(hooks.created(id, &person, &json!({})).to_string().as_bytes()).status, 200);
+    }
+    eventually("all that is for it has come to the one that is well", || well.events().len() == 8);
+    let (_, sent) = hooks.accounts.ask("GET", "/v1/dispatches?limit=200", &Value::Null);
+    let sent = sent["items"].as_array().unwrap().clone();
+    assert_eq!(sent.len(), 8 * 20);
+    let gone = |one: &Value| one["attempts"] != 0 && one["state"] != "done";
+    assert!(!sent.iter().any(gone), "nothing had to be given up for that");
+    assert!(many.events().len() <= 16, "one endpoint has its places: {}", many.events().len());
+    drop(kept);
+    eventually("everything is done", || {
+        let (_, sent) = hooks.accounts.ask("GET", "/v1/dispatches?limit=200&state=done", &Value::Null);
+        sent["items"].as_array().unwrap().len() == 8 * 20
+    });
+}
+
+#[test]
+fn fault_27_a_clock_that_was_set_back_holds_neither_deliveries_nor_dispatches_up() {
+    let mut hooks = Hooks::zoom();
+    let connection = hooks.accounts.connect("u_1", "host@example.com");
+    let person = hooks.person(&connection);
+    let app = App::start();
+    app.answers(reply(429, &[("retry-after", "600")], ""));
+    hooks.subscribe(&app, "zoom.new_meeting", &json!({}));
+    assert_eq!(hooks.send(hooks.created(1, &person, &json!({})).to_string().as_bytes()).status, 200);
+    eventually("it is to be sent again later", || {
+        let (_, sent) = hooks.accounts.ask("GET", "/v1/dispatches?state=waiting", &Value::Null);
+        sent["items"][0]["attempts"] == 1
+    });
+    let library = hooks.accounts.home.plugins().join("libzoom.so");
+    let aside = hooks.accounts.home.path().join("aside.so");
+    std::fs::rename(&library, &aside).unwrap();
+    eventually("its connector is gone", || {
+        let (_, list) = hooks.accounts.ask("GET", "/v1/connectors", &Value::Null);
+        list["items"][0]["state"] == "missing"
+    });
+    assert_eq!(hooks.send(hooks.created(2, &person, &json!({})).to_string().as_bytes()).status, 200);
+    eventually("it was put off", || hooks.deliveries("&state=waiting")[0]["reason"].is_string());
+    hooks.accounts.end();
+    std::fs::rename(&aside, &library).unwrap();
+    // To whoever is asked when they are due, this is a day's way back.
+    for table in ["dispatches", "deliveries"] {
+        let back = format!("UPDATE {table} SET due = due + 86400000 WHERE state = 'waiting'");
+        assert_eq!(hooks.accounts.database().execute(&back, []), Ok(1), "{table}");
+    }
+    hooks.accounts.serve();
+    app.provider.is_asked(3);
+    let mut meetings: Vec<String> =
+        app.events().iter().map(|event| text(&event["data"]["meeting"]["id"]).to_owned()).collect();
+    meetings.sort();
+    assert_eq!(meetings, ["1", "1", "2"]);
 }
 
 #[test]

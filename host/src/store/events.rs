@@ -4,6 +4,8 @@
 //! A delivery is kept before it is answered. What is made of it - its events, whom each is for and to whom it is to be sent - is
 //! written in one commit with the word that it is done, so that nothing is made twice and nothing falls between the two.
 
+use std::collections::HashMap;
+
 use connector_protocol::{
     Result,
     message::{DeliveryHead, Route},
@@ -11,6 +13,7 @@ use connector_protocol::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::{
     Audit, Connection, DueFeed, Event, Feed, Found, Integration, Page, Pending, Registered, Scope, Written,
@@ -202,6 +205,13 @@ impl Destination {
             Self::Url { url } => url,
         }
     }
+
+    /// The machine that it leads to, and the port there.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let Self::Url { url } = self;
+        Url::parse(url).map_or_else(|_| url.clone(), |url| url.origin().ascii_serialization())
+    }
 }
 
 /// Somebody's wish for the events of a trigger.
@@ -324,6 +334,34 @@ pub struct WhichDispatches {
     pub state: Option<DispatchState>,
 }
 
+/// How much may be taken to be sent, beside what is being sent already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Room {
+    /// In all.
+    pub most: u32,
+    /// How much of one subscription may be under way, and how much to one origin.
+    pub of_subscription: usize,
+    /// The same of one origin.
+    pub of_origin: usize,
+    /// How much of each subscription is.
+    pub subscriptions: HashMap<String, usize>,
+    /// How much to each origin is.
+    pub origins: HashMap<String, usize>,
+}
+
+impl Room {
+    /// Takes a place for the events of a subscription. False if there is none.
+    pub(super) fn take(&mut self, subscription: &Subscription) -> bool {
+        let of = self.subscriptions.entry(subscription.id.clone()).or_default();
+        let to = self.origins.entry(subscription.destination.origin()).or_default();
+        let may = *of < self.of_subscription && *to < self.of_origin;
+        if may {
+            (*of, *to) = (*of + 1, *to + 1);
+        }
+        may
+    }
+}
+
 /// An event that is to be sent now, by whoever took it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Due {
@@ -444,10 +482,9 @@ pub trait Events: Send + Sync {
     /// A subscription.
     fn subscription(&self, scope: Scope, id: String) -> Pending<Option<Subscription>>;
 
-    /// Takes what is to be sent now for this many milliseconds: at most so many, and for one subscription only the first of those
-    /// about the same thing. Beside it stands when the next one is due, if none is.
-    fn due_dispatches(&self, most: u32, busy: Vec<String>, ms: i64)
-    -> Pending<(Vec<Due>, Option<Timestamp>)>;
+    /// Takes what is to be sent now for this many milliseconds: as much as there is room for, and for one subscription only the
+    /// first of those about the same thing. Beside it stands when the next one is due, if none is.
+    fn due_dispatches(&self, room: Room, ms: i64) -> Pending<(Vec<Due>, Option<Timestamp>)>;
 
     /// Says what became of sending, for whoever took it last. False if somebody else has it by now.
     fn sent(&self, seq: i64, fence: i64, sent: Sent) -> Pending<bool>;
@@ -498,7 +535,7 @@ pub trait Events: Send + Sync {
     fn backlog(&self) -> Pending<Backlog>;
 
     /// What was taken to be sent and has not been told of in time is to be sent again; with `all`, whatever was taken: whoever did
-    /// is gone.
+    /// is gone. What is due by a clock that was set back meanwhile is due, here and among deliveries.
     fn take_up(&self, all: bool) -> Pending<()>;
 
     /// The integration of this id, whoever's it is, and what its connector declares about webhooks as it was last accepted. Read

@@ -4,7 +4,10 @@ use connector_protocol::message::{DeliveryHead, Route};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::accounts::{audit, connection, integration, of_user, renewed, sealed};
+use super::{
+    accounts::{audit, connection, integration, of_user, renewed, sealed},
+    deliveries::room,
+};
 use crate::{
     events::filter::Filter,
     id::Id,
@@ -106,7 +109,7 @@ async fn kept(store: &dyn Store, kind: &str) -> Vec<String> {
 
 /// To whom what is still to be sent goes.
 async fn to_send(store: &dyn Store) -> Vec<(String, Value)> {
-    let (due, _) = store.due_dispatches(100, Vec::new(), 0).await.unwrap();
+    let (due, _) = store.due_dispatches(room(100, Vec::new()), 0).await.unwrap();
     store.take_up(true).await.unwrap();
     due.into_iter().map(|due| (due.subscription.id, due.event.data["key"].clone())).collect()
 }

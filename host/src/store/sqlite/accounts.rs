@@ -131,6 +131,9 @@ CREATE TABLE vault (one INTEGER PRIMARY KEY CHECK (one = 1), current TEXT NOT NU
 /// How long what was answered to a key is remembered.
 const REMEMBERED: i64 = 24 * 60 * 60 * 1000;
 
+/// No refresh is put off for longer, in milliseconds: a time that lies further ahead was set by another clock.
+const LONGEST_REST: i64 = 15 * 60 * 1000;
+
 /// How long the lease of a process that lives is respected after its end, in milliseconds: as long as what it has sent may take,
 /// and keeping what it brings.
 const STANDSTILL: i64 = 120_000;
@@ -263,7 +266,7 @@ fn read_grant(row: &Row<'_>, from: usize) -> Sql<Grant> {
         expires: at(row.get(from + 2)?),
         refreshed: at(row.get(from + 3)?),
         sent: row.get(from + 4)?,
-        retry_at: at(row.get(from + 5)?),
+        retry_at: at(row.get::<_, Option<i64>>(from + 5)?.filter(|at| *at <= now() + LONGEST_REST)),
     })
 }
 
@@ -813,9 +816,9 @@ impl Accounts for Sqlite {
         self.read(move |transaction| {
             let mut select = transaction.prepare_cached(
                 "SELECT head FROM connections WHERE sealed IS NOT NULL AND refreshed < ?1 AND expires IS NOT NULL
-                    AND state = 'valid' AND (retry_at IS NULL OR retry_at < ?3) ORDER BY refreshed LIMIT ?2",
+                    AND state = 'valid' AND (retry_at IS NULL OR retry_at < ?3 OR retry_at > ?3 + ?4) ORDER BY refreshed LIMIT ?2",
             )?;
-            select.query_map(params![before.as_millisecond(), most, now()], read_connection)?.collect()
+            select.query_map(params![before.as_millisecond(), most, now(), LONGEST_REST], read_connection)?.collect()
         })
     }
 

@@ -1,5 +1,7 @@
 //! The tables of events: deliveries, what was made of them, who subscribes, and what is sent on.
 
+use std::collections::HashMap;
+
 use connector_protocol::{Result, message::DeliveryHead};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter, types::Value};
@@ -11,7 +13,7 @@ use super::{
 };
 use crate::store::{
     Arrival, Audit, Backlog, Connection, Delivery, DeliveryState, Dispatch, DispatchState, Due, DueFeed,
-    Event, Events, Found, Integration, NewEvent, Page, Pending, Registered, Scope, Sent, Sorted,
+    Event, Events, Found, Integration, NewEvent, Page, Pending, Registered, Room, Scope, Sent, Sorted,
     Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents, Whole, Written,
 };
 
@@ -36,8 +38,9 @@ CREATE TABLE deliveries (
     reason TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
     repeats INTEGER NOT NULL DEFAULT 0,
-    -- Not before then.
+    -- Not before then, and how long before then that was decided.
     due INTEGER,
+    wait INTEGER NOT NULL DEFAULT 0,
     head TEXT NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
@@ -90,7 +93,9 @@ CREATE TABLE dispatches (
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     since INTEGER NOT NULL,
+    -- Not before then, and how long before then that was decided.
     due INTEGER,
+    wait INTEGER NOT NULL DEFAULT 0,
     fence INTEGER NOT NULL DEFAULT 0,
     lease_until INTEGER,
     status INTEGER,
@@ -104,6 +109,9 @@ CREATE INDEX dispatches_sending ON dispatches (lease_until) WHERE state = 'sendi
 CREATE INDEX dispatches_dead ON dispatches (seq) WHERE state = 'dead';
 CREATE INDEX dispatches_done ON dispatches (ended) WHERE state = 'done';
 ";
+
+/// How long what was taken to be sent can be somebody's at most, whatever any clock says: longer than sending takes.
+const LONGEST_LEASE: i64 = 10 * 60 * 1000;
 
 /// How many are forgotten at once, so that others get their turn.
 const PIECE: u32 = 500;
@@ -199,6 +207,26 @@ pub(super) fn dispatch(
         )?
         .execute(params![project, event.user, event.id, event.kind, subscription, lane, now()])
         .map(drop)
+}
+
+/// The subscriptions for which there is no room.
+fn full(transaction: &Transaction<'_>, room: &Room) -> Sql<Vec<String>> {
+    let is_full =
+        |of: &HashMap<String, usize>, most: usize, id: &str| of.get(id).is_some_and(|of| *of >= most);
+    let ids = room.subscriptions.keys().filter(|id| is_full(&room.subscriptions, room.of_subscription, id));
+    let mut full: Vec<String> = ids.cloned().collect();
+    if room.origins.values().any(|to| *to >= room.of_origin) {
+        let mut select =
+            transaction.prepare_cached("SELECT id, head FROM subscriptions WHERE removed = 0")?;
+        let all = select.query_map([], |row| Ok((row.get(0)?, column::<Subscription>(row, 1)?)))?;
+        for one in all {
+            let (id, subscription): (String, Subscription) = one?;
+            if is_full(&room.origins, room.of_origin, &subscription.destination.origin()) {
+                full.push(id);
+            }
+        }
+    }
+    Ok(full)
 }
 
 /// Adds an event of Jackfield's own.
@@ -426,8 +454,9 @@ impl Events for Sqlite {
         self.change(move |transaction| {
             transaction
                 .execute(
-                    "UPDATE deliveries SET due = ?2, reason = ?3, attempts = attempts + ?4 WHERE id = ?1 AND state = 'waiting'",
-                    params![delivery, until.as_millisecond(), reason, i64::from(tried)],
+                    "UPDATE deliveries SET due = ?2, wait = max(?2 - ?5, 0), reason = ?3, attempts = attempts + ?4
+                     WHERE id = ?1 AND state = 'waiting'",
+                    params![delivery, until.as_millisecond(), reason, i64::from(tried), now()],
                 )
                 .map(drop)
         })
@@ -437,7 +466,8 @@ impl Events for Sqlite {
         self.change(move |transaction| {
             transaction
                 .execute(
-                    "UPDATE deliveries SET due = ?2, reason = ?3 WHERE state = 'waiting' AND due <= ?4 AND connector = ?1",
+                    "UPDATE deliveries SET due = ?2, wait = max(?2 - ?4, 0), reason = ?3
+                     WHERE state = 'waiting' AND due <= ?4 AND connector = ?1",
                     params![connector, until.as_millisecond(), reason, now()],
                 )
                 .map(drop)
@@ -476,7 +506,7 @@ impl Events for Sqlite {
     ) -> Pending<u64> {
         self.change(move |transaction| {
             let again = transaction.execute(
-                "UPDATE deliveries SET state = 'waiting', due = ?4, attempts = 0
+                "UPDATE deliveries SET state = 'waiting', due = ?4, wait = 0, attempts = 0
                  WHERE project = ?1 AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR state = ?3) AND state <> 'waiting'",
                 params![project, id, state.map(DeliveryState::as_str), now()],
             )?;
@@ -611,7 +641,7 @@ impl Events for Sqlite {
                 "UPDATE dispatches INDEXED BY dispatches_open SET due = NULL
                  WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND subscription = ?1 AND ?2 > 0"
             } else {
-                "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2
+                "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2, wait = 0
                  WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND subscription = ?1 AND due IS NULL"
             };
             transaction.prepare_cached(park)?.execute(params![subscription.id, now()])?;
@@ -663,16 +693,11 @@ impl Events for Sqlite {
         })
     }
 
-    fn due_dispatches(
-        &self,
-        most: u32,
-        busy: Vec<String>,
-        ms: i64,
-    ) -> Pending<(Vec<Due>, Option<Timestamp>)> {
+    fn due_dispatches(&self, mut room: Room, ms: i64) -> Pending<(Vec<Due>, Option<Timestamp>)> {
         self.change(move |transaction| {
             let now = now();
-            let busy = text(&busy)?;
-            // Of each lane the first that is not over, and nothing of a subscription that is paused or busy.
+            let busy = text(&full(transaction, &room)?)?;
+            // Of each lane the first that is not over, and nothing of a subscription that is paused or for which there is no room.
             let mut select = transaction.prepare_cached(
                 "SELECT d.seq, d.fence, d.attempts, d.since, e.head, s.head, s.version, s.sealed
                  FROM dispatches d JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.id = d.event
@@ -682,7 +707,7 @@ impl Events for Sqlite {
                         AND before.lane = d.lane AND before.seq < d.seq AND before.state IN ('waiting', 'sending'))
                  ORDER BY d.due, d.seq LIMIT ?3",
             )?;
-            let due = select.query_map(params![now, busy, most], |row| {
+            let due = select.query_map(params![now, busy, room.most], |row| {
                 let mut subscription: Subscription = column(row, 5)?;
                 subscription.version = row.get(6)?;
                 subscription.sealed = sealed(row, 7)?;
@@ -696,7 +721,9 @@ impl Events for Sqlite {
                     subscription,
                 })
             })?;
-            let due: Vec<Due> = due.collect::<Sql<_>>()?;
+            // What there is no room for is left to those who come when there is.
+            let may = |due: &Sql<Due>| due.as_ref().map_or(true, |due| room.take(&due.subscription));
+            let due: Vec<Due> = due.filter(may).collect::<Sql<_>>()?;
             for due in &due {
                 transaction
                     .prepare_cached(
@@ -722,11 +749,12 @@ impl Events for Sqlite {
 
     fn sent(&self, seq: i64, fence: i64, sent: Sent) -> Pending<bool> {
         self.change(move |transaction| {
+            let now = now();
             let over = matches!(sent.state, DispatchState::Done | DispatchState::Dead);
             let written = transaction
                 .prepare_cached(
-                    "UPDATE dispatches SET state = ?3, due = ?4, status = ?5, reason = ?6, attempts = attempts + ?7,
-                        ended = ?8, lease_until = NULL WHERE seq = ?1 AND fence = ?2 AND state = 'sending'",
+                    "UPDATE dispatches SET state = ?3, due = ?4, wait = max(coalesce(?4, 0) - ?9, 0), status = ?5, reason = ?6,
+                        attempts = attempts + ?7, ended = ?8, lease_until = NULL WHERE seq = ?1 AND fence = ?2 AND state = 'sending'",
                 )?
                 .execute(params![
                     seq,
@@ -736,26 +764,27 @@ impl Events for Sqlite {
                     sent.status,
                     sent.reason,
                     i64::from(sent.tried),
-                    over.then(now),
+                    over.then_some(now),
+                    now,
                 ])?;
             if let Some(due) = sent.due.filter(|_| written > 0) {
                 // What comes after it in its lane waits as long.
                 transaction
                     .prepare_cached(
-                        "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2
+                        "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2, wait = max(?2 - ?3, 0)
                          WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND due < ?2
                             AND subscription = (SELECT subscription FROM dispatches WHERE seq = ?1)
                             AND lane = (SELECT lane FROM dispatches WHERE seq = ?1)",
                     )?
-                    .execute(params![seq, due.as_millisecond()])?;
+                    .execute(params![seq, due.as_millisecond(), now])?;
             }
             if let Some(hold) = sent.hold {
                 transaction
                     .prepare_cached(
-                        "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2
+                        "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2, wait = max(?2 - ?3, 0)
                          WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND due < ?2 AND subscription = (SELECT subscription FROM dispatches WHERE seq = ?1)",
                     )?
-                    .execute(params![seq, hold.as_millisecond()])?;
+                    .execute(params![seq, hold.as_millisecond(), now])?;
             }
             Ok(written > 0)
         })
@@ -784,7 +813,7 @@ impl Events for Sqlite {
             let mut conditions = wanted(&scope, which);
             conditions.values.push(Value::Integer(now()));
             let query = format!(
-                "UPDATE dispatches SET state = 'waiting', due = ?{at}, since = ?{at}, attempts = 0, ended = NULL
+                "UPDATE dispatches SET state = 'waiting', due = ?{at}, wait = 0, since = ?{at}, attempts = 0, ended = NULL
                  WHERE state IN ('done', 'dead') AND {}",
                 conditions.all(),
                 at = conditions.values.len(),
@@ -853,13 +882,18 @@ impl Events for Sqlite {
 
     fn take_up(&self, all: bool) -> Pending<()> {
         self.change(move |transaction| {
-            transaction
-                .execute(
-                    "UPDATE dispatches SET state = 'waiting', due = ?1, lease_until = NULL
-                     WHERE state = 'sending' AND (?2 OR lease_until < ?1)",
-                    params![now(), all],
-                )
-                .map(drop)
+            let now = now();
+            transaction.execute(
+                "UPDATE dispatches SET state = 'waiting', due = ?1, wait = 0, lease_until = NULL
+                 WHERE state = 'sending' AND (?2 OR lease_until < ?1 OR lease_until - ?3 > ?1)",
+                params![now, all, LONGEST_LEASE],
+            )?;
+            for table in ["dispatches", "deliveries"] {
+                let set_back =
+                    format!("UPDATE {table} SET due = ?1, wait = 0 WHERE state = 'waiting' AND due > ?1 AND due - wait > ?1");
+                transaction.execute(&set_back, [now])?;
+            }
+            Ok(())
         })
     }
 
