@@ -460,6 +460,37 @@ fn an_old_farewell_takes_nothing_that_was_given_since() {
 }
 
 #[test]
+fn a_farewell_counts_by_when_it_was_said_however_late_it_comes() {
+    let hooks = Hooks::zoom();
+    let connection = hooks.accounts.connect("u_1", "host@example.com");
+    hooks.subscribe_at_zoom();
+    // One that is held up on its way until the user is back.
+    hooks.simulator().hold();
+    hooks.simulator().deauthorize("host@example.com");
+    assert_eq!(hooks.accounts.connect("u_1", "host@example.com"), connection);
+    hooks.simulator().release_all();
+    eventually("it has come", || hooks.deliveries("&state=done").len() == 1);
+    assert_eq!(hooks.accounts.state(&connection).0, "valid");
+    assert_eq!(hooks.accounts.read(&connection).0, 200, "and it works");
+    // One that is looked at late, when the tokens were renewed meanwhile, as far as is known here.
+    let library = hooks.accounts.home.plugins().join("libzoom.so");
+    let aside = hooks.accounts.home.path().join("aside.so");
+    std::fs::rename(&library, &aside).unwrap();
+    eventually("its connector is gone", || {
+        let (_, list) = hooks.accounts.ask("GET", "/v1/connectors", &Value::Null);
+        list["items"][0]["state"] == "missing"
+    });
+    hooks.simulator().deauthorize("host@example.com");
+    eventually("it is put off", || {
+        hooks.deliveries("&state=waiting").iter().any(|one| one["reason"].is_string())
+    });
+    let renewed = "UPDATE connections SET refreshed = refreshed + 3600000";
+    assert_eq!(hooks.accounts.database().execute(renewed, []), Ok(1));
+    std::fs::rename(&aside, &library).unwrap();
+    eventually("it is given up", || hooks.accounts.state(&connection).0 == "revoked");
+}
+
+#[test]
 fn a_filter_and_a_pause_are_kept_to() {
     let hooks = Hooks::zoom();
     let connection = hooks.accounts.connect("u_1", "host@example.com");

@@ -312,6 +312,7 @@ impl Host {
                 expires: tokens.as_ref().and_then(refresh::expiry),
                 scopes: granted.clone(),
                 members: connection.members.clone(),
+                given: Some(tokens.as_ref().map_or_else(Timestamp::now, |tokens| tokens.given)),
             };
             let action = if own.is_some() { "connection.reconnect" } else { "connection.connect" };
             let audit = Audit::new(&integration.project, actor, action, &id);
@@ -348,6 +349,7 @@ impl Host {
                 expires: refresh::expiry(tokens),
                 scopes: tokens.scopes.clone(),
                 members: tokens.members.clone(),
+                given: Some(tokens.given),
             };
             let audit = Audit::new(&twin.project, actor, "connection.reconnect", &twin.id);
             match self.store.connect(connection.clone(), Some(renewed), audit).await? {

@@ -326,6 +326,14 @@ impl Of<'_> {
     }
 }
 
+/// A time as providers write it.
+fn time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        value => Timestamp::from_millisecond(value.as_i64()?).ok(),
+    }
+}
+
 /// A user has removed the app at the provider: what is kept of their accounts is of no use any more, and is wiped.
 async fn revoke(
     host: &Host,
@@ -346,23 +354,27 @@ async fn revoke(
         body.pointer(pointer.as_deref()?)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let (person, account) = (at(&revocation.user), at(&revocation.account));
+    let happened = revocation.at.as_deref().and_then(|pointer| time(body.pointer(pointer)?));
     let connections = host.store.bearers(&integration.id, person.as_deref(), account.as_deref())?;
     let reason = format!("the user has removed the app at {provider}");
     for connection in &connections {
-        // Whoever has let the app in again since has taken it back.
+        // Whoever has let the app in again since has taken it back. By the provider's clock, both: how long the farewell was on its
+        // way, and whether the tokens were renewed meanwhile, says nothing.
         let scope = Scope::project(&connection.project);
-        let given = host.store.held(&scope, &connection.holder)?.and_then(|held| held.grant.refreshed);
-        if given.is_some_and(|given| given > whole.delivery.received) {
+        let Some(held) = host.store.held(&scope, &connection.holder)? else { continue };
+        let given = held.grant.given.or(held.grant.refreshed);
+        if given.is_some_and(|given| given > happened.unwrap_or(whole.delivery.received)) {
             continue;
         }
         let audit = Audit::new(&connection.project, "jackfield", "connection.deauthorized", &connection.id)
             .detail(&whole.delivery.id);
         let (holder, reason) = (connection.holder.clone(), Some(reason.clone()));
-        match host.store.set_state(holder, None, ConnectionState::Revoked, reason, Some(audit)).await? {
+        let (seen, state) = (Some(held.grant.version), ConnectionState::Revoked);
+        match host.store.set_state(holder, seen, state, reason, Some(audit)).await? {
             Written::Yes => tracing::info!(connection = connection.id, "deauthorized at {provider}"),
-            // Somebody renews it in this moment.
+            // Somebody renews it in this moment, or has let the app in again.
             _ => {
-                let reason = "a connection that it takes away is being refreshed".to_owned();
+                let reason = "a connection that it takes away is being changed".to_owned();
                 return Ok(Outcome::PutOff { wait: FIRST_WAIT, reason, tried: false });
             }
         }

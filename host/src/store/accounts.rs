@@ -200,6 +200,8 @@ pub struct Grant {
     pub expires: Option<Timestamp>,
     /// When the tokens came.
     pub refreshed: Option<Timestamp>,
+    /// When the user has let the app in, by the provider's clock as far as it tells: a refresh changes nothing of that.
+    pub given: Option<Timestamp>,
     /// How often a refresh with this refresh token was begun and never ended, because its process did; and one for answers
     /// that were lost.
     pub sent: i64,
@@ -236,6 +238,8 @@ pub struct Renewed {
     pub scopes: Option<Vec<String>>,
     /// What was kept of the token answer.
     pub members: BTreeMap<String, String>,
+    /// When the user has let the app in, if it is that what has brought it.
+    pub given: Option<Timestamp>,
 }
 
 /// What became of writing something that somebody else may have changed meanwhile.

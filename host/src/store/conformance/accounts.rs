@@ -25,7 +25,7 @@ pub(super) fn sealed(key: &str, secret: &str) -> Envelope {
 
 pub(super) fn renewed(secret: &str) -> Renewed {
     let expires = Timestamp::now().checked_add(SignedDuration::from_hours(1)).ok();
-    Renewed { sealed: sealed("key_1", secret), expires, scopes: None, members: BTreeMap::new() }
+    Renewed { sealed: sealed("key_1", secret), expires, scopes: None, members: BTreeMap::new(), given: None }
 }
 
 pub(super) fn integration(project: &str) -> Integration {
@@ -222,6 +222,13 @@ async fn leases(store: &dyn Store, other: &dyn Store, of: &Connection) {
     assert_eq!(seen(), ConnectionState::Refreshing);
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     assert_eq!(seen(), ConnectionState::Valid);
+    // A refresh rests until the time that it was told, but not until one that another clock has set.
+    let rests = async |hours: i64| {
+        let at = Timestamp::now() + SignedDuration::from_mins(hours * 60 + 10);
+        store.release(of.id.clone(), short.fence, true, Some(at)).await.unwrap();
+        store.held(&of_user("u_1"), &of.id).unwrap().unwrap().grant.retry_at.is_some()
+    };
+    assert_eq!((rests(0).await, rests(24).await), (true, false));
     store.release(of.id.clone(), short.fence, true, None).await.unwrap();
 
     // Of one whose process is gone, nothing comes any more.

@@ -267,6 +267,7 @@ fn read_grant(row: &Row<'_>, from: usize) -> Sql<Grant> {
         refreshed: at(row.get(from + 3)?),
         sent: row.get(from + 4)?,
         retry_at: at(row.get::<_, Option<i64>>(from + 5)?.filter(|at| *at <= now() + LONGEST_REST)),
+        given: at(row.get(from + 6)?),
     })
 }
 
@@ -533,14 +534,16 @@ impl Accounts for Sqlite {
     }
 
     fn held(&self, scope: &Scope, id: &str) -> Result<Option<Held>> {
-        // While it is refreshed, its state changes with time and not only by what is written.
+        // While it is refreshed or rests, how it is changes with time and not only by what is written.
         let stays = |held: &Option<Held>| {
-            held.as_ref().is_some_and(|held| held.connection.state != ConnectionState::Refreshing)
+            held.as_ref().is_some_and(|held| {
+                held.connection.state != ConnectionState::Refreshing && held.grant.retry_at.is_none()
+            })
         };
         let read = |reader: &rusqlite::Connection| {
             reader
                 .prepare_cached(
-                    "SELECT c.head, g.lease_until, g.version, g.sealed, g.expires, g.refreshed, g.sent, g.retry_at
+                    "SELECT c.head, g.lease_until, g.version, g.sealed, g.expires, g.refreshed, g.sent, g.retry_at, g.given
                      FROM connections c JOIN connections g ON g.id = c.holder
                      WHERE c.id = ?1 AND c.project = ?2 AND (?3 IS NULL OR c.user = ?3)",
                 )?
@@ -643,7 +646,7 @@ impl Accounts for Sqlite {
             }
             let moved = transaction.execute(
                 "UPDATE connections AS new SET version = new.version + 1, fence = new.fence + 1, key = ?4, sealed = ?5,
-                    expires = old.expires, refreshed = old.refreshed, sent = old.sent, retry_at = old.retry_at,
+                    expires = old.expires, refreshed = old.refreshed, sent = old.sent, retry_at = old.retry_at, given = old.given,
                     lease_owner = NULL, lease_until = NULL
                  FROM connections AS old
                  WHERE new.id = ?3 AND old.id = ?1 AND old.version = ?2 AND new.holder = ?1
@@ -742,7 +745,7 @@ impl Accounts for Sqlite {
             }
             transaction
                 .query_row(
-                    "SELECT fence, version, sealed, expires, refreshed, sent, retry_at FROM connections WHERE id = ?1",
+                    "SELECT fence, version, sealed, expires, refreshed, sent, retry_at, given FROM connections WHERE id = ?1",
                     [&holder],
                     |row| Ok(Lease { fence: row.get(0)?, grant: read_grant(row, 1)? }),
                 )
@@ -1110,10 +1113,10 @@ fn put_grant(transaction: &Transaction<'_>, holder: &str, renewed: &Renewed) -> 
     transaction
         .prepare_cached(
             "UPDATE connections SET version = version + 1, fence = fence + 1, key = ?2, sealed = ?3, expires = ?4,
-                refreshed = ?5, sent = 0, retry_at = NULL, lease_owner = NULL, lease_until = NULL
+                refreshed = ?5, given = coalesce(?6, given), sent = 0, retry_at = NULL, lease_owner = NULL, lease_until = NULL
              WHERE id = ?1",
         )?
-        .execute(params![holder, renewed.sealed.key, text(&renewed.sealed)?, ms(renewed.expires), now()])
+        .execute(params![holder, renewed.sealed.key, text(&renewed.sealed)?, ms(renewed.expires), now(), ms(renewed.given)])
         .map(drop)
 }
 

@@ -21,6 +21,8 @@ use crate::store::{
 pub(super) const TABLES: &str = "
 -- What the connector declares about its webhooks, as it was last accepted.
 ALTER TABLE integrations ADD COLUMN declared TEXT;
+-- When the user has let the app in.
+ALTER TABLE connections ADD COLUMN given INTEGER;
 CREATE TABLE deliveries (
     -- In the order in which they were written, whatever any clock says.
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
