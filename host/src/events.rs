@@ -25,6 +25,7 @@ mod register;
 mod route;
 pub mod signing;
 mod sort;
+mod strays;
 pub mod subscriptions;
 
 use std::{

@@ -491,6 +491,84 @@ fn a_farewell_counts_by_when_it_was_said_however_late_it_comes() {
 }
 
 #[test]
+fn what_lies_on_the_shelf_is_given_to_whoever_connects() {
+    let hooks = Hooks::zoom();
+    let first = hooks.accounts.connect("u_1", "host@example.com");
+    let person = hooks.person(&first);
+    let (status, _) = hooks.accounts.ask("DELETE", &format!("/v1/connections/{first}"), &Value::Null);
+    assert_eq!(status, 200);
+    for (id, host) in [(1, &*person), (2, &person), (3, &person), (4, "a-stranger")] {
+        assert_eq!(hooks.send(hooks.created(id, host, &json!({})).to_string().as_bytes()).status, 200);
+    }
+    hooks.settle();
+    let stray = |query: &str| -> Vec<String> {
+        let id = |event: &Value| text(&event["data"]["meeting"]["id"]).to_owned();
+        hooks.events(&format!("&type=zoom.new_meeting{query}")).iter().map(id).collect()
+    };
+    assert_eq!(stray("&unrouted=true"), ["1", "2", "3", "4"]);
+    // One was received an hour ago, and one before anything that is still kept.
+    for (id, hours) in [(1, 1), (2, 24 * 31)] {
+        let sql = "UPDATE events SET head = json_set(head, '$.at', strftime('%Y-%m-%dT%H:%M:%SZ', 'now', ?2))
+            WHERE head ->> '$.data.meeting.id' = ?1";
+        let parameters = [id.to_string(), format!("-{hours} hours")];
+        assert_eq!(hooks.accounts.database().execute(sql, parameters), Ok(1));
+    }
+    let app = App::start();
+    hooks.subscribe(&app, "zoom.new_meeting", &json!({"user": "u_1"}));
+    let connection = hooks.accounts.connect("u_1", "host@example.com");
+    assert_eq!(stray(&format!("&connection={connection}")), ["1", "3"]);
+    assert_eq!(stray("&unrouted=true"), ["2", "4"]);
+    // Only what came with the connection is sent of itself; the rest can be.
+    app.provider.is_asked(1);
+    let old = hooks.events(&format!("&type=zoom.new_meeting&connection={connection}"))[0]["id"].clone();
+    let run = |args: &[&str]| hooks.accounts.home.run(args);
+    let replayed = run(&["event", "replay", text(&old)]);
+    assert!(replayed.stderr.contains("1 event is sent again"), "{}", replayed.stderr);
+    app.provider.is_asked(2);
+    let meetings: Vec<String> =
+        app.events().iter().map(|event| text(&event["data"]["meeting"]["id"]).to_owned()).collect();
+    assert_eq!(meetings, ["3", "1"]);
+}
+
+#[test]
+fn what_names_a_user_who_is_erased_is_erased_from_the_shelf_too() {
+    let hooks = Hooks::zoom();
+    let mine = hooks.accounts.connect("u_1", "host@example.com");
+    let theirs = hooks.accounts.connect("u_2", "colleague@example.com");
+    let (me, them) = (hooks.person(&mine), hooks.person(&theirs));
+    let unknown = |operator: &str| json!({"event": "meeting.exploded", "event_ts": 1, "payload": {"operator_id": operator, "object": {}}});
+    let sent = [
+        // Mine: nothing knows what it is, it is about somebody else's meeting, or it only has my address.
+        unknown(&me),
+        hooks.created(1, "a-stranger", &json!({"agenda": me})),
+        hooks.created(2, "a-stranger", &json!({"agenda": "host@example.com"})),
+        hooks.created(3, &me, &json!({})),
+        // Not mine: nobody's, one that only begins like mine, and one that somebody else has.
+        unknown("a-stranger"),
+        unknown(&format!("{me}x")),
+        hooks.created(4, &them, &json!({"agenda": me})),
+    ];
+    for event in &sent {
+        assert_eq!(hooks.send(event.to_string().as_bytes()).status, 200);
+    }
+    hooks.settle();
+    let kept: Vec<Value> = hooks.deliveries("").iter().rev().map(|one| one["id"].clone()).collect();
+    assert_eq!(kept.len(), sent.len());
+    let (status, erased) = hooks.accounts.ask("DELETE", "/v1/users/u_1", &Value::Null);
+    assert_eq!(status, 200, "{erased}");
+    let left: Vec<Value> = hooks.deliveries("").iter().rev().map(|one| one["id"].clone()).collect();
+    assert_eq!(left, kept[4..]);
+    assert!(hooks.events("&unrouted=true").is_empty());
+    assert_eq!(hooks.events("&type=zoom.new_meeting").len(), 1);
+    let named: i64 = hooks
+        .accounts
+        .database()
+        .query_row("SELECT count(*) FROM owners WHERE person = ?1", [&me], |row| row.get(0))
+        .unwrap();
+    assert_eq!(named, 0);
+}
+
+#[test]
 fn a_filter_and_a_pause_are_kept_to() {
     let hooks = Hooks::zoom();
     let connection = hooks.accounts.connect("u_1", "host@example.com");

@@ -516,8 +516,15 @@ pub trait Accounts: Send + Sync {
     /// Makes sure that there is such a user, and changes what the app keeps of them if that is given.
     fn put_user(&self, project: String, id: String, meta: Option<Map<String, Value>>) -> Pending<()>;
 
-    /// Erases a user who has no connections any more, and what was run for them. False if there is none, or if they have.
-    fn erase_user(&self, project: String, id: String, audit: Audit) -> Pending<bool>;
+    /// Erases a user who has no connections any more, what was run for them, and what nobody is known for and names one of these
+    /// people of theirs at these integrations. False if there is none, or if they have.
+    fn erase_user(
+        &self,
+        project: String,
+        id: String,
+        people: Vec<(String, Identity)>,
+        audit: Audit,
+    ) -> Pending<bool>;
 
     /// Connections, the oldest first.
     fn connections(&self, scope: Scope, which: Which, page: Page) -> Pending<Vec<Connection>>;

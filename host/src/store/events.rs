@@ -466,8 +466,20 @@ pub trait Events: Send + Sync {
     /// An event.
     fn event(&self, scope: Scope, id: String) -> Pending<Option<Event>>;
 
-    /// Says that an event that nobody was known for is this connection's. False if somebody is known for it by now.
-    fn route_event(&self, project: String, id: String, to: Connection, audit: Audit) -> Pending<bool>;
+    /// Says that an event that nobody was known for is this connection's, and with `tell` has it sent to whoever subscribes. False if
+    /// somebody is known for it by now.
+    fn route_event(
+        &self,
+        project: String,
+        id: String,
+        to: Connection,
+        tell: bool,
+        audit: Audit,
+    ) -> Pending<bool>;
+
+    /// Events that nobody is known for, received since then, that may be this connection's: at most so many, the newest, in the
+    /// order in which they were written.
+    fn strays(&self, of: Connection, since: Timestamp, most: u32) -> Pending<Vec<(Event, Route)>>;
 
     /// Adds a subscription whose version is 0, or changes the one whose version it has.
     fn put_subscription(&self, subscription: Subscription, audit: Audit) -> Pending<Written>;
@@ -492,7 +504,8 @@ pub trait Events: Send + Sync {
     /// What is sent and was, the newest first.
     fn dispatches(&self, scope: Scope, which: WhichDispatches, page: Page) -> Pending<Vec<Dispatch>>;
 
-    /// Sends again what is over: the same events under the same ids. Gives how many there are.
+    /// Sends again what is over: the same events under the same ids; a single event also to whoever subscribes by now and was not
+    /// sent it. Gives how many there are.
     fn send_again(&self, scope: Scope, which: WhichDispatches, audit: Audit) -> Pending<u64>;
 
     /// A subscription. Read where it is asked for.

@@ -263,7 +263,7 @@ pub(in crate::server) async fn route(
         );
         return Err(Problem(Error::new(ErrorKind::InvalidInput, text).at("/connection")));
     }
-    if !store.route_event(tenant.project.clone(), id.clone(), held.connection, audit).await? {
+    if !store.route_event(tenant.project.clone(), id.clone(), held.connection, true, audit).await? {
         return Err(Problem(Error::new(ErrorKind::Conflict, "the event is somebody's already")));
     }
     state.host.events.wake();

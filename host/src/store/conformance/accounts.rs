@@ -383,7 +383,7 @@ async fn keys(store: &dyn Store) {
 }
 
 async fn erasing(store: &dyn Store, left: &Connection) {
-    let erase = || store.erase_user("default".into(), "u_1".into(), audit("erase"));
+    let erase = || store.erase_user("default".into(), "u_1".into(), vec![], audit("erase"));
     assert_eq!(erase().await, Ok(false), "there is a connection yet");
     let revoked = ConnectionState::Revoked;
     store.set_state(left.id.clone(), None, revoked, None, Some(audit("revoke"))).await.unwrap();

@@ -240,8 +240,9 @@ async fn making_events(
     assert_eq!(list(strays(), None).await, made[2..]);
     // A stray that somebody is found for is sent to whoever wants it.
     let stray = made[2].clone();
-    let route =
-        |to: &Connection| store.route_event(PROJECT.to_owned(), stray.clone(), to.clone(), audit("route"));
+    let route = |to: &Connection| {
+        store.route_event(PROJECT.to_owned(), stray.clone(), to.clone(), true, audit("route"))
+    };
     assert_eq!(route(anna).await, Ok(true));
     assert_eq!(route(bert).await, Ok(false));
     assert_eq!(list(strays(), None).await, Vec::<String>::new());

@@ -331,7 +331,7 @@ async fn forgetting(store: &dyn Store, of: &Connection) {
     assert_eq!(store.remove_connection(of.id.clone(), audit("remove")).await, Ok(true));
     let waits = store.subscribed(&one.id).unwrap().unwrap().feed.unwrap().reason.unwrap_or_default();
     assert!(waits.ends_with("is gone"), "{waits}");
-    assert_eq!(store.erase_user("default".into(), "u_1".into(), audit("erase")).await, Ok(true));
+    assert_eq!(store.erase_user("default".into(), "u_1".into(), vec![], audit("erase")).await, Ok(true));
     assert_eq!(store.subscribed(&one.id), Ok(None));
     assert_eq!((take(store).await, kept(store, "acme.poll").await), (vec![], vec![]));
 }

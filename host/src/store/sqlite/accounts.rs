@@ -486,7 +486,13 @@ impl Accounts for Sqlite {
         })
     }
 
-    fn erase_user(&self, project: String, id: String, audit: Audit) -> Pending<bool> {
+    fn erase_user(
+        &self,
+        project: String,
+        id: String,
+        people: Vec<(String, Identity)>,
+        audit: Audit,
+    ) -> Pending<bool> {
         self.change(move |transaction| {
             let left: i64 = transaction.query_row(
                 "SELECT count(*) FROM connections WHERE project = ?1 AND user = ?2",
@@ -498,7 +504,7 @@ impl Accounts for Sqlite {
             }
             let erased = transaction
                 .execute("DELETE FROM users WHERE project = ?1 AND id = ?2", params![project, id])?;
-            events::erase(transaction, &project, &id)?;
+            events::erase(transaction, &project, &id, &people)?;
             for table in ["links", "tokens"] {
                 transaction.execute(
                     &format!("DELETE FROM {table} WHERE project = ?1 AND user = ?2"),

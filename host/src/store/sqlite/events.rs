@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use connector_protocol::{Result, message::DeliveryHead};
+use connector_protocol::{
+    Result,
+    message::{DeliveryHead, Identity, Route},
+};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter, types::Value};
 
@@ -169,14 +172,17 @@ fn read_dispatch(row: &Row<'_>) -> Sql<Dispatch> {
     })
 }
 
-/// Has an event sent to whoever wants it. What a paused subscription wants is kept for it.
+/// Has an event sent to whoever wants it, or to this subscription if it does. What a paused subscription wants is kept for it. Gives
+/// how often it is sent that was not to be yet.
 fn subscribe(
     transaction: &Transaction<'_>,
     event: &Event,
     connection: Option<&Connection>,
     project: &str,
     lane: &str,
-) -> Sql<()> {
+    only: Option<&str>,
+) -> Sql<usize> {
+    let mut count = 0;
     let mut select = transaction.prepare_cached(
         "SELECT head FROM subscriptions WHERE project = ?1 AND kind = ?2 AND (user IS NULL OR user = ?3) AND removed = 0 ORDER BY id",
     )?;
@@ -188,19 +194,21 @@ fn subscribe(
         if !is_for || !subscription.filter.as_ref().is_none_or(|filter| filter.holds(&event.data)) {
             continue;
         }
-        dispatch(transaction, event, &subscription.id, project, lane)?;
+        if only.is_none_or(|only| only == subscription.id) {
+            count += dispatch(transaction, event, &subscription.id, project, lane)?;
+        }
     }
-    Ok(())
+    Ok(count)
 }
 
-/// Has an event sent for a subscription.
+/// Has an event sent for a subscription. Gives how often: once, unless it was to be already.
 pub(super) fn dispatch(
     transaction: &Transaction<'_>,
     event: &Event,
     subscription: &str,
     project: &str,
     lane: &str,
-) -> Sql<()> {
+) -> Sql<usize> {
     transaction
         .prepare_cached(
             "INSERT INTO dispatches (project, user, event, kind, subscription, lane, state, since, due)
@@ -208,7 +216,6 @@ pub(super) fn dispatch(
                 FROM subscriptions s WHERE s.id = ?5 ON CONFLICT DO NOTHING",
         )?
         .execute(params![project, event.user, event.id, event.kind, subscription, lane, now()])
-        .map(drop)
 }
 
 /// The subscriptions for which there is no room.
@@ -245,7 +252,7 @@ pub(super) fn add_own(transaction: &Transaction<'_>, connection: &Connection, ev
             event.kind,
             event.connection
         ])?;
-    subscribe(transaction, event, Some(connection), &connection.project, &connection.id)
+    subscribe(transaction, event, Some(connection), &connection.project, &connection.id, None).map(drop)
 }
 
 /// Adds an event that a connector has made. False if it is there already.
@@ -277,7 +284,7 @@ fn add(transaction: &Transaction<'_>, sorted: &Sorted, new: &NewEvent) -> Sql<bo
             .prepare_cached("SELECT head FROM connections WHERE id = ?1")?
             .query_row([id], |row| column(row, 0))
             .optional()?;
-        subscribe(transaction, event, connection.as_ref(), &sorted.project, &new.lane)?;
+        subscribe(transaction, event, connection.as_ref(), &sorted.project, &new.lane, None)?;
     }
     Ok(true)
 }
@@ -576,7 +583,14 @@ impl Events for Sqlite {
         })
     }
 
-    fn route_event(&self, project: String, id: String, to: Connection, audit: Audit) -> Pending<bool> {
+    fn route_event(
+        &self,
+        project: String,
+        id: String,
+        to: Connection,
+        tell: bool,
+        audit: Audit,
+    ) -> Pending<bool> {
         self.change(move |transaction| {
             let found: Option<(Event, String)> = transaction
                 .query_row(
@@ -595,9 +609,32 @@ impl Events for Sqlite {
                  WHERE id = ?1",
                 params![id, to.id, to.user, text(&event)?],
             )?;
-            subscribe(transaction, &event, Some(&to), &project, &lane)?;
+            if tell {
+                subscribe(transaction, &event, Some(&to), &project, &lane, None)?;
+            }
             note(transaction, &audit)?;
             Ok(true)
+        })
+    }
+
+    fn strays(&self, of: Connection, since: Timestamp, most: u32) -> Pending<Vec<(Event, Route)>> {
+        self.read(move |transaction| {
+            let Some(identity) = of.identity else { return Ok(Vec::new()) };
+            let mut select = transaction.prepare_cached(
+                "SELECT head, route FROM events WHERE route IS NOT NULL AND project = ?1 AND integration = ?2
+                    AND (?3 IN (route ->> 'owner', route ->> 'actor') OR ?4 = route ->> 'account'
+                        OR EXISTS (SELECT 1 FROM owners o WHERE o.integration = ?2 AND o.resource = route ->> 'resource'
+                            AND o.person = ?3))
+                 ORDER BY seq DESC",
+            )?;
+            let found = select.query_map(
+                params![of.project, of.integration, identity.user, identity.account],
+                |row| Ok((column::<Event>(row, 0)?, column(row, 1)?)),
+            )?;
+            let is_kept = |found: &Sql<(Event, Route)>| found.as_ref().map_or(true, |(event, _)| event.at >= since);
+            let mut strays: Vec<_> = found.filter(is_kept).take(most as usize).collect::<Sql<_>>()?;
+            strays.reverse();
+            Ok(strays)
         })
     }
 
@@ -812,6 +849,10 @@ impl Events for Sqlite {
 
     fn send_again(&self, scope: Scope, which: WhichDispatches, audit: Audit) -> Pending<u64> {
         self.change(move |transaction| {
+            let also = match (&which.event, which.state) {
+                (Some(event), None) => catch_up(transaction, &scope, event, which.subscription.as_deref())?,
+                _ => 0,
+            };
             let mut conditions = wanted(&scope, which);
             conditions.values.push(Value::Integer(now()));
             let query = format!(
@@ -822,7 +863,7 @@ impl Events for Sqlite {
             );
             let again = transaction.execute(&query, params_from_iter(conditions.values))?;
             note(transaction, &audit)?;
-            Ok(again as u64)
+            Ok((again + also) as u64)
         })
     }
 
@@ -931,6 +972,23 @@ impl Events for Sqlite {
     }
 }
 
+/// Has an event sent to those who subscribe to it and were never sent it. What came by a subscription's own feed is for no other.
+fn catch_up(transaction: &Transaction<'_>, scope: &Scope, id: &str, only: Option<&str>) -> Sql<usize> {
+    let found: Option<(Event, Option<String>, Option<Connection>)> = transaction
+        .prepare_cached(
+            "SELECT e.head, e.lane, c.head FROM events e JOIN connections c ON c.id = e.connection
+             WHERE e.id = ?1 AND e.project = ?2 AND (?3 IS NULL OR e.user = ?3) AND e.route IS NULL
+                AND (e.key IS NOT NULL OR e.integration IS NULL)",
+        )?
+        .query_row(params![id, scope.project, scope.user], |row| {
+            Ok((column(row, 0)?, row.get(1)?, Some(column(row, 2)?)))
+        })
+        .optional()?;
+    let Some((event, lane, connection)) = found else { return Ok(0) };
+    let lane = lane.or_else(|| event.connection.clone()).unwrap_or_default();
+    subscribe(transaction, &event, connection.as_ref(), &scope.project, &lane, only)
+}
+
 fn wanted(scope: &Scope, which: WhichDispatches) -> Conditions {
     let mut conditions = Conditions::of(scope);
     conditions.equals("subscription", which.subscription);
@@ -993,8 +1051,17 @@ fn forget(transaction: &Transaction<'_>, before: Timestamp) -> Sql<bool> {
     Ok(false)
 }
 
-/// Erases what happened to a user.
-pub(super) fn erase(transaction: &Transaction<'_>, project: &str, user: &str) -> Sql<()> {
+/// A text that is shorter may stand in a body by chance; in one that nobody can read as JSON, nobody can tell.
+const TELLING: i64 = 8;
+
+/// Erases what happened to a user, and what lies on the shelf and names one of theirs at a provider: these people of these
+/// integrations.
+pub(super) fn erase(
+    transaction: &Transaction<'_>,
+    project: &str,
+    user: &str,
+    people: &[(String, Identity)],
+) -> Sql<()> {
     for query in [
         "DELETE FROM deliveries WHERE id IN (SELECT delivery FROM events WHERE project = ?1 AND user = ?2)
             AND state <> 'waiting' AND NOT EXISTS
@@ -1008,5 +1075,51 @@ pub(super) fn erase(transaction: &Transaction<'_>, project: &str, user: &str) ->
     ] {
         transaction.execute(query, params![project, user])?;
     }
+    for (integration, identity) in people {
+        erase_person(transaction, integration, identity)?;
+    }
     Ok(())
+}
+
+fn erase_person(transaction: &Transaction<'_>, integration: &str, identity: &Identity) -> Sql<()> {
+    // Of an account, nothing is theirs alone if they are a person in it.
+    let id = identity.user.as_ref().or(identity.account.as_ref());
+    let is_elses: bool = transaction.query_row(
+        "SELECT EXISTS (SELECT 1 FROM connections WHERE integration = ?1 AND person IS ?2 AND account IS ?3)",
+        params![integration, identity.user, identity.account],
+        |row| row.get(0),
+    )?;
+    if is_elses {
+        return Ok(());
+    }
+    let label = Some(&identity.label).filter(|label| label.contains('@'));
+    for name in id.into_iter().chain(label) {
+        // A body that names them, as one of its values, and of which nobody else has an event.
+        let found: Vec<String> = transaction
+            .prepare_cached(
+                "SELECT d.id FROM deliveries d WHERE d.integration = ?1 AND d.state <> 'waiting'
+                    AND (NOT ?3 OR instr(d.body, CAST(?2 AS BLOB)) > 0)
+                    AND NOT EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id AND e.route IS NULL)
+                    AND CASE WHEN json_valid(CAST(d.body AS TEXT))
+                        THEN EXISTS (SELECT 1 FROM json_tree(CAST(d.body AS TEXT)) WHERE CAST(atom AS TEXT) = ?2)
+                        ELSE instr(d.body, CAST(?2 AS BLOB)) > 0 AND length(?2) >= ?4 END",
+            )?
+            .query_map(params![integration, name, is_plain(name), TELLING], |row| row.get(0))?
+            .collect::<Sql<_>>()?;
+        for delivery in found {
+            transaction
+                .execute("DELETE FROM events WHERE delivery = ?1 AND route IS NOT NULL", [&delivery])?;
+            transaction.execute("DELETE FROM deliveries WHERE id = ?1", [&delivery])?;
+        }
+        transaction.execute(
+            "DELETE FROM owners WHERE integration = ?1 AND person = ?2",
+            params![integration, name],
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether a text stands in JSON byte for byte, however it was written.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@=:".contains(&byte))
 }
