@@ -607,8 +607,15 @@ pub trait Accounts: Send + Sync {
     /// Writes an entry of the audit log by itself, for what is not done in the store.
     fn audit(&self, audit: Audit) -> Pending<()>;
 
-    /// The audit log, from this entry on.
-    fn audit_log(&self, project: Option<String>, after: i64, most: u32) -> Pending<Vec<Audit>>;
+    /// The audit log after this entry, in the order in which it was written, or the other way round with `newest`; of a project, or
+    /// of all.
+    fn audit_log(
+        &self,
+        project: Option<String>,
+        after: Option<i64>,
+        newest: bool,
+        most: u32,
+    ) -> Pending<Vec<Audit>>;
 
     /// Says that something of this key is about to be done. `request` tells what, by its digest.
     fn once(&self, scope: Scope, key: String, request: Vec<u8>) -> Pending<Once>;

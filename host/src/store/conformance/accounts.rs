@@ -332,11 +332,13 @@ async fn links_and_tokens(store: &dyn Store) {
 }
 
 async fn what_was_done(store: &dyn Store) {
-    let log = store.audit_log(None, 0, 1000).await.unwrap();
+    let log = store.audit_log(None, None, false, 1000).await.unwrap();
     assert!(log.len() > 10 && log.is_sorted_by(|a, b| a.seq < b.seq));
-    let rest = store.audit_log(None, log[3].seq, 2).await.unwrap();
+    let newest = store.audit_log(None, Some(log[3].seq), true, 2).await.unwrap();
+    assert_eq!(newest, [log[2].clone(), log[1].clone()]);
+    let rest = store.audit_log(None, Some(log[3].seq), false, 2).await.unwrap();
     assert_eq!(rest, log[4..6]);
-    assert_eq!(store.audit_log(Some("other".into()), 0, 1000).await.unwrap(), []);
+    assert_eq!(store.audit_log(Some("other".into()), None, false, 1000).await.unwrap(), []);
 
     // Events go on where somebody has stopped, and are nobody else's.
     let all = Page { after: None, most: 100 };

@@ -938,11 +938,21 @@ impl Accounts for Sqlite {
         self.change(move |transaction| note(transaction, &audit))
     }
 
-    fn audit_log(&self, project: Option<String>, after: i64, most: u32) -> Pending<Vec<Audit>> {
+    fn audit_log(
+        &self,
+        project: Option<String>,
+        after: Option<i64>,
+        newest: bool,
+        most: u32,
+    ) -> Pending<Vec<Audit>> {
         self.read(move |transaction| {
-            let mut select = transaction.prepare_cached(
-                "SELECT head, seq FROM audit WHERE seq > ?1 AND (?2 IS NULL OR project = ?2) ORDER BY seq LIMIT ?3",
-            )?;
+            let (after, wanted, order) = match newest {
+                true => (after.unwrap_or(i64::MAX), "seq < ?1", "DESC"),
+                false => (after.unwrap_or_default(), "seq > ?1", "ASC"),
+            };
+            let mut select = transaction.prepare_cached(&format!(
+                "SELECT head, seq FROM audit WHERE {wanted} AND (?2 IS NULL OR project = ?2) ORDER BY seq {order} LIMIT ?3",
+            ))?;
             let read = |row: &Row<'_>| Ok(Audit { seq: row.get(1)?, ..column(row, 0)? });
             select.query_map(params![after, project, most], read)?.collect()
         })
@@ -1083,7 +1093,13 @@ pub(super) fn keys_in_use(
 pub(super) fn copy(path: &std::path::Path, file: &std::path::Path) -> Result<()> {
     let cannot = crate::system::cannot("write", file);
     // The owner's alone from its first byte on.
-    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(cannot)?;
+    let made =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|error| {
+            let is_there = error.kind() == std::io::ErrorKind::AlreadyExists;
+            let error = cannot(error);
+            // Nothing is written over: the last good copy may be what lies there.
+            if is_there { error.hint("name a file that is not there yet") } else { error }
+        })?;
     let copied = open(path)
         .and_then(|connection| {
             let to = file.display().to_string();

@@ -609,6 +609,12 @@ impl Events for Sqlite {
                  WHERE id = ?1",
                 params![id, to.id, to.user, text(&event)?],
             )?;
+            // Why nobody was known for its delivery is over with the last of its events that was so.
+            transaction.execute(
+                "UPDATE deliveries SET reason = NULL WHERE id = ?1 AND state = 'done'
+                    AND NOT EXISTS (SELECT 1 FROM events WHERE delivery = ?1 AND route IS NOT NULL)",
+                [&event.delivery],
+            )?;
             if tell {
                 subscribe(transaction, &event, Some(&to), &project, &lane, None)?;
             }
