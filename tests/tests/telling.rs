@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
-use jackfield_tests::{hooks::Hooks, http};
+use jackfield_tests::{
+    hooks::{self, Hooks},
+    http,
+};
 use serde_json::{Value, json};
 
 fn text(value: &Value) -> &str {
@@ -99,6 +102,19 @@ fn what_is_mistyped_is_said_and_not_taken_for_nothing() {
             fired.stderr
         );
     }
+}
+
+#[test]
+fn one_is_said_as_one() {
+    let hooks = Hooks::zoom();
+    let forge = || hooks.send_signed(b"{}", "another secret", &hooks::now().to_string(), &[]).status;
+    let doctor = || hooks.accounts.home.run(&["doctor"]).stdout;
+    assert_eq!(forge(), 401);
+    let said = doctor();
+    assert!(said.contains("1 request to the webhook was refused") && said.contains("once"), "{said}");
+    assert_eq!(forge(), 401);
+    let said = doctor();
+    assert!(said.contains("2 requests to the webhook were refused") && said.contains("2 times"), "{said}");
 }
 
 #[test]

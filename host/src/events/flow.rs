@@ -253,7 +253,7 @@ impl Flow<'_> {
             }
             let of = sorted.owners.iter().map(|(thing, _)| (thing.clone(), line.written));
             line.told.extend(of);
-            group.extend(item.sorted);
+            group.extend(item.sorted.map(|sorted| *sorted));
         }
         line.writes = !group.is_empty();
         if line.items.is_empty() && !line.writes {
@@ -273,9 +273,9 @@ impl Flow<'_> {
     }
 }
 
-async fn write(host: &Host, group: Vec<Box<Sorted>>) {
+async fn write(host: &Host, group: Vec<Sorted>) {
     let asked: Vec<_> =
-        group.into_iter().map(|sorted| (sorted.delivery.clone(), host.store.sorted(*sorted))).collect();
+        group.into_iter().map(|sorted| (sorted.delivery.clone(), host.store.sorted(sorted))).collect();
     let mut failed = false;
     for (delivery, kept) in asked {
         match kept.await {

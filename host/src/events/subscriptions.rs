@@ -235,7 +235,7 @@ impl Host {
             return Err(Error::new(ErrorKind::Unsupported, text)
                 .hint("subscribe to it, or listen: it is told whenever a connection changes"));
         }
-        if did_you_mean(name, [STATE_CHANGED].into_iter()).is_some() {
+        if did_you_mean(name, [STATE_CHANGED]).is_some() {
             let text = format!("there is no trigger `{short}`");
             return Err(Error::new(ErrorKind::Unknown, text).hint(format!("did you mean `{STATE_CHANGED}`?")));
         }
