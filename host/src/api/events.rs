@@ -92,7 +92,7 @@ impl TriggerShown {
             parameters: json!({"type": "object"}),
             event: subscriptions::state_changed(),
             sample: Some(json!({
-                "connector": "zoom", "before": "valid", "state": "needs_reauth",
+                "connector": "acme", "before": "valid", "state": "needs_reauth",
                 "reason": "the provider does not accept what it was connected with",
             })),
             sample_delivery: None,
