@@ -347,6 +347,7 @@ async fn connected(host: &Host, id: &str) {
         expires: now.checked_add(SignedDuration::from_hours(1)).ok(),
         scopes: None,
         members: connection.members.clone(),
+        given: None,
     };
     assert_eq!(host.store.connect(connection, Some(renewed), audit()).await.unwrap(), Written::Yes);
 }

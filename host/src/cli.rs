@@ -4,6 +4,7 @@
 //! serves the home, whichever the [`engine`] finds.
 
 mod action;
+mod audit;
 mod backup;
 mod completion;
 mod connection;
@@ -136,6 +137,8 @@ enum Command {
     /// See to the keys that secrets are sealed with
     #[command(subcommand)]
     Secret(secret::Command),
+    /// Look up who did what
+    Audit(audit::Audit),
     /// Copy everything that is kept into a file, while everything goes on
     Backup(backup::Backup),
     /// Put such a copy back
@@ -246,6 +249,7 @@ impl Command {
             Self::Connector(command) => command.format(),
             Self::Action(command) => command.format(),
             Self::Invocation(command) => command.format(),
+            Self::Audit(audit) => audit.format(),
             Self::Doctor(doctor) => doctor.format(),
         }
     }
@@ -270,6 +274,7 @@ fn run(cli: Cli) -> Result<()> {
         Command::User(command) => command.run(everywhere),
         Command::Token(command) => command.run(everywhere),
         Command::Secret(command) => command.run(everywhere),
+        Command::Audit(audit) => audit.run(everywhere),
         Command::Backup(backup) => backup.run(everywhere),
         Command::Restore(restore) => restore.run(everywhere),
         Command::Serve(serve) => serve.run(everywhere),

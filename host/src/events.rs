@@ -17,6 +17,7 @@ mod enrich;
 mod feeds;
 pub mod filter;
 mod fire;
+mod flow;
 pub mod hooks;
 mod poll;
 mod recall;
@@ -25,6 +26,7 @@ mod register;
 mod route;
 pub mod signing;
 mod sort;
+mod strays;
 pub mod subscriptions;
 mod verify;
 
@@ -134,7 +136,7 @@ pub async fn work(host: Arc<Host>) {
             }
         }
     }
-    tokio::join!(sort::work(&host), dispatch::work(&host), feeds::work(&host));
+    tokio::join!(flow::work(&host), dispatch::work(&host), feeds::work(&host));
 }
 
 /// Something from 0 to 1.

@@ -28,7 +28,8 @@ pub use self::{
     },
     events::{
         Arrival, Backlog, Delivery, DeliveryState, Destination, Dispatch, DispatchState, Due, Events,
-        NewEvent, Sent, Sorted, Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents, Whole,
+        NewEvent, Room, Sent, Sorted, Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents,
+        Whole,
     },
     feeds::{DueFeed, Feed, FeedKind, Found, Registered},
     sqlite::{Restored, Sqlite, restore},

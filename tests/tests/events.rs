@@ -3,7 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, RwLock},
+    time::Duration,
+};
 
 use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -355,6 +358,44 @@ fn an_event_is_given_to_whoever_it_happened_to_and_to_nobody_else() {
 }
 
 #[test]
+fn what_has_waited_is_made_in_order_and_with_what_was_told_before_it() {
+    let hooks = Hooks::zoom();
+    let mine = hooks.accounts.connect("u_1", "host@example.com");
+    let app = App::start();
+    for trigger in ["zoom.new_meeting", "zoom.meeting_updated"] {
+        hooks.subscribe(&app, trigger, &json!({"connection": mine}));
+    }
+    let library = hooks.accounts.home.plugins().join("libzoom.so");
+    let aside = hooks.accounts.home.path().join("aside.so");
+    std::fs::rename(&library, &aside).unwrap();
+    eventually("it is gone", || {
+        let (_, list) = hooks.accounts.ask("GET", "/v1/connectors", &Value::Null);
+        list["items"][0]["state"] == "missing"
+    });
+    let body = hooks.created(1, &hooks.person(&mine), &json!({})).to_string();
+    assert_eq!(hooks.send(body.as_bytes()).status, 200);
+    // Only the first one says whose the meeting is.
+    for change in 1..=40 {
+        let mut event = hooks.created(1, "", &json!({"host_id": null, "topic": format!("Demo {change}")}));
+        event["event"] = json!("meeting.updated");
+        (event["payload"]["operator_id"], event["payload"]["time_stamp"]) =
+            (json!("a-stranger"), json!(change));
+        assert_eq!(hooks.send(event.to_string().as_bytes()).status, 200);
+    }
+    assert_eq!(hooks.deliveries("&state=waiting").len(), 41);
+    std::fs::rename(&aside, &library).unwrap();
+    app.provider.is_asked(41);
+    let topics: Vec<String> = app
+        .events()
+        .iter()
+        .filter(|event| event["type"] == "zoom.meeting_updated")
+        .map(|event| text(&event["data"]["meeting"]["topic"]).to_owned())
+        .collect();
+    let expected: Vec<String> = (1..=40).map(|change| format!("Demo {change}")).collect();
+    assert_eq!(topics, expected);
+}
+
+#[test]
 fn two_connections_of_one_person_both_get_it() {
     let hooks = Hooks::zoom();
     let one = hooks.accounts.connect("u_1", "host@example.com");
@@ -416,6 +457,115 @@ fn an_old_farewell_takes_nothing_that_was_given_since() {
     assert_eq!((status, &again["again"]), (200, &json!(1)));
     hooks.settle();
     assert_eq!(hooks.accounts.state(&after).0, "valid");
+}
+
+#[test]
+fn a_farewell_counts_by_when_it_was_said_however_late_it_comes() {
+    let hooks = Hooks::zoom();
+    let connection = hooks.accounts.connect("u_1", "host@example.com");
+    hooks.subscribe_at_zoom();
+    // One that is held up on its way until the user is back.
+    hooks.simulator().hold();
+    hooks.simulator().deauthorize("host@example.com");
+    assert_eq!(hooks.accounts.connect("u_1", "host@example.com"), connection);
+    hooks.simulator().release_all();
+    eventually("it has come", || hooks.deliveries("&state=done").len() == 1);
+    assert_eq!(hooks.accounts.state(&connection).0, "valid");
+    assert_eq!(hooks.accounts.read(&connection).0, 200, "and it works");
+    // One that is looked at late, when the tokens were renewed meanwhile, as far as is known here.
+    let library = hooks.accounts.home.plugins().join("libzoom.so");
+    let aside = hooks.accounts.home.path().join("aside.so");
+    std::fs::rename(&library, &aside).unwrap();
+    eventually("its connector is gone", || {
+        let (_, list) = hooks.accounts.ask("GET", "/v1/connectors", &Value::Null);
+        list["items"][0]["state"] == "missing"
+    });
+    hooks.simulator().deauthorize("host@example.com");
+    eventually("it is put off", || {
+        hooks.deliveries("&state=waiting").iter().any(|one| one["reason"].is_string())
+    });
+    let renewed = "UPDATE connections SET refreshed = refreshed + 3600000";
+    assert_eq!(hooks.accounts.database().execute(renewed, []), Ok(1));
+    std::fs::rename(&aside, &library).unwrap();
+    eventually("it is given up", || hooks.accounts.state(&connection).0 == "revoked");
+}
+
+#[test]
+fn what_lies_on_the_shelf_is_given_to_whoever_connects() {
+    let hooks = Hooks::zoom();
+    let first = hooks.accounts.connect("u_1", "host@example.com");
+    let person = hooks.person(&first);
+    let (status, _) = hooks.accounts.ask("DELETE", &format!("/v1/connections/{first}"), &Value::Null);
+    assert_eq!(status, 200);
+    for (id, host) in [(1, &*person), (2, &person), (3, &person), (4, "a-stranger")] {
+        assert_eq!(hooks.send(hooks.created(id, host, &json!({})).to_string().as_bytes()).status, 200);
+    }
+    hooks.settle();
+    let stray = |query: &str| -> Vec<String> {
+        let id = |event: &Value| text(&event["data"]["meeting"]["id"]).to_owned();
+        hooks.events(&format!("&type=zoom.new_meeting{query}")).iter().map(id).collect()
+    };
+    assert_eq!(stray("&unrouted=true"), ["1", "2", "3", "4"]);
+    // One was received an hour ago, and one before anything that is still kept.
+    for (id, hours) in [(1, 1), (2, 24 * 31)] {
+        let sql = "UPDATE events SET head = json_set(head, '$.at', strftime('%Y-%m-%dT%H:%M:%SZ', 'now', ?2))
+            WHERE head ->> '$.data.meeting.id' = ?1";
+        let parameters = [id.to_string(), format!("-{hours} hours")];
+        assert_eq!(hooks.accounts.database().execute(sql, parameters), Ok(1));
+    }
+    let app = App::start();
+    hooks.subscribe(&app, "zoom.new_meeting", &json!({"user": "u_1"}));
+    let connection = hooks.accounts.connect("u_1", "host@example.com");
+    assert_eq!(stray(&format!("&connection={connection}")), ["1", "3"]);
+    assert_eq!(stray("&unrouted=true"), ["2", "4"]);
+    // Only what came with the connection is sent of itself; the rest can be.
+    app.provider.is_asked(1);
+    let old = hooks.events(&format!("&type=zoom.new_meeting&connection={connection}"))[0]["id"].clone();
+    let run = |args: &[&str]| hooks.accounts.home.run(args);
+    let replayed = run(&["event", "replay", text(&old)]);
+    assert!(replayed.stderr.contains("1 event is sent again"), "{}", replayed.stderr);
+    app.provider.is_asked(2);
+    let meetings: Vec<String> =
+        app.events().iter().map(|event| text(&event["data"]["meeting"]["id"]).to_owned()).collect();
+    assert_eq!(meetings, ["3", "1"]);
+}
+
+#[test]
+fn what_names_a_user_who_is_erased_is_erased_from_the_shelf_too() {
+    let hooks = Hooks::zoom();
+    let mine = hooks.accounts.connect("u_1", "host@example.com");
+    let theirs = hooks.accounts.connect("u_2", "colleague@example.com");
+    let (me, them) = (hooks.person(&mine), hooks.person(&theirs));
+    let unknown = |operator: &str| json!({"event": "meeting.exploded", "event_ts": 1, "payload": {"operator_id": operator, "object": {}}});
+    let sent = [
+        // Mine: nothing knows what it is, it is about somebody else's meeting, or it only has my address.
+        unknown(&me),
+        hooks.created(1, "a-stranger", &json!({"agenda": me})),
+        hooks.created(2, "a-stranger", &json!({"agenda": "host@example.com"})),
+        hooks.created(3, &me, &json!({})),
+        // Not mine: nobody's, one that only begins like mine, and one that somebody else has.
+        unknown("a-stranger"),
+        unknown(&format!("{me}x")),
+        hooks.created(4, &them, &json!({"agenda": me})),
+    ];
+    for event in &sent {
+        assert_eq!(hooks.send(event.to_string().as_bytes()).status, 200);
+    }
+    hooks.settle();
+    let kept: Vec<Value> = hooks.deliveries("").iter().rev().map(|one| one["id"].clone()).collect();
+    assert_eq!(kept.len(), sent.len());
+    let (status, erased) = hooks.accounts.ask("DELETE", "/v1/users/u_1", &Value::Null);
+    assert_eq!(status, 200, "{erased}");
+    let left: Vec<Value> = hooks.deliveries("").iter().rev().map(|one| one["id"].clone()).collect();
+    assert_eq!(left, kept[4..]);
+    assert!(hooks.events("&unrouted=true").is_empty());
+    assert_eq!(hooks.events("&type=zoom.new_meeting").len(), 1);
+    let named: i64 = hooks
+        .accounts
+        .database()
+        .query_row("SELECT count(*) FROM owners WHERE person = ?1", [&me], |row| row.get(0))
+        .unwrap();
+    assert_eq!(named, 0);
 }
 
 #[test]
@@ -489,6 +639,80 @@ fn fault_19_what_fails_is_tried_again_and_keeps_nobody_else_waiting() {
         let (_, sent) = hooks.accounts.ask("GET", &path, &Value::Null);
         sent["items"][0]["state"] == "done" && sent["items"][0]["attempts"] == 4
     });
+}
+
+#[test]
+fn fault_28_apps_that_do_not_answer_leave_room_for_those_that_do() {
+    let hooks = Hooks::zoom();
+    let connection = hooks.accounts.connect("u_1", "host@example.com");
+    let person = hooks.person(&connection);
+    let gate = Arc::new(RwLock::new(()));
+    let kept = gate.write().unwrap();
+    let hangs = || {
+        let gate = gate.clone();
+        App::with(move |_| {
+            drop(gate.read());
+            reply(204, &[], "")
+        })
+    };
+    // One that many subscriptions lead to, many with one each, and then one that is well.
+    let (many, well) = (hangs(), App::start());
+    let others: Vec<App> = (0..16).map(|_| hangs()).collect();
+    for app in [&many, &many, &many].into_iter().chain(&others).chain([&well]) {
+        hooks.subscribe(app, "zoom.new_meeting", &json!({}));
+    }
+    for id in 1..=8 {
+        assert_eq!(hooks.send(hooks.created(id, &person, &json!({})).to_string().as_bytes()).status, 200);
+    }
+    eventually("all that is for it has come to the one that is well", || well.events().len() == 8);
+    let (_, sent) = hooks.accounts.ask("GET", "/v1/dispatches?limit=200", &Value::Null);
+    let sent = sent["items"].as_array().unwrap().clone();
+    assert_eq!(sent.len(), 8 * 20);
+    let gone = |one: &Value| one["attempts"] != 0 && one["state"] != "done";
+    assert!(!sent.iter().any(gone), "nothing had to be given up for that");
+    assert!(many.events().len() <= 16, "one endpoint has its places: {}", many.events().len());
+    drop(kept);
+    eventually("everything is done", || {
+        let (_, sent) = hooks.accounts.ask("GET", "/v1/dispatches?limit=200&state=done", &Value::Null);
+        sent["items"].as_array().unwrap().len() == 8 * 20
+    });
+}
+
+#[test]
+fn fault_27_a_clock_that_was_set_back_holds_neither_deliveries_nor_dispatches_up() {
+    let mut hooks = Hooks::zoom();
+    let connection = hooks.accounts.connect("u_1", "host@example.com");
+    let person = hooks.person(&connection);
+    let app = App::start();
+    app.answers(reply(429, &[("retry-after", "600")], ""));
+    hooks.subscribe(&app, "zoom.new_meeting", &json!({}));
+    assert_eq!(hooks.send(hooks.created(1, &person, &json!({})).to_string().as_bytes()).status, 200);
+    eventually("it is to be sent again later", || {
+        let (_, sent) = hooks.accounts.ask("GET", "/v1/dispatches?state=waiting", &Value::Null);
+        sent["items"][0]["attempts"] == 1
+    });
+    let library = hooks.accounts.home.plugins().join("libzoom.so");
+    let aside = hooks.accounts.home.path().join("aside.so");
+    std::fs::rename(&library, &aside).unwrap();
+    eventually("its connector is gone", || {
+        let (_, list) = hooks.accounts.ask("GET", "/v1/connectors", &Value::Null);
+        list["items"][0]["state"] == "missing"
+    });
+    assert_eq!(hooks.send(hooks.created(2, &person, &json!({})).to_string().as_bytes()).status, 200);
+    eventually("it was put off", || hooks.deliveries("&state=waiting")[0]["reason"].is_string());
+    hooks.accounts.end();
+    std::fs::rename(&aside, &library).unwrap();
+    // To whoever is asked when they are due, this is a day's way back.
+    for table in ["dispatches", "deliveries"] {
+        let back = format!("UPDATE {table} SET due = due + 86400000 WHERE state = 'waiting'");
+        assert_eq!(hooks.accounts.database().execute(&back, []), Ok(1), "{table}");
+    }
+    hooks.accounts.serve();
+    app.provider.is_asked(3);
+    let mut meetings: Vec<String> =
+        app.events().iter().map(|event| text(&event["data"]["meeting"]["id"]).to_owned()).collect();
+    meetings.sort();
+    assert_eq!(meetings, ["1", "1", "2"]);
 }
 
 #[test]

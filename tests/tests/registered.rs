@@ -3,10 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test, a panic is the message")]
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 use aws_lc_rs::hmac;
-use jackfield_tests::{Act, Answer, Provider, Request, eventually, feeds::Fed, http_bytes, reply};
+use jackfield_tests::{
+    Act, Answer, Provider, Request, artifact, eventually, feeds::Fed, hooks, http_bytes, reply,
+};
 use serde_json::{Value, json};
 
 const TRIGGER: &str = "forge.new_commit";
@@ -19,6 +21,8 @@ struct Forge {
     hooks: Vec<(u64, String, String)>,
     /// Instead of what was asked for, in turn: of requests with this method to paths that hold this.
     instead: Vec<(&'static str, &'static str, Vec<Act>)>,
+    /// Whoever keeps it holds up what is asked about commits.
+    gate: Arc<RwLock<()>>,
 }
 
 type World = Arc<Mutex<Forge>>;
@@ -28,8 +32,12 @@ fn json_reply(status: u16, body: &Value) -> Vec<Act> {
 }
 
 fn answer(world: &World, request: &Request) -> Vec<Act> {
-    let mut forge = world.lock().unwrap();
     let (method, path) = (request.method.as_str(), request.target.as_str());
+    if path.contains("/commits/") {
+        let gate = world.lock().unwrap().gate.clone();
+        drop(gate.read());
+    }
+    let mut forge = world.lock().unwrap();
     if let Some(at) = forge.instead.iter().position(|(its, part, _)| *its == method && path.contains(part)) {
         return forge.instead.remove(at).2;
     }
@@ -309,6 +317,51 @@ fn an_event_is_completed_later_if_that_cannot_be_done_now_and_kept_as_it_is_if_i
         event["data"]["additions"].is_null() && text(&event["incomplete"]).contains("no commit"),
         "{event}"
     );
+}
+
+#[test]
+fn who_takes_long_over_deliveries_keeps_nobody_elses_waiting() {
+    let (fed, world) = fed();
+    let (_, url, secret) = registered(&fed, &world);
+    fed.home.add(&artifact("libzoom.so"));
+    eventually("Zoom's library is there", || {
+        let list = fed.asked("GET", "/v1/connectors", &Value::Null);
+        list["items"].as_array().unwrap().iter().any(|one| one["name"] == "zoom" && one["state"] == "ready")
+    });
+    let wish = json!({"connector": "zoom", "webhook_secret": hooks::SECRET});
+    let zoom = fed.asked("POST", "/v1/integrations", &wish);
+    let zoom = format!("{}/webhooks/zoom/{}", fed.url(), text(&zoom["id"]));
+    let gate = world.lock().unwrap().gate.clone();
+    let kept = gate.write().unwrap();
+    // More than are looked at at once of everybody: each asks the forge, which does not answer.
+    for number in 1..=80 {
+        let (delivery, commit) = (format!("d-{number}"), format!("c{number}"));
+        assert_eq!(send(&url, &secret, &delivery, "push", &push(&[&commit])).status, 200);
+    }
+    let held = || fed.provider.requests().iter().filter(|one| one.target.contains("/commits/")).count();
+    eventually("the forge is asked", || held() > 0);
+    let body = hooks::created(1, "somebody", &json!({})).to_string();
+    let now = hooks::now().to_string();
+    let answer = hooks::deliver(&zoom, body.as_bytes(), hooks::SECRET, &now, &[]).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    eventually("Zoom's is done", || {
+        deliveries(&fed, "&connector=zoom").iter().all(|one| one["state"] == "done")
+    });
+    let waiting = deliveries(&fed, "&connector=forge");
+    assert!(
+        waiting.iter().all(|one| one["state"] == "waiting" && one["attempts"] == 0),
+        "nobody had to be given up for that: {}",
+        waiting[79]
+    );
+    assert!(held() <= 16, "as many as one connector may have under way");
+    drop(kept);
+    // What has ended makes room for the next one, and all of them are made once and in order.
+    fed.app.provider.is_asked(80);
+    let commits: Vec<String> =
+        fed.app.events().iter().map(|event| text(&event["data"]["id"]).to_owned()).collect();
+    let expected: Vec<String> = (1..=80).map(|number| format!("c{number}")).collect();
+    assert_eq!(commits, expected);
+    assert_eq!(fed.kept(TRIGGER).len(), 80);
 }
 
 #[test]

@@ -202,6 +202,7 @@ fn webhook() -> Webhook {
             event: "app_deauthorized".to_owned(),
             account: Some("/payload/account_id".to_owned()),
             user: Some("/payload/user_id".to_owned()),
+            at: Some("/payload/deauthorization_time".to_owned()),
         })
 }
 

@@ -8,11 +8,14 @@ use connector_protocol::{
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
 use crate::{
-    events::filter::Filter,
+    events::{
+        filter::Filter,
+        subscriptions::{self, STATE_CHANGED},
+    },
     store::{Delivery, Destination, Feed, Subscription, Whole},
 };
 
@@ -25,8 +28,9 @@ pub struct TriggerLine {
     pub title: String,
     /// When it fires.
     pub description: String,
-    /// Where its events come from.
-    pub source: Source,
+    /// Where its events come from; absent for those of Jackfield's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 impl TriggerLine {
@@ -37,7 +41,18 @@ impl TriggerLine {
             name: format!("{}.{}", manifest.id, trigger.name),
             title: trigger.title.clone(),
             description: trigger.description.clone(),
-            source: trigger.source.clone(),
+            source: Some(trigger.source.clone()),
+        }
+    }
+
+    /// The event that says how a connection is, which is of no connector.
+    #[must_use]
+    pub fn own() -> Self {
+        Self {
+            name: STATE_CHANGED.to_owned(),
+            title: "Connection State Changed".to_owned(),
+            description: "A connection was made, or can be used no longer, or again".to_owned(),
+            source: None,
         }
     }
 }
@@ -67,6 +82,23 @@ pub struct TriggerShown {
 }
 
 impl TriggerShown {
+    /// The event that says how a connection is.
+    #[must_use]
+    pub fn own() -> Self {
+        Self {
+            line: TriggerLine::own(),
+            docs: None,
+            scopes: Vec::new(),
+            parameters: json!({"type": "object"}),
+            event: subscriptions::state_changed(),
+            sample: Some(json!({
+                "connector": "acme", "before": "valid", "state": "needs_reauth",
+                "reason": "the provider does not accept what it was connected with",
+            })),
+            sample_delivery: None,
+        }
+    }
+
     /// A trigger of a connector.
     #[must_use]
     pub fn of(manifest: &Manifest, trigger: &Trigger) -> Self {

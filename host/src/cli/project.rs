@@ -113,11 +113,16 @@ impl Command {
                 let query = printing.query()?;
                 let set = ProjectSet { id: name, title, return_urls, remove_return_urls };
                 let project: Project = engine.ask("POST", "/v1/projects", Some(&set))?;
+                let keys: Vec<SigningKey> =
+                    engine.list(&format!("/v1/projects/{}/keys", encoded(&project.id)), usize::MAX)?;
                 printing.print(query.as_ref(), &json!(project), std::slice::from_ref(&project.id), || {
-                    show(&project, &[]);
-                    output::say(
-                        "its app's users are known by a key: jackfield project key add FILE --project NAME",
-                    );
+                    show(&project, &keys);
+                    if keys.is_empty() {
+                        output::say(&format!(
+                            "its app's users are known by a key: jackfield project key add FILE --project {}",
+                            project.id
+                        ));
+                    }
                 })
             }
             Self::Key(Key::Add { file, printing }) => {

@@ -43,6 +43,7 @@ impl Command {
                 );
             }
             output::say("keep a copy of keys/vault.keys apart from backups: without it they cannot be read");
+            output::say("backups from before need the key from before: keep its copy for as long as you keep them");
         })
     }
 }

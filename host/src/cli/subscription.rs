@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use jackfield::{
     Error, ErrorKind, Result,
     api::events::{SubscriptionChange, SubscriptionMade, SubscriptionSet, SubscriptionShown},
-    events::filter::Filter,
+    events::filter::{EXAMPLE, Filter},
     store::{Destination, FeedKind},
 };
 use jiff::Timestamp;
@@ -123,10 +123,9 @@ impl Which {
                     .map_err(|error| unfit(format!("{file} cannot be read: {error}")))?,
                 None => text.clone(),
             };
-            return serde_json::from_str(&text).map(Some).map_err(|error| {
-                unfit(format!("the filter is none: {error}"))
-                    .hint("it looks like {\"all\": [{\"field\": \"meeting.topic\", \"operator\": \"contains\", \"value\": \"demo\"}]}")
-            });
+            return Filter::read_json(&text)
+                .map(Some)
+                .map_err(|text| unfit(text).hint(format!("it looks like {EXAMPLE}")));
         }
         let mut all: Vec<Filter> = self
             .conditions

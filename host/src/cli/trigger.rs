@@ -111,7 +111,7 @@ impl Command {
                         vec![
                             one.name.clone(),
                             one.title.clone(),
-                            source(&one.source),
+                            source(one.source.as_ref()),
                             one.description.clone(),
                         ]
                     };
@@ -156,11 +156,12 @@ impl Command {
     }
 }
 
-fn source(source: &Source) -> String {
+fn source(source: Option<&Source>) -> String {
     match source {
-        Source::AppWebhook { .. } => "webhook of the app".to_owned(),
-        Source::RegisteredWebhook { .. } => "registered webhook".to_owned(),
-        Source::Poll { every_seconds } => format!("asked every {every_seconds} s"),
+        None => "Jackfield itself".to_owned(),
+        Some(Source::AppWebhook { .. }) => "webhook of the app".to_owned(),
+        Some(Source::RegisteredWebhook { .. }) => "registered webhook".to_owned(),
+        Some(Source::Poll { every_seconds }) => format!("asked every {every_seconds} s"),
     }
 }
 
@@ -170,7 +171,7 @@ fn show(found: &TriggerShown) {
         ("trigger", found.line.name.clone()),
         ("title", found.line.title.clone()),
         ("when", found.line.description.clone()),
-        ("source", source(&found.line.source)),
+        ("source", source(found.line.source.as_ref())),
         ("scopes", scopes.join(" or ")),
         ("docs", found.docs.clone().unwrap_or_default()),
     ];

@@ -312,12 +312,14 @@ impl Host {
                 expires: tokens.as_ref().and_then(refresh::expiry),
                 scopes: granted.clone(),
                 members: connection.members.clone(),
+                given: Some(tokens.as_ref().map_or_else(Timestamp::now, |tokens| tokens.given)),
             };
             let action = if own.is_some() { "connection.reconnect" } else { "connection.connect" };
             let audit = Audit::new(&integration.project, actor, action, &id);
             match self.store.connect(connection.clone(), Some(renewed), audit).await? {
                 Written::Yes => {
                     tracing::info!(connection = id, state = state.as_str(), "connected");
+                    self.give_strays(&connection).await;
                     // What has waited for it goes on.
                     self.events.wake();
                     return Ok(Connected { connection, notes });
@@ -348,6 +350,7 @@ impl Host {
                 expires: refresh::expiry(tokens),
                 scopes: tokens.scopes.clone(),
                 members: tokens.members.clone(),
+                given: Some(tokens.given),
             };
             let audit = Audit::new(&twin.project, actor, "connection.reconnect", &twin.id);
             match self.store.connect(connection.clone(), Some(renewed), audit).await? {
@@ -492,10 +495,12 @@ impl Host {
     /// If there is no such user, or if something of theirs cannot be erased.
     pub async fn erase_user(&self, project: &str, user: &str, actor: &str) -> Result<Vec<GivenUp>> {
         let scope = Scope { project: project.to_owned(), user: Some(user.to_owned()) };
-        let mut given_up = Vec::new();
+        let (mut given_up, mut people) = (Vec::new(), Vec::new());
         for _ in 0..TRIES {
             let page = crate::store::Page { after: None, most: 1000 };
             for connection in self.store.connections(scope.clone(), Default::default(), page).await? {
+                // Who they are at the provider is not known any more afterwards.
+                people.extend(connection.identity.clone().map(|who| (connection.integration.clone(), who)));
                 given_up.push(self.remove_connection(&scope, &connection.id, actor).await?);
             }
             let known = self.store.user(project.to_owned(), user.to_owned()).await?;
@@ -503,7 +508,7 @@ impl Host {
                 return Err(no_user(user));
             }
             let audit = Audit::new(project, actor, "user.erase", user);
-            if self.store.erase_user(project.to_owned(), user.to_owned(), audit).await? {
+            if self.store.erase_user(project.to_owned(), user.to_owned(), people.clone(), audit).await? {
                 return Ok(given_up);
             }
         }

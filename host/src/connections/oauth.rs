@@ -19,7 +19,7 @@ use connector_protocol::{
     json,
     manifest::{Client, ClientAuth, Endpoint, Oauth2, Pkce as PkceRule},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value};
 use url::{Url, form_urlencoded};
@@ -124,6 +124,8 @@ pub struct Tokens {
     pub scopes: Option<Vec<String>>,
     /// What the manifest wants kept of the answer. None of it is secret.
     pub members: BTreeMap<String, String>,
+    /// When they were given, by the provider's clock as far as it tells.
+    pub given: Timestamp,
 }
 
 /// That there are no tokens.
@@ -244,8 +246,10 @@ pub async fn token(
     let fields = form.iter().map(|(name, value)| (*name, value.expose_secret())).collect();
     let sender = Sender { egress, target, oauth, client, redactor: &redactor, deadline };
     let answer = sender.post(&oauth.token, fields).await?;
+    let given = by_its_clock(answer.date.as_deref(), Timestamp::now());
     let Answered { status, content_type, body, .. } = &answer;
     read_tokens(&target.manifest, oauth, &redactor, *status, content_type.as_deref(), body)
+        .map(|tokens| Tokens { given, ..tokens })
         .map_err(|refused| come_back(refused, &answer))
 }
 
@@ -432,7 +436,15 @@ pub fn read_tokens(
         expires_in: life(read.get("expires_in")),
         scopes: scopes(read.get("scope"), &oauth.scope.separator),
         members: members(&read, &oauth.token_members),
+        given: Timestamp::now(),
     })
+}
+
+/// What time it is for a provider that has just said so, to the second: our own clock counts within that.
+fn by_its_clock(date: Option<&str>, now: Timestamp) -> Timestamp {
+    let Some(said) = date.and_then(|date| rfc2822::parse(date.trim()).ok()) else { return now };
+    let said = said.timestamp();
+    now.clamp(said, said.saturating_add(SignedDuration::from_millis(999)).unwrap_or(said))
 }
 
 /// The JSON object that a body is.
@@ -749,6 +761,20 @@ mod tests {
 
     fn query(url: &Url) -> BTreeMap<String, String> {
         url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+    }
+
+    #[test]
+    fn what_time_it_is_for_a_provider_is_its_own_to_say() {
+        let now: Timestamp = "2030-01-31T09:00:00.250Z".parse().unwrap();
+        for (said, then) in [
+            (Some("Thu, 31 Jan 2030 09:00:00 GMT"), "2030-01-31T09:00:00.250Z"),
+            (Some("Thu, 31 Jan 2030 09:04:00 GMT"), "2030-01-31T09:04:00Z"),
+            (Some("Thu, 31 Jan 2030 08:56:00 GMT"), "2030-01-31T08:56:00.999Z"),
+            (Some("soon"), "2030-01-31T09:00:00.250Z"),
+            (None, "2030-01-31T09:00:00.250Z"),
+        ] {
+            assert_eq!(by_its_clock(said, now), then.parse().unwrap(), "{said:?}");
+        }
     }
 
     #[test]

@@ -402,6 +402,7 @@ impl Connections {
                     expires,
                     scopes: tokens.scopes.clone(),
                     members: tokens.members.clone(),
+                    given: None,
                 };
                 let holder = connection.holder.clone();
                 let written = self.store.renew(holder, lease.fence, lease.grant.version, renewed).await?;

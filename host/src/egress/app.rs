@@ -1,7 +1,10 @@
 //! What is sent to an app, at an address that somebody has typed: to public machines by TLS, to others only where the operator
 //! has named them. Nothing is followed, and of the answer only what it says about itself is taken.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use connector_protocol::{Error, ErrorKind, Result};
@@ -60,12 +63,19 @@ pub fn check(url: &Url, by_operator: bool) -> Result<()> {
     let address = match url.host() {
         Some(Host::Ipv4(address)) => Some(address.into()),
         Some(Host::Ipv6(address)) => Some(address.into()),
+        // Whatever a resolver says: it is this machine (RFC 6761).
+        Some(Host::Domain(name)) if is_localhost(name) => Some(Ipv4Addr::LOCALHOST.into()),
         _ => None,
     };
     match address.and_then(forbidden) {
         Some(what) => Err(unfit(format!("it leads to {what}")).hint(named)),
         None => Ok(()),
     }
+}
+
+fn is_localhost(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 impl Egress {

@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use connector_protocol::{Error, ErrorKind, Result, manifest::Endpoint, message::HttpRequest};
 use reqwest::{
     Method, Response,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER},
 };
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
@@ -32,6 +32,8 @@ pub struct Answered {
     pub content_type: Option<String>,
     /// When to come back, as the provider wrote it.
     pub retry_after: Option<String>,
+    /// What time it was for the provider, as it wrote it.
+    pub date: Option<String>,
     /// The body; of a refusal, as much of it as came and is read.
     pub body: Zeroizing<Vec<u8>>,
 }
@@ -151,7 +153,7 @@ impl Egress {
 async fn read(mut response: Response) -> Result<Answered, Lost> {
     let status = response.status();
     let text = |name| Some(String::from_utf8_lossy(response.headers().get(name)?.as_bytes()).into_owned());
-    let (content_type, retry_after) = (text(CONTENT_TYPE), text(RETRY_AFTER));
+    let (content_type, retry_after, date) = (text(CONTENT_TYPE), text(RETRY_AFTER), text(DATE));
     let mut body = Zeroizing::new(Vec::new());
     loop {
         match response.chunk().await {
@@ -174,7 +176,7 @@ async fn read(mut response: Response) -> Result<Answered, Lost> {
             }
         }
     }
-    Ok(Answered { status: status.as_u16(), content_type, retry_after, body })
+    Ok(Answered { status: status.as_u16(), content_type, retry_after, date, body })
 }
 
 /// In the words of whoever asked for it. That nobody knows what became of it is not said here: `ambiguous` would be about

@@ -21,13 +21,14 @@ use super::{LOOKS, STORE_FAILED, random, signing};
 use crate::{
     egress::app::{Posted, Unposted},
     host::Host,
-    store::{Destination, DispatchState, Due, Sent},
+    store::{Destination, DispatchState, Due, Room, Sent},
     vault::Owner,
 };
 
-/// How many are sent at once: of all subscriptions, and of one.
-const AT_ONCE: usize = 64;
+/// How many are sent at once: of all subscriptions, of one, and to one origin.
+const AT_ONCE: usize = 128;
 const AT_ONCE_FOR_ONE: usize = 8;
+const AT_ONCE_TO_ONE: usize = 16;
 
 /// How long an app may take to answer.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -42,8 +43,30 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 /// How long nobody looks again who was not woken: what happens here, such as a grant that has ended, wakes nobody.
 const LOOK: Duration = Duration::from_secs(3);
 
-/// How many of each subscription are being sent.
-type InFlight = Arc<Mutex<HashMap<String, usize>>>;
+/// What is being sent: the subscription and the origin of each.
+type InFlight = Arc<Mutex<HashMap<i64, (String, String)>>>;
+
+/// How much more may be sent. The fewer places are free the fewer are for one origin: those that do not answer share what there is,
+/// and whoever has none under way finds one.
+fn room(in_flight: &HashMap<i64, (String, String)>) -> Room {
+    let free = AT_ONCE.saturating_sub(in_flight.len());
+    let of_origin = match free {
+        free if free > AT_ONCE / 2 => AT_ONCE_TO_ONE,
+        free if free > AT_ONCE / 4 => AT_ONCE_TO_ONE / 4,
+        _ => 1,
+    };
+    let mut room = Room {
+        most: u32::try_from(free.min(AT_ONCE_FOR_ONE)).unwrap_or(1),
+        of_subscription: AT_ONCE_FOR_ONE,
+        of_origin,
+        ..Room::default()
+    };
+    for (subscription, origin) in in_flight.values() {
+        *room.subscriptions.entry(subscription.clone()).or_default() += 1;
+        *room.origins.entry(origin.clone()).or_default() += 1;
+    }
+    room
+}
 
 /// Sends what is to be sent, for as long as somebody serves.
 pub(super) async fn work(host: &Arc<Host>) {
@@ -55,23 +78,18 @@ pub(super) async fn work(host: &Arc<Host>) {
         while sending.try_join_next().is_some() {}
         if taken_up.elapsed() > LOOKS {
             taken_up = Instant::now();
-            if let Err(error) = host.store.take_up(false).await {
-                tracing::warn!("what was being sent cannot be taken up: {error}");
+            match host.store.take_up(false).await {
+                Ok(()) => memory.arrived.notify_one(),
+                Err(error) => tracing::warn!("what was being sent cannot be taken up: {error}"),
             }
         }
-        let room = AT_ONCE.saturating_sub(sending.len());
-        if room == 0 {
+        let room = room(&in_flight.lock().unwrap_or_else(PoisonError::into_inner));
+        if room.most == 0 {
             let _ = sending.join_next().await;
             continue;
         }
-        let busy: Vec<String> = {
-            let in_flight = in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-            let busy = in_flight.iter().filter(|(_, count)| **count >= AT_ONCE_FOR_ONE);
-            busy.map(|(subscription, _)| subscription.clone()).collect()
-        };
         let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
-        let room = u32::try_from(room.min(AT_ONCE_FOR_ONE)).unwrap_or(1);
-        let (due, next) = match host.store.due_dispatches(room, busy, lease).await {
+        let (due, next) = match host.store.due_dispatches(room, lease).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::warn!("what is to be sent cannot be read: {error}");
@@ -88,21 +106,12 @@ pub(super) async fn work(host: &Arc<Host>) {
         }
         for due in due {
             let (host, in_flight) = (host.clone(), in_flight.clone());
-            let subscription = due.subscription.id.clone();
-            *in_flight
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .entry(subscription.clone())
-                .or_default() += 1;
+            let of = (due.subscription.id.clone(), due.subscription.destination.origin());
+            in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(due.seq, of);
             sending.spawn(async move {
+                let seq = due.seq;
                 one(&host, due).await;
-                let mut in_flight = in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-                let count = in_flight.entry(subscription.clone()).or_default();
-                *count = count.saturating_sub(1);
-                if *count == 0 {
-                    in_flight.remove(&subscription);
-                }
-                drop(in_flight);
+                in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&seq);
                 host.events.to_send.notify_one();
             });
         }

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use connector_protocol::{Problem, did_you_mean, schema};
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
 /// How deep tests may lie within each other, and how many there may be.
@@ -14,7 +14,7 @@ const DEPTH: usize = 8;
 const MOST: usize = 100;
 
 /// Which events are wanted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Filter {
     /// Those for which all of these hold.
@@ -75,6 +75,22 @@ pub enum Operator {
     /// It is not there, or null.
     Missing,
 }
+
+impl<'de> Deserialize<'de> for Filter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        Self::of(&value, "").map_err(|wrong| {
+            D::Error::custom(format!(
+                "{} {}",
+                if wrong.path.is_empty() { "it" } else { &wrong.path },
+                wrong.message
+            ))
+        })
+    }
+}
+
+/// A filter, to be shown to whoever has written none.
+pub const EXAMPLE: &str = r#"{"all": [{"field": "meeting.topic", "operator": "contains", "value": "demo"}]}"#;
 
 impl Operator {
     const ALL: [(&'static str, Self); 13] = [
@@ -150,6 +166,67 @@ impl Filter {
             }
         };
         Ok(Self::Test(Test { field: field.to_owned(), operator, value }))
+    }
+
+    /// The filter that a JSON value is; `path` leads to it.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with it, and where.
+    fn of(value: &Value, path: &str) -> Result<Self, Problem> {
+        let wrong = |text: &str| Err(Problem::new(path, text));
+        let Value::Object(members) = value else {
+            return wrong("is no object: a filter is one of `all`, `any`, or `field` with `operator`");
+        };
+        let known = ["all", "any", "field", "operator", "value"];
+        if let Some(name) = members.keys().find(|name| !known.contains(&name.as_str())) {
+            let meant =
+                did_you_mean(name, known).map_or(String::new(), |meant| format!("; did you mean `{meant}`?"));
+            return wrong(&format!("has `{}`, which no filter has{meant}", name.escape_debug()));
+        }
+        for name in ["all", "any"] {
+            let Some(list) = members.get(name) else { continue };
+            if members.len() > 1 {
+                return wrong(&format!("has more beside `{name}`, which stands alone"));
+            }
+            let path = format!("{path}/{name}");
+            let Value::Array(list) = list else { return Err(Problem::new(path, "is no list of filters")) };
+            let each = list.iter().enumerate().map(|(at, one)| Self::of(one, &format!("{path}/{at}")));
+            let list = each.collect::<Result<Vec<_>, _>>()?;
+            return Ok(if name == "all" { Self::All { all: list } } else { Self::Any { any: list } });
+        }
+        let text = |name: &str| match members.get(name) {
+            Some(Value::String(text)) => Ok(text.as_str()),
+            Some(_) => Err(Problem::new(format!("{path}/{name}"), "is no text")),
+            None => Err(Problem::new(path, format!("has no `{name}`"))),
+        };
+        let (field, name) = (text("field")?, text("operator")?);
+        let names = Operator::ALL.iter().map(|(name, _)| *name);
+        let Some((_, operator)) = Operator::ALL.iter().find(|(known, _)| *known == name) else {
+            let meant = match did_you_mean(name, names.clone()) {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("there are {}", names.collect::<Vec<_>>().join(", ")),
+            };
+            let text = format!("is no operator, `{}`: {meant}", name.escape_debug());
+            return Err(Problem::new(format!("{path}/operator"), text));
+        };
+        let value = members.get("value").cloned().filter(|value| !value.is_null());
+        Ok(Self::Test(Test { field: field.to_owned(), operator: *operator, value }))
+    }
+
+    /// Reads a filter that is written as JSON.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and where.
+    pub fn read_json(text: &str) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(text).map_err(|error| {
+            format!("the filter is no JSON, at line {}, column {}", error.line(), error.column())
+        })?;
+        Self::of(&value, "").map_err(|wrong| match wrong.path.as_str() {
+            "" => format!("the filter {}", wrong.message),
+            path => format!("{path} of the filter {}", wrong.message),
+        })
     }
 
     /// Whether an event's data is wanted.

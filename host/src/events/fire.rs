@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use connector_protocol::{
-    Error, ErrorKind, Problem, Result,
+    Error, ErrorKind, Problem, Result, did_you_mean,
     manifest::{EventName, Select, Source, Webhook},
     sample::Filling,
 };
@@ -160,7 +160,14 @@ fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
     }
 }
 
-/// Puts a value in the place of a member, or adds it.
+/// A path with another name in the place of a step.
+fn with(path: &str, step: &str, meant: &str) -> String {
+    let steps: Vec<&str> = path.split('.').map(|one| if one == step { meant } else { one }).collect();
+    steps.join(".")
+}
+
+/// Puts a value in the place of a member. One that the sample does not have is mistyped; whoever wants more than the sample has sets
+/// the whole of what holds it.
 fn put(body: &mut Value, path: &str, value: &Value) -> Result<()> {
     let wrong = |text: &str| {
         let problem = Problem::new(format!("/set/{}", connector_protocol::schema::escape(path)), text);
@@ -171,13 +178,22 @@ fn put(body: &mut Value, path: &str, value: &Value) -> Result<()> {
     while let Some(step) = steps.next() {
         let is_last = steps.peek().is_none();
         at = match at {
-            Value::Object(members) if is_last => {
-                members.insert(step.to_owned(), value.clone());
-                return Ok(());
+            Value::Object(members) if !members.contains_key(step) => {
+                let names = members.keys().map(String::as_str);
+                return Err(wrong(&match did_you_mean(step, names) {
+                    Some(meant) => format!("leads to nothing: did you mean `{}`?", with(path, step, meant)),
+                    None => "leads to nothing: a sample is shown by jackfield trigger show".to_owned(),
+                }));
             }
-            Value::Object(members) => members
-                .get_mut(step)
-                .ok_or_else(|| wrong("leads to nothing: a sample is shown by jackfield trigger show"))?,
+            Value::Object(members) => {
+                let member = members.entry(step);
+                let member = member.or_insert(Value::Null);
+                if is_last {
+                    *member = value.clone();
+                    return Ok(());
+                }
+                member
+            }
             Value::Array(items) => {
                 let index: Option<usize> = step.parse().ok();
                 let item =

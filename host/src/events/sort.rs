@@ -5,7 +5,6 @@
 //! make anything of is kept, to be tried again by hand with a newer one.
 
 use std::{
-    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,10 +16,8 @@ use connector_protocol::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tokio::task::JoinSet;
 
 use super::{
-    LOOKS, STORE_FAILED,
     enrich::{Completed, complete},
     feeds::{As, is_barred},
     route::{Whose, lane, whose},
@@ -36,9 +33,6 @@ use crate::{
     },
 };
 
-/// How many deliveries are looked at at once.
-const AT_ONCE: u32 = 32;
-
 /// How long a connector may take over one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -53,10 +47,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10 * 60);
 const LONGEST_ASKED: Duration = Duration::from_secs(60 * 60);
 
 /// When it is looked again whether a connector is there.
-const MISSING: Duration = Duration::from_secs(10);
+pub(super) const MISSING: Duration = Duration::from_secs(10);
 
 /// What is to become of a delivery.
-enum Outcome {
+pub(super) enum Outcome {
     Sorted(Box<Sorted>),
     PutOff {
         wait: Duration,
@@ -69,108 +63,13 @@ enum Outcome {
     },
 }
 
-/// Makes events of what arrives, for as long as somebody serves.
-pub(super) async fn work(host: &Arc<Host>) {
-    let memory = &host.events;
-    loop {
-        let (due, next) = match host.store.due_deliveries(AT_ONCE).await {
-            Ok(found) => found,
-            Err(error) => {
-                tracing::warn!("deliveries cannot be read: {error}");
-                tokio::time::sleep(STORE_FAILED).await;
-                continue;
-            }
-        };
-        if due.is_empty() {
-            let wait = next.map_or(LOOKS, |next| {
-                Duration::try_from(next.duration_since(Timestamp::now())).unwrap_or_default().min(LOOKS)
-            });
-            let _ = tokio::time::timeout(wait, memory.arrived.notified()).await;
-            continue;
-        }
-        let mut looks = JoinSet::new();
-        for (at, whole) in due.into_iter().enumerate() {
-            let host = host.clone();
-            looks.spawn(async move {
-                let outcome = look(&host, &whole).await;
-                (at, whole, outcome)
-            });
-        }
-        let mut looked = looks.join_all().await;
-        looked.sort_by_key(|(at, ..)| *at);
-        // All of it is asked for before any of it is waited for, so that it shares a commit.
-        let (mut kept, mut absent) = (Vec::new(), Vec::new());
-        let mut learned = HashSet::new();
-        for (_, whole, outcome) in looked {
-            match outcome {
-                // Whose it is was said by one that came before it and was not written yet: it is looked at again.
-                Outcome::Sorted(sorted) if says_later(&sorted, &learned) => {
-                    let reason = "whose it is has just been told".to_owned();
-                    if let Err(error) =
-                        host.store.put_off(whole.delivery.id, Timestamp::now(), reason, false).await
-                    {
-                        tracing::warn!("a delivery could not be put off: {error}");
-                        tokio::time::sleep(STORE_FAILED).await;
-                    }
-                }
-                Outcome::Sorted(sorted) => {
-                    let of = |(thing, _): &(String, String)| (sorted.integration.clone(), thing.clone());
-                    learned.extend(sorted.owners.iter().map(of));
-                    kept.push((whole.delivery.id, host.store.sorted(*sorted)));
-                }
-                Outcome::Nobody { reason } => {
-                    let connector = whole.delivery.connector;
-                    if !absent.contains(&connector) {
-                        tracing::info!(connector, "its deliveries wait: {reason}");
-                        let kept = host.store.put_off_all(connector.clone(), from_now(MISSING), reason).await;
-                        if let Err(error) = kept {
-                            tracing::warn!("deliveries could not be put off: {error}");
-                            tokio::time::sleep(STORE_FAILED).await;
-                        }
-                        absent.push(connector);
-                    }
-                }
-                Outcome::PutOff { wait, reason, tried } => {
-                    let (id, connector) = (whole.delivery.id, &whole.delivery.connector);
-                    tracing::info!(delivery = id, connector, "put off: {reason}");
-                    if let Err(error) = host.store.put_off(id, from_now(wait), reason, tried).await {
-                        tracing::warn!("a delivery could not be put off: {error}");
-                        tokio::time::sleep(STORE_FAILED).await;
-                    }
-                }
-            }
-        }
-        for (delivery, kept) in kept {
-            match kept.await {
-                Ok(events) => {
-                    memory.count_out(1);
-                    tracing::debug!(delivery, events = events.len(), "sorted");
-                }
-                // It still waits, and is looked at again.
-                Err(error) => {
-                    tracing::warn!(delivery, "its events could not be kept: {error}");
-                    tokio::time::sleep(STORE_FAILED).await;
-                }
-            }
-        }
-        memory.to_send.notify_one();
-    }
-}
-
-/// Whether an event does not say whose it is, and is about something whose owner was learned.
-fn says_later(sorted: &Sorted, learned: &HashSet<(String, String)>) -> bool {
-    let thing = |new: &NewEvent| new.route.resource.clone().filter(|_| new.route.owner.is_none());
-    let things = sorted.events.iter().filter_map(thing);
-    things.into_iter().any(|thing| learned.contains(&(sorted.integration.clone(), thing)))
-}
-
-fn from_now(wait: Duration) -> Timestamp {
+pub(super) fn from_now(wait: Duration) -> Timestamp {
     let wait = SignedDuration::try_from(wait).unwrap_or_default();
     Timestamp::now().saturating_add(wait).unwrap_or(Timestamp::MAX)
 }
 
 /// Looks what is in a delivery.
-async fn look(host: &Host, whole: &Whole) -> Outcome {
+pub(super) async fn look(host: &Host, whole: &Whole) -> Outcome {
     match look_into(host, whole).await {
         Ok(outcome) => outcome,
         // Something that has nothing to do with it.
@@ -435,6 +334,14 @@ impl Of<'_> {
     }
 }
 
+/// A time as providers write it.
+fn time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::String(text) => text.parse().ok(),
+        value => Timestamp::from_millisecond(value.as_i64()?).ok(),
+    }
+}
+
 /// A user has removed the app at the provider: what is kept of their accounts is of no use any more, and is wiped.
 async fn revoke(
     host: &Host,
@@ -455,23 +362,27 @@ async fn revoke(
         body.pointer(pointer.as_deref()?)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let (person, account) = (at(&revocation.user), at(&revocation.account));
+    let happened = revocation.at.as_deref().and_then(|pointer| time(body.pointer(pointer)?));
     let connections = host.store.bearers(&integration.id, person.as_deref(), account.as_deref())?;
     let reason = format!("the user has removed the app at {provider}");
     for connection in &connections {
-        // Whoever has let the app in again since has taken it back.
+        // Whoever has let the app in again since has taken it back. By the provider's clock, both: how long the farewell was on its
+        // way, and whether the tokens were renewed meanwhile, says nothing.
         let scope = Scope::project(&connection.project);
-        let given = host.store.held(&scope, &connection.holder)?.and_then(|held| held.grant.refreshed);
-        if given.is_some_and(|given| given > whole.delivery.received) {
+        let Some(held) = host.store.held(&scope, &connection.holder)? else { continue };
+        let given = held.grant.given.or(held.grant.refreshed);
+        if given.is_some_and(|given| given > happened.unwrap_or(whole.delivery.received)) {
             continue;
         }
         let audit = Audit::new(&connection.project, "jackfield", "connection.deauthorized", &connection.id)
             .detail(&whole.delivery.id);
         let (holder, reason) = (connection.holder.clone(), Some(reason.clone()));
-        match host.store.set_state(holder, None, ConnectionState::Revoked, reason, Some(audit)).await? {
+        let (seen, state) = (Some(held.grant.version), ConnectionState::Revoked);
+        match host.store.set_state(holder, seen, state, reason, Some(audit)).await? {
             Written::Yes => tracing::info!(connection = connection.id, "deauthorized at {provider}"),
-            // Somebody renews it in this moment.
+            // Somebody renews it in this moment, or has let the app in again.
             _ => {
-                let reason = "a connection that it takes away is being refreshed".to_owned();
+                let reason = "a connection that it takes away is being changed".to_owned();
                 return Ok(Outcome::PutOff { wait: FIRST_WAIT, reason, tried: false });
             }
         }

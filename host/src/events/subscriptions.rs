@@ -216,11 +216,7 @@ impl Host {
     /// The schema that the data of a type of events has, standing alone; and the trigger, if it is one's.
     fn event_schema(&self, kind: &str) -> Result<(Value, Option<Declared>)> {
         if kind == STATE_CHANGED {
-            let text = json!({"type": ["string", "null"]});
-            let names = ["connector", "before", "state", "reason"];
-            let properties: Map<String, Value> =
-                names.into_iter().map(|name| (name.to_owned(), text.clone())).collect();
-            return Ok((json!({"type": "object", "properties": properties}), None));
+            return Ok((state_changed(), None));
         }
         let (manifest, index) = self.find_trigger(kind)?;
         let trigger = manifest.triggers[index].clone();
@@ -234,6 +230,15 @@ impl Host {
     /// If there is none; says what may have been meant.
     pub fn find_trigger(&self, name: &str) -> Result<(std::sync::Arc<Manifest>, usize)> {
         let short: String = name.escape_debug().take(80).collect();
+        if name == STATE_CHANGED {
+            let text = format!("`{short}` is Jackfield's own: it is of no connector");
+            return Err(Error::new(ErrorKind::Unsupported, text)
+                .hint("subscribe to it, or listen: it is told whenever a connection changes"));
+        }
+        if did_you_mean(name, [STATE_CHANGED]).is_some() {
+            let text = format!("there is no trigger `{short}`");
+            return Err(Error::new(ErrorKind::Unknown, text).hint(format!("did you mean `{STATE_CHANGED}`?")));
+        }
         let Some((connector, trigger)) = name.split_once('.') else {
             let text = format!("`{short}` is no trigger: its name is CONNECTOR.TRIGGER");
             return Err(
@@ -254,6 +259,15 @@ impl Host {
         }
     }
 
+    /// Fails unless events may be of this type.
+    ///
+    /// # Errors
+    ///
+    /// If nothing here makes such events; says what may have been meant.
+    pub fn must_be_a_type(&self, kind: &str) -> Result<()> {
+        if kind == STATE_CHANGED { Ok(()) } else { self.find_trigger(kind).map(drop) }
+    }
+
     fn check_url(&self, text: &str) -> Result<Option<Problem>> {
         let settings = self.settings()?;
         let Ok(url) = Url::parse(text) else {
@@ -265,6 +279,16 @@ impl Host {
             Problem::new("/url", format!("cannot be sent to: {}{hint}", error.message))
         }))
     }
+}
+
+/// The schema of the data of [`STATE_CHANGED`].
+#[must_use]
+pub fn state_changed() -> Value {
+    let text = json!({"type": ["string", "null"]});
+    let names = ["connector", "before", "state", "reason"];
+    let properties: Map<String, Value> =
+        names.into_iter().map(|name| (name.to_owned(), text.clone())).collect();
+    json!({"type": "object", "properties": properties})
 }
 
 /// What brings the events of a trigger to a subscription alone, if something does.
@@ -310,5 +334,10 @@ fn refuse(problems: Vec<Problem>) -> Result<()> {
         return Ok(());
     }
     let text = "the subscription does not fit";
-    Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint("mend it and try again"))
+    let hint = if problems.iter().any(|problem| problem.path == "/url") {
+        "for a program on this machine, while it is written: jackfield trigger listen TRIGGER --forward-to URL"
+    } else {
+        "mend it and try again"
+    };
+    Err(Error::new(ErrorKind::InvalidInput, text).problems(problems).hint(hint))
 }

@@ -113,7 +113,27 @@ pub(super) fn answer(status: StatusCode, error: &Error) -> Response {
     if let Some(seconds) = wait(status, error) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    if error.hint.as_ref().is_some_and(|hint| hint.contains("jackfield ")) {
+        response.extensions_mut().insert(ForOperators(error.clone()));
+    }
     response
+}
+
+/// The error of an answer whose hint is a command that only an operator can type.
+#[derive(Clone)]
+struct ForOperators(Error);
+
+/// An answer as an app's user gets it: without the hints that are for whoever operates this.
+pub(super) fn for_end_user(mut response: Response) -> Response {
+    let Some(ForOperators(error)) = response.extensions_mut().remove() else { return response };
+    let mut answered = answer(response.status(), &Error { hint: None, ..error });
+    // What else was said stays: which methods there are, for one.
+    for (name, value) in response.headers() {
+        if *name != header::CONTENT_LENGTH && !answered.headers().contains_key(name) {
+            answered.headers_mut().append(name, value.clone());
+        }
+    }
+    answered
 }
 
 /// After how many seconds whoever was turned away for now may ask again, where that is known.

@@ -91,8 +91,10 @@ impl State {
             "see each: jackfield delivery list --refused; compare the secret: jackfield integration show {} --setup",
             integration.connector
         );
-        let found = format!("{count} requests to the webhook were refused within the last day");
-        let details = reasons.into_iter().map(|(reason, count)| (reason, format!("{count} times"))).collect();
+        let were = if count == 1 { "request to the webhook was" } else { "requests to the webhook were" };
+        let found = format!("{count} {were} refused within the last day");
+        let times = |count| if count == 1 { "once".to_owned() } else { format!("{count} times") };
+        let details = reasons.into_iter().map(|(reason, count)| (reason, times(count))).collect();
         Some(Check { details, ..check("webhooks", Some(false), found, Some(hint)) })
     }
 

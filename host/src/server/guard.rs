@@ -14,7 +14,12 @@ use axum::{
 use connector_protocol::{Error, ErrorKind, Result};
 use jiff::Timestamp;
 
-use super::{State, answer::Problem, door::Peer, paragon};
+use super::{
+    State,
+    answer::{Problem, for_end_user},
+    door::Peer,
+    paragon,
+};
 use crate::{
     access,
     invoke::{Caller, Source},
@@ -101,13 +106,15 @@ pub(super) async fn guard(
         Ok(Some(who)) if access == Access::Operator && who.is_end_user() => {
             let error = Error::new(ErrorKind::Forbidden, "only an operator may do this")
                 .hint("use an operator's token: jackfield token create");
-            Problem(error).into_response()
+            for_end_user(Problem(error).into_response())
         }
         Ok(who) => {
+            let is_end_user = who.as_ref().is_some_and(Who::is_end_user);
             if let Some(who) = who {
                 request.extensions_mut().insert(who);
             }
-            next.run(request).await
+            let response = next.run(request).await;
+            if is_end_user { for_end_user(response) } else { response }
         }
         Err(error) => Problem(error).into_response(),
     }

@@ -200,6 +200,8 @@ pub struct Grant {
     pub expires: Option<Timestamp>,
     /// When the tokens came.
     pub refreshed: Option<Timestamp>,
+    /// When the user has let the app in, by the provider's clock as far as it tells: a refresh changes nothing of that.
+    pub given: Option<Timestamp>,
     /// How often a refresh with this refresh token was begun and never ended, because its process did; and one for answers
     /// that were lost.
     pub sent: i64,
@@ -236,6 +238,8 @@ pub struct Renewed {
     pub scopes: Option<Vec<String>>,
     /// What was kept of the token answer.
     pub members: BTreeMap<String, String>,
+    /// When the user has let the app in, if it is that what has brought it.
+    pub given: Option<Timestamp>,
 }
 
 /// What became of writing something that somebody else may have changed meanwhile.
@@ -512,8 +516,15 @@ pub trait Accounts: Send + Sync {
     /// Makes sure that there is such a user, and changes what the app keeps of them if that is given.
     fn put_user(&self, project: String, id: String, meta: Option<Map<String, Value>>) -> Pending<()>;
 
-    /// Erases a user who has no connections any more, and what was run for them. False if there is none, or if they have.
-    fn erase_user(&self, project: String, id: String, audit: Audit) -> Pending<bool>;
+    /// Erases a user who has no connections any more, what was run for them, and what nobody is known for and names one of these
+    /// people of theirs at these integrations. False if there is none, or if they have.
+    fn erase_user(
+        &self,
+        project: String,
+        id: String,
+        people: Vec<(String, Identity)>,
+        audit: Audit,
+    ) -> Pending<bool>;
 
     /// Connections, the oldest first.
     fn connections(&self, scope: Scope, which: Which, page: Page) -> Pending<Vec<Connection>>;
@@ -596,8 +607,15 @@ pub trait Accounts: Send + Sync {
     /// Writes an entry of the audit log by itself, for what is not done in the store.
     fn audit(&self, audit: Audit) -> Pending<()>;
 
-    /// The audit log, from this entry on.
-    fn audit_log(&self, project: Option<String>, after: i64, most: u32) -> Pending<Vec<Audit>>;
+    /// The audit log after this entry, in the order in which it was written, or the other way round with `newest`; of a project, or
+    /// of all.
+    fn audit_log(
+        &self,
+        project: Option<String>,
+        after: Option<i64>,
+        newest: bool,
+        most: u32,
+    ) -> Pending<Vec<Audit>>;
 
     /// Says that something of this key is about to be done. `request` tells what, by its digest.
     fn once(&self, scope: Scope, key: String, request: Vec<u8>) -> Pending<Once>;

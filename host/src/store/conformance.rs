@@ -260,7 +260,11 @@ mod sqlite {
         assert_eq!((a.await.is_ok(), b.await.is_ok(), c.await.is_ok()), (true, false, true));
         let names: Vec<String> = store.projects().unwrap().into_iter().map(|project| project.id).collect();
         assert_eq!(names, ["a", "c", "default", "first"]);
-        assert_eq!(store.audit_log(Some("b".to_owned()), 0, 10).await, Ok(vec![]), "nothing of it is left");
+        assert_eq!(
+            store.audit_log(Some("b".to_owned()), None, false, 10).await,
+            Ok(vec![]),
+            "nothing of it is left"
+        );
     }
 
     #[tokio::test]

@@ -4,6 +4,8 @@
 //! A delivery is kept before it is answered. What is made of it - its events, whom each is for and to whom it is to be sent - is
 //! written in one commit with the word that it is done, so that nothing is made twice and nothing falls between the two.
 
+use std::collections::HashMap;
+
 use connector_protocol::{
     Result,
     message::{DeliveryHead, Route},
@@ -11,6 +13,7 @@ use connector_protocol::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::{
     Audit, Connection, DueFeed, Event, Feed, Found, Integration, Page, Pending, Registered, Scope, Written,
@@ -202,6 +205,13 @@ impl Destination {
             Self::Url { url } => url,
         }
     }
+
+    /// The machine that it leads to, and the port there.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        let Self::Url { url } = self;
+        Url::parse(url).map_or_else(|_| url.clone(), |url| url.origin().ascii_serialization())
+    }
 }
 
 /// Somebody's wish for the events of a trigger.
@@ -324,6 +334,34 @@ pub struct WhichDispatches {
     pub state: Option<DispatchState>,
 }
 
+/// How much may be taken to be sent, beside what is being sent already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Room {
+    /// In all.
+    pub most: u32,
+    /// How much of one subscription may be under way, and how much to one origin.
+    pub of_subscription: usize,
+    /// The same of one origin.
+    pub of_origin: usize,
+    /// How much of each subscription is.
+    pub subscriptions: HashMap<String, usize>,
+    /// How much to each origin is.
+    pub origins: HashMap<String, usize>,
+}
+
+impl Room {
+    /// Takes a place for the events of a subscription. False if there is none.
+    pub(super) fn take(&mut self, subscription: &Subscription) -> bool {
+        let of = self.subscriptions.entry(subscription.id.clone()).or_default();
+        let to = self.origins.entry(subscription.destination.origin()).or_default();
+        let may = *of < self.of_subscription && *to < self.of_origin;
+        if may {
+            (*of, *to) = (*of + 1, *to + 1);
+        }
+        may
+    }
+}
+
 /// An event that is to be sent now, by whoever took it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Due {
@@ -377,8 +415,14 @@ pub trait Events: Send + Sync {
     /// Keeps a delivery, unless it is kept already. Many that come at once share one commit.
     fn accept(&self, arrival: Arrival) -> Pending<Taken>;
 
-    /// Deliveries whose events can be made now, the oldest first, and when the next one is due if none is.
-    fn due_deliveries(&self, most: u32) -> Pending<(Vec<Whole>, Option<Timestamp>)>;
+    /// Deliveries whose events can be made now, the oldest first, but none of these connectors and none of those that are taken.
+    /// Beside them stands when the next one is due, if none is.
+    fn due_deliveries(
+        &self,
+        most: u32,
+        busy: Vec<String>,
+        taken: Vec<String>,
+    ) -> Pending<(Vec<Whole>, Option<Timestamp>)>;
 
     /// Keeps what came of a delivery, if it still waits for that, and has its events sent to all who subscribe to them. Gives the ids
     /// of those that are new.
@@ -422,8 +466,20 @@ pub trait Events: Send + Sync {
     /// An event.
     fn event(&self, scope: Scope, id: String) -> Pending<Option<Event>>;
 
-    /// Says that an event that nobody was known for is this connection's. False if somebody is known for it by now.
-    fn route_event(&self, project: String, id: String, to: Connection, audit: Audit) -> Pending<bool>;
+    /// Says that an event that nobody was known for is this connection's, and with `tell` has it sent to whoever subscribes. False if
+    /// somebody is known for it by now.
+    fn route_event(
+        &self,
+        project: String,
+        id: String,
+        to: Connection,
+        tell: bool,
+        audit: Audit,
+    ) -> Pending<bool>;
+
+    /// Events that nobody is known for, received since then, that may be this connection's: at most so many, the newest, in the
+    /// order in which they were written.
+    fn strays(&self, of: Connection, since: Timestamp, most: u32) -> Pending<Vec<(Event, Route)>>;
 
     /// Adds a subscription whose version is 0, or changes the one whose version it has.
     fn put_subscription(&self, subscription: Subscription, audit: Audit) -> Pending<Written>;
@@ -438,10 +494,9 @@ pub trait Events: Send + Sync {
     /// A subscription.
     fn subscription(&self, scope: Scope, id: String) -> Pending<Option<Subscription>>;
 
-    /// Takes what is to be sent now for this many milliseconds: at most so many, and for one subscription only the first of those
-    /// about the same thing. Beside it stands when the next one is due, if none is.
-    fn due_dispatches(&self, most: u32, busy: Vec<String>, ms: i64)
-    -> Pending<(Vec<Due>, Option<Timestamp>)>;
+    /// Takes what is to be sent now for this many milliseconds: as much as there is room for, and for one subscription only the
+    /// first of those about the same thing. Beside it stands when the next one is due, if none is.
+    fn due_dispatches(&self, room: Room, ms: i64) -> Pending<(Vec<Due>, Option<Timestamp>)>;
 
     /// Says what became of sending, for whoever took it last. False if somebody else has it by now.
     fn sent(&self, seq: i64, fence: i64, sent: Sent) -> Pending<bool>;
@@ -449,7 +504,8 @@ pub trait Events: Send + Sync {
     /// What is sent and was, the newest first.
     fn dispatches(&self, scope: Scope, which: WhichDispatches, page: Page) -> Pending<Vec<Dispatch>>;
 
-    /// Sends again what is over: the same events under the same ids. Gives how many there are.
+    /// Sends again what is over: the same events under the same ids; a single event also to whoever subscribes by now and was not
+    /// sent it. Gives how many there are.
     fn send_again(&self, scope: Scope, which: WhichDispatches, audit: Audit) -> Pending<u64>;
 
     /// A subscription. Read where it is asked for.
@@ -492,7 +548,7 @@ pub trait Events: Send + Sync {
     fn backlog(&self) -> Pending<Backlog>;
 
     /// What was taken to be sent and has not been told of in time is to be sent again; with `all`, whatever was taken: whoever did
-    /// is gone.
+    /// is gone. What is due by a clock that was set back meanwhile is due, here and among deliveries.
     fn take_up(&self, all: bool) -> Pending<()>;
 
     /// The integration of this id, whoever's it is, and what its connector declares about webhooks as it was last accepted. Read

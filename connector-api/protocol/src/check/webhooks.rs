@@ -51,7 +51,7 @@ impl Checker<'_> {
             self.handshake(&format!("{path}/handshakes/{at}"), webhook, handshake);
         }
         for (name, pointer) in webhook.revocation.iter().flat_map(|revocation| {
-            [("account", revocation.account.as_ref()), ("user", revocation.user.as_ref())]
+            [("account", &revocation.account), ("user", &revocation.user), ("at", &revocation.at)]
         }) {
             if let Some(pointer) = pointer {
                 self.one_value(&format!("{path}/revocation/{name}"), pointer);

@@ -392,4 +392,8 @@ pub struct Revocation {
     /// The user, as a JSON pointer into the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// When it happened, as a JSON pointer into the body: a time by RFC 3339, or milliseconds since 1970. Without one it happened
+    /// when it was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }

@@ -10,9 +10,18 @@ use crate::{
     scopes::scopes,
 };
 
-/// Somebody joined or left a meeting
+/// Somebody joined a meeting
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct ParticipantEvent {
+pub(crate) struct ParticipantJoined {
+    /// Who
+    participant: Participant,
+    /// The meeting
+    meeting: EventMeeting,
+}
+
+/// Somebody left a meeting
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct ParticipantLeft {
     /// Who
     participant: Participant,
     /// The meeting
@@ -72,7 +81,11 @@ struct Object {
     meeting: EventMeeting,
 }
 
-fn on_delivery(event: &str, delivery: &Delivery) -> Result<Vec<Emit<ParticipantEvent>>> {
+fn on_delivery<E>(
+    event: &str,
+    delivery: &Delivery,
+    make: impl FnOnce(Participant, EventMeeting) -> E,
+) -> Result<Vec<Emit<E>>> {
     let (envelope, Object { participant, meeting }) = envelope::read(delivery)?;
     let about = envelope.about(&meeting.core)?;
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
@@ -85,7 +98,7 @@ fn on_delivery(event: &str, delivery: &Delivery) -> Result<Vec<Emit<ParticipantE
         (None, None) => return Err(envelope::nothing_tells_it_apart()),
     };
     let key = format!("{event}/{}/{visit}/{time}", about.instance);
-    Ok(about.emit(key, ParticipantEvent { participant, meeting }))
+    Ok(about.emit(key, make(participant, meeting)))
 }
 
 fn sample(event: &str, participant: Value) -> Option<Value> {
@@ -109,7 +122,7 @@ impl Trigger for MeetingParticipantJoined {
         scopes!(granular: "meeting:read:participant", classic: "meeting:read");
 
     type Params = NoParams;
-    type Event = ParticipantEvent;
+    type Event = ParticipantJoined;
 
     fn sample_delivery() -> Option<Value> {
         sample(
@@ -118,8 +131,9 @@ impl Trigger for MeetingParticipantJoined {
         )
     }
 
-    fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<ParticipantEvent>>> {
-        on_delivery("meeting.participant_joined", delivery)
+    fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<ParticipantJoined>>> {
+        let make = |participant, meeting| ParticipantJoined { participant, meeting };
+        on_delivery("meeting.participant_joined", delivery, make)
     }
 }
 
@@ -133,7 +147,7 @@ impl Trigger for MeetingParticipantLeft {
         scopes!(granular: "meeting:read:participant", classic: "meeting:read");
 
     type Params = NoParams;
-    type Event = ParticipantEvent;
+    type Event = ParticipantLeft;
 
     fn sample_delivery() -> Option<Value> {
         sample(
@@ -142,7 +156,8 @@ impl Trigger for MeetingParticipantLeft {
         )
     }
 
-    fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<ParticipantEvent>>> {
-        on_delivery("meeting.participant_left", delivery)
+    fn on_delivery(delivery: &Delivery) -> Result<Vec<Emit<ParticipantLeft>>> {
+        let make = |participant, meeting| ParticipantLeft { participant, meeting };
+        on_delivery("meeting.participant_left", delivery, make)
     }
 }

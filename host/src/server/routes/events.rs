@@ -25,12 +25,12 @@ use crate::{
     },
     events::{
         hooks::Refused,
-        subscriptions::{Change, Wish, none},
+        subscriptions::{Change, STATE_CHANGED, Wish, none},
     },
     id::Id,
     store::{
-        Audit, Delivery, DeliveryState, Dispatch, DispatchState, Event, Page, Scope, Which, WhichDeliveries,
-        WhichDispatches, WhichEvents,
+        Audit, Connection, ConnectionState, Delivery, DeliveryState, Dispatch, DispatchState, Event, Page,
+        Scope, Which, WhichDeliveries, WhichDispatches, WhichEvents,
     },
 };
 
@@ -55,7 +55,8 @@ pub(in crate::server) async fn triggers(
     let lines = manifests
         .iter()
         .flat_map(|manifest| manifest.triggers.iter().map(|trigger| TriggerLine::of(manifest, trigger)));
-    Ok(Json(List::whole(lines.collect())))
+    let own = wanted.connector.is_none().then(TriggerLine::own);
+    Ok(Json(List::whole(lines.chain(own).collect())))
 }
 
 pub(in crate::server) async fn trigger(
@@ -63,6 +64,9 @@ pub(in crate::server) async fn trigger(
     Named(name): Named<String>,
 ) -> Gives<TriggerShown> {
     state.host.reload_unless_busy().await?;
+    if name == STATE_CHANGED {
+        return Ok(Json(TriggerShown::own()));
+    }
     let (manifest, index) = state.host.find_trigger(&name)?;
     Ok(Json(TriggerShown::of(&manifest, &manifest.triggers[index])))
 }
@@ -87,8 +91,12 @@ pub(in crate::server) async fn fire(
             }
             None => {
                 let which = Which { connector: Some(manifest.id.clone()), state: None };
-                let page = Page { after: None, most: 2 };
+                let page = Page { after: None, most: 1000 };
                 let mut found = state.host.store.connections(tenant.scope(), which, page).await?;
+                let usable = |one: &Connection| one.state != ConnectionState::Revoked;
+                if found.iter().any(usable) {
+                    found.retain(usable);
+                }
                 if found.len() > 1 {
                     let text = format!("there are several connections to `{}`", manifest.id);
                     return Err(Problem(Error::new(ErrorKind::ConnectionNeeded, text).hint(
@@ -98,6 +106,17 @@ pub(in crate::server) async fn fire(
                 found.pop()
             }
         };
+    if let Some(revoked) = connection.as_ref().filter(|one| one.state == ConnectionState::Revoked) {
+        let text = format!(
+            "the connection `{}` is revoked: nothing is its any more, and nothing is sent",
+            revoked.id
+        );
+        return Err(Problem(
+            Error::new(ErrorKind::Conflict, text)
+                .at("/connection")
+                .hint(format!("connect it again: jackfield connect {} --user {}", manifest.id, revoked.user)),
+        ));
+    }
     let delivery = state.host.fire(&tenant.scope(), &name, connection.as_ref(), &fire.set).await?;
     Ok(Json(Fired { delivery, connection: connection.map(|connection| connection.id) }))
 }
@@ -217,7 +236,17 @@ pub(in crate::server) async fn events(
         newest: wanted.newest,
     };
     let scope = tenant.scope_of(wanted.user)?;
+    let named = (which.kind.clone(), which.connection.clone());
     let found = state.host.store.happened(scope, which, page).await?;
+    if found.is_empty() && part.after.is_none() {
+        // Where there is nothing, it is either that nothing has happened or that the name is wrong.
+        if let Some(kind) = &named.0 {
+            state.host.must_be_a_type(kind)?;
+        }
+        if let Some(connection) = &named.1 {
+            state.host.connections.held(&tenant.scope(), connection)?;
+        }
+    }
     let mut events = List::of(found, limit, |event| event.id.clone());
     // More may come at any time: what was seen last is where to go on.
     if events.next.is_none() && !wanted.newest {
@@ -263,7 +292,7 @@ pub(in crate::server) async fn route(
         );
         return Err(Problem(Error::new(ErrorKind::InvalidInput, text).at("/connection")));
     }
-    if !store.route_event(tenant.project.clone(), id.clone(), held.connection, audit).await? {
+    if !store.route_event(tenant.project.clone(), id.clone(), held.connection, true, audit).await? {
         return Err(Problem(Error::new(ErrorKind::Conflict, "the event is somebody's already")));
     }
     state.host.events.wake();
@@ -288,9 +317,32 @@ pub(in crate::server) async fn send_again(
         kind: wanted.kind,
         state: wanted.state,
     };
+    let named = which.clone();
     let again = state.host.store.send_again(tenant.scope(), which, audit).await?;
+    if again == 0 {
+        must_be_there(&state, &tenant, &named).await?;
+    }
     state.host.events.wake();
     Ok(Json(Again { again }))
+}
+
+/// Fails if what is named is not there: then it is no wonder that nothing was found.
+async fn must_be_there(state: &State, tenant: &Tenant, named: &WhichDispatches) -> Result<(), Problem> {
+    let store = &state.host.store;
+    if let Some(id) = &named.event
+        && store.event(tenant.scope(), id.clone()).await?.is_none()
+    {
+        return Err(no_event(id));
+    }
+    if let Some(id) = &named.subscription
+        && store.subscription(tenant.scope(), id.clone()).await?.is_none()
+    {
+        return Err(Problem(none(id)));
+    }
+    if let Some(kind) = &named.kind {
+        state.host.must_be_a_type(kind)?;
+    }
+    Ok(())
 }
 
 /// Which dispatches somebody wants.
@@ -317,7 +369,11 @@ pub(in crate::server) async fn dispatches(
         kind: None,
         state: wanted.state,
     };
+    let named = which.clone();
     let found = state.host.store.dispatches(tenant.scope(), which, page).await?;
+    if found.is_empty() && part.after.is_none() {
+        must_be_there(&state, &tenant, &named).await?;
+    }
     Ok(Json(List::of(found, limit, |one| one.seq.to_string())))
 }
 

@@ -18,7 +18,7 @@ use super::{
     super::{
         State,
         answer::{Asked, Body, Named, Problem},
-        guard::{Came, Who},
+        guard::{Came, PROJECT, Tenant, Who},
         openapi as document,
     },
     Gives, Part,
@@ -27,6 +27,7 @@ use crate::{
     api::{Health, accounts::List},
     connections::rotate::Rotated,
     host::Settings,
+    invoke::Source,
     store::{Audit, DEFAULT_PROJECT},
     worker,
 };
@@ -157,15 +158,31 @@ pub(in crate::server) async fn workers(Shared(state): Shared<Arc<State>>) -> Jso
     Json(state.host.workers.running())
 }
 
+/// Which part of the audit log somebody wants.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(in crate::server) struct Log {
+    newest: bool,
+    after: Option<String>,
+    limit: Option<u32>,
+}
+
+/// Of the project that is named, else of all that may be seen.
 pub(in crate::server) async fn audit(
     Shared(state): Shared<Arc<State>>,
     Extension(who): Extension<Who>,
-    Asked(part): Asked<Part>,
+    headers: HeaderMap,
+    Asked(wanted): Asked<Log>,
 ) -> Gives<List<Audit>> {
     let number = |after: &str| after.parse::<i64>().ok().filter(|number| *number >= 0);
+    let part = Part { after: wanted.after, limit: wanted.limit };
     let (page, limit) = part.page(|after| number(after).is_some())?;
-    let after = page.after.as_deref().and_then(number).unwrap_or_default();
-    let entries = state.host.store.audit_log(who.project().map(str::to_owned), after, page.most).await?;
+    let after = page.after.as_deref().and_then(number);
+    let project = match headers.get(PROJECT).and_then(|name| name.to_str().ok()) {
+        Some(named) => Some(Tenant::of(&state, who, Some(named), Source::Api)?.project),
+        None => who.project().map(str::to_owned),
+    };
+    let entries = state.host.store.audit_log(project, after, wanted.newest, page.most).await?;
     Ok(Json(List::of(entries, limit, |entry| entry.seq.to_string())))
 }
 

@@ -25,7 +25,7 @@ pub(super) fn sealed(key: &str, secret: &str) -> Envelope {
 
 pub(super) fn renewed(secret: &str) -> Renewed {
     let expires = Timestamp::now().checked_add(SignedDuration::from_hours(1)).ok();
-    Renewed { sealed: sealed("key_1", secret), expires, scopes: None, members: BTreeMap::new() }
+    Renewed { sealed: sealed("key_1", secret), expires, scopes: None, members: BTreeMap::new(), given: None }
 }
 
 pub(super) fn integration(project: &str) -> Integration {
@@ -234,6 +234,13 @@ async fn leases(store: &dyn Store, other: &dyn Store, of: &Connection) {
     assert_eq!(seen(), ConnectionState::Refreshing);
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     assert_eq!(seen(), ConnectionState::Valid);
+    // A refresh rests until the time that it was told, but not until one that another clock has set.
+    let rests = async |hours: i64| {
+        let at = Timestamp::now() + SignedDuration::from_mins(hours * 60 + 10);
+        store.release(of.id.clone(), short.fence, true, Some(at)).await.unwrap();
+        store.held(&of_user("u_1"), &of.id).unwrap().unwrap().grant.retry_at.is_some()
+    };
+    assert_eq!((rests(0).await, rests(24).await), (true, false));
     store.release(of.id.clone(), short.fence, true, None).await.unwrap();
 
     // Of one whose process is gone, nothing comes any more.
@@ -338,11 +345,13 @@ async fn links_and_tokens(store: &dyn Store) {
 }
 
 async fn what_was_done(store: &dyn Store) {
-    let log = store.audit_log(None, 0, 1000).await.unwrap();
+    let log = store.audit_log(None, None, false, 1000).await.unwrap();
     assert!(log.len() > 10 && log.is_sorted_by(|a, b| a.seq < b.seq));
-    let rest = store.audit_log(None, log[3].seq, 2).await.unwrap();
+    let newest = store.audit_log(None, Some(log[3].seq), true, 2).await.unwrap();
+    assert_eq!(newest, [log[2].clone(), log[1].clone()]);
+    let rest = store.audit_log(None, Some(log[3].seq), false, 2).await.unwrap();
     assert_eq!(rest, log[4..6]);
-    assert_eq!(store.audit_log(Some("other".into()), 0, 1000).await.unwrap(), []);
+    assert_eq!(store.audit_log(Some("other".into()), None, false, 1000).await.unwrap(), []);
 
     // Events go on where somebody has stopped, and are nobody else's.
     let all = Page { after: None, most: 100 };
@@ -389,7 +398,7 @@ async fn keys(store: &dyn Store) {
 }
 
 async fn erasing(store: &dyn Store, left: &Connection) {
-    let erase = || store.erase_user("default".into(), "u_1".into(), audit("erase"));
+    let erase = || store.erase_user("default".into(), "u_1".into(), vec![], audit("erase"));
     assert_eq!(erase().await, Ok(false), "there is a connection yet");
     let revoked = ConnectionState::Revoked;
     store.set_state(left.id.clone(), None, revoked, None, Some(audit("revoke"))).await.unwrap();

@@ -1,5 +1,7 @@
 //! What any store has to do with deliveries, events and subscriptions.
 
+use std::collections::HashMap;
+
 use connector_protocol::message::{DeliveryHead, Route};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -10,13 +12,23 @@ use crate::{
     id::Id,
     store::{
         Arrival, Connection, DeliveryState, Destination, DispatchState, Event, Integration, NewEvent, Page,
-        Scope, Sent, Sorted, Store, Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents,
-        Written,
+        Room, Scope, Sent, Sorted, Store, Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents,
+        Whole, Written,
     },
 };
 
 /// The tenant of this part of the suite: nobody else has anything there.
 const PROJECT: &str = "deliveries";
+
+fn waits() -> Sent {
+    Sent { state: DispatchState::Waiting, ..done() }
+}
+
+/// Room for so much, but for nothing of these subscriptions.
+pub(super) fn room(most: u32, busy: Vec<String>) -> Room {
+    let subscriptions = busy.into_iter().map(|id| (id, 100)).collect();
+    Room { most, of_subscription: 100, of_origin: 100, subscriptions, ..Room::default() }
+}
 
 fn arrival(of: &Integration, digest: &str) -> Arrival {
     Arrival {
@@ -142,9 +154,16 @@ async fn taking_in(store: &dyn Store, other: &dyn Store, of: &Integration) {
     assert_eq!(taken, [Taken::New, Taken::New, Taken::Again, Taken::New]);
     let unreadable = Arrival { unreadable: Some("it is not JSON".to_owned()), ..arrival(of, "d") };
     assert_eq!(store.accept(unreadable).await, Ok(Taken::New));
-    let (due, next) = other.due_deliveries(10).await.unwrap();
+    let (due, next) = other.due_deliveries(10, vec![], vec![]).await.unwrap();
     assert_eq!(due.iter().map(|whole| whole.body.as_slice()).collect::<Vec<_>>(), [b"a", b"b", b"c"]);
     assert_eq!((due[0].delivery.repeats, due[0].head.event.as_deref(), next), (1, Some("made"), None));
+    // What somebody has taken is nobody else's, nor what is of a connector that is busy.
+    let ids = |due: &[Whole]| due.iter().map(|whole| whole.delivery.id.clone()).collect::<Vec<_>>();
+    let (rest, _) =
+        other.due_deliveries(1, vec!["other".to_owned()], vec![ids(&due)[0].clone()]).await.unwrap();
+    assert_eq!(ids(&rest), ids(&due)[1..2]);
+    assert_eq!(other.due_deliveries(10, vec![], ids(&due)).await, Ok((vec![], None)));
+    assert_eq!(other.due_deliveries(10, vec![of.connector.clone()], vec![]).await, Ok((vec![], None)));
     let shelf = WhichDeliveries { state: Some(DeliveryState::Unrouted), ..WhichDeliveries::default() };
     let found = other.deliveries(PROJECT.to_owned(), shelf, Page::default()).await.unwrap();
     assert_eq!(found.len(), 1);
@@ -158,7 +177,7 @@ async fn taking_in(store: &dyn Store, other: &dyn Store, of: &Integration) {
     let later = Timestamp::now() + SignedDuration::from_hours(1);
     store.put_off(due[0].delivery.id.clone(), later, "it fell".to_owned(), true).await.unwrap();
     store.put_off_all(of.connector.clone(), later, "it is gone".to_owned()).await.unwrap();
-    let (due, next) = other.due_deliveries(10).await.unwrap();
+    let (due, next) = other.due_deliveries(10, vec![], vec![]).await.unwrap();
     assert!(due.is_empty() && next.is_some_and(|next| next > Timestamp::now()), "{due:?} {next:?}");
     let first =
         &other.deliveries(PROJECT.to_owned(), WhichDeliveries::default(), Page::default()).await.unwrap()[3];
@@ -221,13 +240,14 @@ async fn making_events(
     assert_eq!(list(strays(), None).await, made[2..]);
     // A stray that somebody is found for is sent to whoever wants it.
     let stray = made[2].clone();
-    let route =
-        |to: &Connection| store.route_event(PROJECT.to_owned(), stray.clone(), to.clone(), audit("route"));
+    let route = |to: &Connection| {
+        store.route_event(PROJECT.to_owned(), stray.clone(), to.clone(), true, audit("route"))
+    };
     assert_eq!(route(anna).await, Ok(true));
     assert_eq!(route(bert).await, Ok(false));
     assert_eq!(list(strays(), None).await, Vec::<String>::new());
 
-    let (due, _) = other.due_dispatches(10, vec![], 60_000).await.unwrap();
+    let (due, _) = other.due_dispatches(room(10, vec![]), 60_000).await.unwrap();
     let wanted: Vec<(&str, &Value)> =
         due.iter().map(|due| (due.subscription.id.as_str(), &due.event.data["n"])).collect();
     // Of those about the same thing, only the first; nothing for whoever is paused.
@@ -239,7 +259,7 @@ async fn making_events(
         assert_eq!(store.sent(due.seq, due.fence, done()).await, Ok(true));
         assert_eq!(store.sent(due.seq, due.fence, done()).await, Ok(false), "once");
     }
-    let (rest, _) = other.due_dispatches(10, vec![], 60_000).await.unwrap();
+    let (rest, _) = other.due_dispatches(room(10, vec![]), 60_000).await.unwrap();
     assert_eq!(rest.len(), 1, "the next of the lane: {rest:?}");
     assert_eq!(store.sent(rest[0].seq, rest[0].fence, done()).await, Ok(true));
     let which = WhichDispatches { subscription: Some(paused.id.clone()), ..WhichDispatches::default() };
@@ -271,25 +291,41 @@ async fn sending(store: &dyn Store, other: &dyn Store, of: &Integration, anna: &
     }
     one_delivery(store, of, "s1", anna).await;
     // Who has it is the last who took it, and a late word of somebody else's counts for nothing.
-    let (first, _) = store.due_dispatches(1, vec![two.id.clone()], -1).await.unwrap();
+    let (first, _) = store.due_dispatches(room(1, vec![two.id.clone()]), -1).await.unwrap();
     assert_eq!(first[0].subscription.id, one.id, "what is busy is left alone");
-    assert_eq!(store.due_dispatches(10, vec![two.id.clone()], 60_000).await.unwrap().0, []);
+    assert_eq!(store.due_dispatches(room(10, vec![two.id.clone()]), 60_000).await.unwrap().0, []);
     store.take_up(false).await.unwrap();
-    let (second, _) = other.due_dispatches(10, vec![two.id.clone()], 60_000).await.unwrap();
+    let (second, _) = other.due_dispatches(room(10, vec![two.id.clone()]), 60_000).await.unwrap();
     assert_eq!(second[0].seq, first[0].seq, "its time was over");
     assert_eq!(store.sent(first[0].seq, first[0].fence, done()).await, Ok(false));
     let later = Timestamp::now() + SignedDuration::from_hours(1);
     let again = Sent { state: DispatchState::Waiting, due: Some(later), status: Some(500), ..done() };
     assert_eq!(other.sent(second[0].seq, second[0].fence, again).await, Ok(true));
-    let (due, _) = other.due_dispatches(10, vec![], 60_000).await.unwrap();
+    let (due, _) = other.due_dispatches(room(10, vec![]), 60_000).await.unwrap();
     assert_eq!(
         due.iter().map(|due| due.subscription.id.clone()).collect::<Vec<_>>(),
         std::slice::from_ref(&two.id)
     );
     // What was taken by somebody who is gone is taken up.
     store.take_up(true).await.unwrap();
-    let (due, _) = other.due_dispatches(10, vec![], 60_000).await.unwrap();
+    // There is so much room for one subscription, and for one origin.
+    let origin = two.destination.origin();
+    for (few, origins) in [(0, 0), (1, 1)] {
+        let origins = HashMap::from([(origin.clone(), origins)]);
+        let full = Room { of_subscription: few, of_origin: 1, origins, ..room(10, vec![]) };
+        assert_eq!(other.due_dispatches(full, 60_000).await.unwrap().0, []);
+    }
+    let (due, _) = other.due_dispatches(room(10, vec![]), 60_000).await.unwrap();
     assert_eq!(due.len(), 1);
+    // A clock that was set back since holds nothing up: neither whoever has it, nor what is to wait for a moment.
+    assert_eq!(
+        store.sent(due[0].seq, due[0].fence, Sent { due: Some(Timestamp::now()), ..waits() }).await,
+        Ok(true)
+    );
+    let (taken, _) = other.due_dispatches(room(10, vec![]), 24 * 3_600_000).await.unwrap();
+    store.take_up(false).await.unwrap();
+    let (due, _) = other.due_dispatches(room(10, vec![]), 60_000).await.unwrap();
+    assert_eq!((due.len(), due[0].seq, due[0].fence), (1, taken[0].seq, taken[0].fence + 1));
     let dead = Sent { state: DispatchState::Dead, hold: Some(later), ..done() };
     assert_eq!(other.sent(due[0].seq, due[0].fence, dead).await, Ok(true));
     one_delivery(store, of, "s2", anna).await;
@@ -297,7 +333,7 @@ async fn sending(store: &dyn Store, other: &dyn Store, of: &Integration, anna: &
     let which = WhichDispatches { state: Some(DispatchState::Dead), ..WhichDispatches::default() };
     assert_eq!(store.send_again(Scope::project("default"), which.clone(), audit("replay")).await, Ok(0));
     assert_eq!(store.send_again(Scope::project(PROJECT), which, audit("replay")).await, Ok(1));
-    let (due, _) = other.due_dispatches(10, vec![one.id.clone()], 60_000).await.unwrap();
+    let (due, _) = other.due_dispatches(room(10, vec![one.id.clone()]), 60_000).await.unwrap();
     assert_eq!((due.len(), due[0].attempts), (1, 0), "it begins anew, and what came after it waits");
     for one in [one, two] {
         assert_eq!(
@@ -319,7 +355,7 @@ async fn forgetting(store: &dyn Store, of: &Integration, anna: &Connection) {
         store.deliveries(PROJECT.to_owned(), WhichDeliveries::default(), Page::default()).await.unwrap();
     assert_eq!(left.iter().take(2).map(|one| one.id.clone()).collect::<Vec<_>>(), [waiting.id, undelivered]);
     assert!(left.iter().skip(2).all(|one| one.state == DeliveryState::Waiting), "{left:?}");
-    let (due, _) = store.due_dispatches(10, vec![], 60_000).await.unwrap();
+    let (due, _) = store.due_dispatches(room(10, vec![]), 60_000).await.unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(store.sent(due[0].seq, due[0].fence, done()).await, Ok(true));
     store.forget_events(Timestamp::now() + SignedDuration::from_hours(1)).await.unwrap();

@@ -4,7 +4,10 @@ use connector_protocol::message::{DeliveryHead, Route};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::accounts::{audit, connection, integration, of_user, renewed, sealed};
+use super::{
+    accounts::{audit, connection, integration, of_user, renewed, sealed},
+    deliveries::room,
+};
 use crate::{
     events::filter::Filter,
     id::Id,
@@ -106,7 +109,7 @@ async fn kept(store: &dyn Store, kind: &str) -> Vec<String> {
 
 /// To whom what is still to be sent goes.
 async fn to_send(store: &dyn Store) -> Vec<(String, Value)> {
-    let (due, _) = store.due_dispatches(100, Vec::new(), 0).await.unwrap();
+    let (due, _) = store.due_dispatches(room(100, Vec::new()), 0).await.unwrap();
     store.take_up(true).await.unwrap();
     due.into_iter().map(|due| (due.subscription.id, due.event.data["key"].clone())).collect()
 }
@@ -288,7 +291,7 @@ async fn addresses(store: &dyn Store, of: &Integration, connection: &Connection)
     ] {
         assert_eq!(store.accept(arrival(to)).await, Ok(taken), "each address by itself");
     }
-    let (waiting, _) = store.due_deliveries(10).await.unwrap();
+    let (waiting, _) = store.due_deliveries(10, vec![], vec![]).await.unwrap();
     let to: Vec<Option<String>> = waiting.iter().map(|whole| whole.delivery.subscription.clone()).collect();
     assert_eq!(to, [None, Some(one.id.clone()), Some(other.id.clone())]);
     for (whole, to) in waiting.iter().skip(1).zip([&one, &other]) {
@@ -328,7 +331,7 @@ async fn forgetting(store: &dyn Store, of: &Connection) {
     assert_eq!(store.remove_connection(of.id.clone(), audit("remove")).await, Ok(true));
     let waits = store.subscribed(&one.id).unwrap().unwrap().feed.unwrap().reason.unwrap_or_default();
     assert!(waits.ends_with("is gone"), "{waits}");
-    assert_eq!(store.erase_user("default".into(), "u_1".into(), audit("erase")).await, Ok(true));
+    assert_eq!(store.erase_user("default".into(), "u_1".into(), vec![], audit("erase")).await, Ok(true));
     assert_eq!(store.subscribed(&one.id), Ok(None));
     assert_eq!((take(store).await, kept(store, "acme.poll").await), (vec![], vec![]));
 }

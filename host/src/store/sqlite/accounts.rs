@@ -131,6 +131,9 @@ CREATE TABLE vault (one INTEGER PRIMARY KEY CHECK (one = 1), current TEXT NOT NU
 /// How long what was answered to a key is remembered.
 const REMEMBERED: i64 = 24 * 60 * 60 * 1000;
 
+/// No refresh is put off for longer, in milliseconds: a time that lies further ahead was set by another clock.
+const LONGEST_REST: i64 = 15 * 60 * 1000;
+
 /// How long the lease of a process that lives is respected after its end, in milliseconds: as long as what it has sent may take,
 /// and keeping what it brings.
 const STANDSTILL: i64 = 120_000;
@@ -263,7 +266,8 @@ fn read_grant(row: &Row<'_>, from: usize) -> Sql<Grant> {
         expires: at(row.get(from + 2)?),
         refreshed: at(row.get(from + 3)?),
         sent: row.get(from + 4)?,
-        retry_at: at(row.get(from + 5)?),
+        retry_at: at(row.get::<_, Option<i64>>(from + 5)?.filter(|at| *at <= now() + LONGEST_REST)),
+        given: at(row.get(from + 6)?),
     })
 }
 
@@ -482,7 +486,13 @@ impl Accounts for Sqlite {
         })
     }
 
-    fn erase_user(&self, project: String, id: String, audit: Audit) -> Pending<bool> {
+    fn erase_user(
+        &self,
+        project: String,
+        id: String,
+        people: Vec<(String, Identity)>,
+        audit: Audit,
+    ) -> Pending<bool> {
         self.change(move |transaction| {
             let left: i64 = transaction.query_row(
                 "SELECT count(*) FROM connections WHERE project = ?1 AND user = ?2",
@@ -494,7 +504,7 @@ impl Accounts for Sqlite {
             }
             let erased = transaction
                 .execute("DELETE FROM users WHERE project = ?1 AND id = ?2", params![project, id])?;
-            events::erase(transaction, &project, &id)?;
+            events::erase(transaction, &project, &id, &people)?;
             for table in ["links", "tokens"] {
                 transaction.execute(
                     &format!("DELETE FROM {table} WHERE project = ?1 AND user = ?2"),
@@ -530,14 +540,16 @@ impl Accounts for Sqlite {
     }
 
     fn held(&self, scope: &Scope, id: &str) -> Result<Option<Held>> {
-        // While it is refreshed, its state changes with time and not only by what is written.
+        // While it is refreshed or rests, how it is changes with time and not only by what is written.
         let stays = |held: &Option<Held>| {
-            held.as_ref().is_some_and(|held| held.connection.state != ConnectionState::Refreshing)
+            held.as_ref().is_some_and(|held| {
+                held.connection.state != ConnectionState::Refreshing && held.grant.retry_at.is_none()
+            })
         };
         let read = |reader: &rusqlite::Connection| {
             reader
                 .prepare_cached(
-                    "SELECT c.head, g.lease_until, g.version, g.sealed, g.expires, g.refreshed, g.sent, g.retry_at
+                    "SELECT c.head, g.lease_until, g.version, g.sealed, g.expires, g.refreshed, g.sent, g.retry_at, g.given
                      FROM connections c JOIN connections g ON g.id = c.holder
                      WHERE c.id = ?1 AND c.project = ?2 AND (?3 IS NULL OR c.user = ?3)",
                 )?
@@ -640,7 +652,7 @@ impl Accounts for Sqlite {
             }
             let moved = transaction.execute(
                 "UPDATE connections AS new SET version = new.version + 1, fence = new.fence + 1, key = ?4, sealed = ?5,
-                    expires = old.expires, refreshed = old.refreshed, sent = old.sent, retry_at = old.retry_at,
+                    expires = old.expires, refreshed = old.refreshed, sent = old.sent, retry_at = old.retry_at, given = old.given,
                     lease_owner = NULL, lease_until = NULL
                  FROM connections AS old
                  WHERE new.id = ?3 AND old.id = ?1 AND old.version = ?2 AND new.holder = ?1
@@ -739,7 +751,7 @@ impl Accounts for Sqlite {
             }
             transaction
                 .query_row(
-                    "SELECT fence, version, sealed, expires, refreshed, sent, retry_at FROM connections WHERE id = ?1",
+                    "SELECT fence, version, sealed, expires, refreshed, sent, retry_at, given FROM connections WHERE id = ?1",
                     [&holder],
                     |row| Ok(Lease { fence: row.get(0)?, grant: read_grant(row, 1)? }),
                 )
@@ -813,9 +825,9 @@ impl Accounts for Sqlite {
         self.read(move |transaction| {
             let mut select = transaction.prepare_cached(
                 "SELECT head FROM connections WHERE sealed IS NOT NULL AND refreshed < ?1 AND expires IS NOT NULL
-                    AND state = 'valid' AND (retry_at IS NULL OR retry_at < ?3) ORDER BY refreshed LIMIT ?2",
+                    AND state = 'valid' AND (retry_at IS NULL OR retry_at < ?3 OR retry_at > ?3 + ?4) ORDER BY refreshed LIMIT ?2",
             )?;
-            select.query_map(params![before.as_millisecond(), most, now()], read_connection)?.collect()
+            select.query_map(params![before.as_millisecond(), most, now(), LONGEST_REST], read_connection)?.collect()
         })
     }
 
@@ -926,11 +938,21 @@ impl Accounts for Sqlite {
         self.change(move |transaction| note(transaction, &audit))
     }
 
-    fn audit_log(&self, project: Option<String>, after: i64, most: u32) -> Pending<Vec<Audit>> {
+    fn audit_log(
+        &self,
+        project: Option<String>,
+        after: Option<i64>,
+        newest: bool,
+        most: u32,
+    ) -> Pending<Vec<Audit>> {
         self.read(move |transaction| {
-            let mut select = transaction.prepare_cached(
-                "SELECT head, seq FROM audit WHERE seq > ?1 AND (?2 IS NULL OR project = ?2) ORDER BY seq LIMIT ?3",
-            )?;
+            let (after, wanted, order) = match newest {
+                true => (after.unwrap_or(i64::MAX), "seq < ?1", "DESC"),
+                false => (after.unwrap_or_default(), "seq > ?1", "ASC"),
+            };
+            let mut select = transaction.prepare_cached(&format!(
+                "SELECT head, seq FROM audit WHERE {wanted} AND (?2 IS NULL OR project = ?2) ORDER BY seq {order} LIMIT ?3",
+            ))?;
             let read = |row: &Row<'_>| Ok(Audit { seq: row.get(1)?, ..column(row, 0)? });
             select.query_map(params![after, project, most], read)?.collect()
         })
@@ -1071,7 +1093,13 @@ pub(super) fn keys_in_use(
 pub(super) fn copy(path: &std::path::Path, file: &std::path::Path) -> Result<()> {
     let cannot = crate::system::cannot("write", file);
     // The owner's alone from its first byte on.
-    let made = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(cannot)?;
+    let made =
+        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(|error| {
+            let is_there = error.kind() == std::io::ErrorKind::AlreadyExists;
+            let error = cannot(error);
+            // Nothing is written over: the last good copy may be what lies there.
+            if is_there { error.hint("name a file that is not there yet") } else { error }
+        })?;
     let copied = open(path)
         .and_then(|connection| {
             let to = file.display().to_string();
@@ -1107,10 +1135,10 @@ fn put_grant(transaction: &Transaction<'_>, holder: &str, renewed: &Renewed) -> 
     transaction
         .prepare_cached(
             "UPDATE connections SET version = version + 1, fence = fence + 1, key = ?2, sealed = ?3, expires = ?4,
-                refreshed = ?5, sent = 0, retry_at = NULL, lease_owner = NULL, lease_until = NULL
+                refreshed = ?5, given = coalesce(?6, given), sent = 0, retry_at = NULL, lease_owner = NULL, lease_until = NULL
              WHERE id = ?1",
         )?
-        .execute(params![holder, renewed.sealed.key, text(&renewed.sealed)?, ms(renewed.expires), now()])
+        .execute(params![holder, renewed.sealed.key, text(&renewed.sealed)?, ms(renewed.expires), now(), ms(renewed.given)])
         .map(drop)
 }
 

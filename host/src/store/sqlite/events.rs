@@ -1,6 +1,11 @@
 //! The tables of events: deliveries, what was made of them, who subscribes, and what is sent on.
 
-use connector_protocol::{Result, message::DeliveryHead};
+use std::collections::HashMap;
+
+use connector_protocol::{
+    Result,
+    message::{DeliveryHead, Identity, Route},
+};
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, Transaction, params, params_from_iter, types::Value};
 
@@ -11,7 +16,7 @@ use super::{
 };
 use crate::store::{
     Arrival, Audit, Backlog, Connection, Delivery, DeliveryState, Dispatch, DispatchState, Due, DueFeed,
-    Event, Events, Found, Integration, NewEvent, Page, Pending, Registered, Scope, Sent, Sorted,
+    Event, Events, Found, Integration, NewEvent, Page, Pending, Registered, Room, Scope, Sent, Sorted,
     Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents, Whole, Written,
 };
 
@@ -19,6 +24,8 @@ use crate::store::{
 pub(super) const TABLES: &str = "
 -- What the connector declares about its webhooks, as it was last accepted.
 ALTER TABLE integrations ADD COLUMN declared TEXT;
+-- When the user has let the app in.
+ALTER TABLE connections ADD COLUMN given INTEGER;
 CREATE TABLE deliveries (
     -- In the order in which they were written, whatever any clock says.
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -36,13 +43,14 @@ CREATE TABLE deliveries (
     reason TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
     repeats INTEGER NOT NULL DEFAULT 0,
-    -- Not before then.
+    -- Not before then, and how long before then that was decided.
     due INTEGER,
+    wait INTEGER NOT NULL DEFAULT 0,
     head TEXT NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_apart ON deliveries (integration, hook, subscription, digest);
-CREATE INDEX deliveries_due ON deliveries (due) WHERE state = 'waiting';
+CREATE INDEX deliveries_due ON deliveries (due, seq, connector) WHERE state = 'waiting';
 CREATE INDEX deliveries_shelf ON deliveries (received) WHERE state IN ('unrouted', 'failed');
 CREATE INDEX deliveries_over ON deliveries (received) WHERE state = 'done';
 ALTER TABLE events ADD COLUMN kind TEXT;
@@ -90,7 +98,9 @@ CREATE TABLE dispatches (
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     since INTEGER NOT NULL,
+    -- Not before then, and how long before then that was decided.
     due INTEGER,
+    wait INTEGER NOT NULL DEFAULT 0,
     fence INTEGER NOT NULL DEFAULT 0,
     lease_until INTEGER,
     status INTEGER,
@@ -104,6 +114,9 @@ CREATE INDEX dispatches_sending ON dispatches (lease_until) WHERE state = 'sendi
 CREATE INDEX dispatches_dead ON dispatches (seq) WHERE state = 'dead';
 CREATE INDEX dispatches_done ON dispatches (ended) WHERE state = 'done';
 ";
+
+/// How long what was taken to be sent can be somebody's at most, whatever any clock says: longer than sending takes.
+const LONGEST_LEASE: i64 = 10 * 60 * 1000;
 
 /// How many are forgotten at once, so that others get their turn.
 const PIECE: u32 = 500;
@@ -159,14 +172,17 @@ fn read_dispatch(row: &Row<'_>) -> Sql<Dispatch> {
     })
 }
 
-/// Has an event sent to whoever wants it. What a paused subscription wants is kept for it.
+/// Has an event sent to whoever wants it, or to this subscription if it does. What a paused subscription wants is kept for it. Gives
+/// how often it is sent that was not to be yet.
 fn subscribe(
     transaction: &Transaction<'_>,
     event: &Event,
     connection: Option<&Connection>,
     project: &str,
     lane: &str,
-) -> Sql<()> {
+    only: Option<&str>,
+) -> Sql<usize> {
+    let mut count = 0;
     let mut select = transaction.prepare_cached(
         "SELECT head FROM subscriptions WHERE project = ?1 AND kind = ?2 AND (user IS NULL OR user = ?3) AND removed = 0 ORDER BY id",
     )?;
@@ -178,19 +194,21 @@ fn subscribe(
         if !is_for || !subscription.filter.as_ref().is_none_or(|filter| filter.holds(&event.data)) {
             continue;
         }
-        dispatch(transaction, event, &subscription.id, project, lane)?;
+        if only.is_none_or(|only| only == subscription.id) {
+            count += dispatch(transaction, event, &subscription.id, project, lane)?;
+        }
     }
-    Ok(())
+    Ok(count)
 }
 
-/// Has an event sent for a subscription.
+/// Has an event sent for a subscription. Gives how often: once, unless it was to be already.
 pub(super) fn dispatch(
     transaction: &Transaction<'_>,
     event: &Event,
     subscription: &str,
     project: &str,
     lane: &str,
-) -> Sql<()> {
+) -> Sql<usize> {
     transaction
         .prepare_cached(
             "INSERT INTO dispatches (project, user, event, kind, subscription, lane, state, since, due)
@@ -198,7 +216,26 @@ pub(super) fn dispatch(
                 FROM subscriptions s WHERE s.id = ?5 ON CONFLICT DO NOTHING",
         )?
         .execute(params![project, event.user, event.id, event.kind, subscription, lane, now()])
-        .map(drop)
+}
+
+/// The subscriptions for which there is no room.
+fn full(transaction: &Transaction<'_>, room: &Room) -> Sql<Vec<String>> {
+    let is_full =
+        |of: &HashMap<String, usize>, most: usize, id: &str| of.get(id).is_some_and(|of| *of >= most);
+    let ids = room.subscriptions.keys().filter(|id| is_full(&room.subscriptions, room.of_subscription, id));
+    let mut full: Vec<String> = ids.cloned().collect();
+    if room.origins.values().any(|to| *to >= room.of_origin) {
+        let mut select =
+            transaction.prepare_cached("SELECT id, head FROM subscriptions WHERE removed = 0")?;
+        let all = select.query_map([], |row| Ok((row.get(0)?, column::<Subscription>(row, 1)?)))?;
+        for one in all {
+            let (id, subscription): (String, Subscription) = one?;
+            if is_full(&room.origins, room.of_origin, &subscription.destination.origin()) {
+                full.push(id);
+            }
+        }
+    }
+    Ok(full)
 }
 
 /// Adds an event of Jackfield's own.
@@ -215,7 +252,7 @@ pub(super) fn add_own(transaction: &Transaction<'_>, connection: &Connection, ev
             event.kind,
             event.connection
         ])?;
-    subscribe(transaction, event, Some(connection), &connection.project, &connection.id)
+    subscribe(transaction, event, Some(connection), &connection.project, &connection.id, None).map(drop)
 }
 
 /// Adds an event that a connector has made. False if it is there already.
@@ -247,7 +284,7 @@ fn add(transaction: &Transaction<'_>, sorted: &Sorted, new: &NewEvent) -> Sql<bo
             .prepare_cached("SELECT head FROM connections WHERE id = ?1")?
             .query_row([id], |row| column(row, 0))
             .optional()?;
-        subscribe(transaction, event, connection.as_ref(), &sorted.project, &new.lane)?;
+        subscribe(transaction, event, connection.as_ref(), &sorted.project, &new.lane, None)?;
     }
     Ok(true)
 }
@@ -281,12 +318,6 @@ pub(super) fn insert(
             route,
         ])
         .map(drop)
-}
-
-/// When the first of those is due that wait.
-fn next(transaction: &Transaction<'_>, table: &str) -> Sql<Option<Timestamp>> {
-    let query = format!("SELECT min(due) FROM {table} WHERE state = 'waiting'");
-    transaction.query_row(&query, [], |row| row.get(0)).map(at)
 }
 
 /// Conditions of a list, of what is wanted of it.
@@ -371,15 +402,32 @@ impl Events for Sqlite {
         })
     }
 
-    fn due_deliveries(&self, most: u32) -> Pending<(Vec<Whole>, Option<Timestamp>)> {
+    fn due_deliveries(
+        &self,
+        most: u32,
+        busy: Vec<String>,
+        taken: Vec<String>,
+    ) -> Pending<(Vec<Whole>, Option<Timestamp>)> {
         self.read(move |transaction| {
-            let query =
-                format!("{DELIVERY}, body FROM deliveries WHERE state = 'waiting' AND due <= ?1 ORDER BY due, seq LIMIT ?2");
+            let now = now();
+            let query = format!(
+                "{DELIVERY}, body FROM deliveries WHERE state = 'waiting' AND due <= ?1
+                    AND connector NOT IN (SELECT value FROM json_each(?3))
+                    AND id NOT IN (SELECT value FROM json_each(?4)) ORDER BY due, seq LIMIT ?2"
+            );
             let mut select = transaction.prepare_cached(&query)?;
+            let (busy, taken) = (text(&busy)?, text(&taken)?);
             let due: Vec<Whole> =
-                select.query_map(params![now(), most], read_whole)?.collect::<Sql<_>>()?;
-            let next = if due.is_empty() { next(transaction, "deliveries")? } else { None };
-            Ok((due, next))
+                select.query_map(params![now, most, busy, taken], read_whole)?.collect::<Sql<_>>()?;
+            if !due.is_empty() {
+                return Ok((due, None));
+            }
+            let next = transaction.query_row(
+                "SELECT min(due) FROM deliveries WHERE state = 'waiting' AND due > ?1",
+                [now],
+                |row| row.get(0),
+            )?;
+            Ok((due, at(next)))
         })
     }
 
@@ -415,8 +463,9 @@ impl Events for Sqlite {
         self.change(move |transaction| {
             transaction
                 .execute(
-                    "UPDATE deliveries SET due = ?2, reason = ?3, attempts = attempts + ?4 WHERE id = ?1 AND state = 'waiting'",
-                    params![delivery, until.as_millisecond(), reason, i64::from(tried)],
+                    "UPDATE deliveries SET due = ?2, wait = max(?2 - ?5, 0), reason = ?3, attempts = attempts + ?4
+                     WHERE id = ?1 AND state = 'waiting'",
+                    params![delivery, until.as_millisecond(), reason, i64::from(tried), now()],
                 )
                 .map(drop)
         })
@@ -426,7 +475,8 @@ impl Events for Sqlite {
         self.change(move |transaction| {
             transaction
                 .execute(
-                    "UPDATE deliveries SET due = ?2, reason = ?3 WHERE state = 'waiting' AND due <= ?4 AND connector = ?1",
+                    "UPDATE deliveries SET due = ?2, wait = max(?2 - ?4, 0), reason = ?3
+                     WHERE state = 'waiting' AND due <= ?4 AND connector = ?1",
                     params![connector, until.as_millisecond(), reason, now()],
                 )
                 .map(drop)
@@ -465,7 +515,7 @@ impl Events for Sqlite {
     ) -> Pending<u64> {
         self.change(move |transaction| {
             let again = transaction.execute(
-                "UPDATE deliveries SET state = 'waiting', due = ?4, attempts = 0
+                "UPDATE deliveries SET state = 'waiting', due = ?4, wait = 0, attempts = 0
                  WHERE project = ?1 AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR state = ?3) AND state <> 'waiting'",
                 params![project, id, state.map(DeliveryState::as_str), now()],
             )?;
@@ -533,7 +583,14 @@ impl Events for Sqlite {
         })
     }
 
-    fn route_event(&self, project: String, id: String, to: Connection, audit: Audit) -> Pending<bool> {
+    fn route_event(
+        &self,
+        project: String,
+        id: String,
+        to: Connection,
+        tell: bool,
+        audit: Audit,
+    ) -> Pending<bool> {
         self.change(move |transaction| {
             let found: Option<(Event, String)> = transaction
                 .query_row(
@@ -552,9 +609,38 @@ impl Events for Sqlite {
                  WHERE id = ?1",
                 params![id, to.id, to.user, text(&event)?],
             )?;
-            subscribe(transaction, &event, Some(&to), &project, &lane)?;
+            // Why nobody was known for its delivery is over with the last of its events that was so.
+            transaction.execute(
+                "UPDATE deliveries SET reason = NULL WHERE id = ?1 AND state = 'done'
+                    AND NOT EXISTS (SELECT 1 FROM events WHERE delivery = ?1 AND route IS NOT NULL)",
+                [&event.delivery],
+            )?;
+            if tell {
+                subscribe(transaction, &event, Some(&to), &project, &lane, None)?;
+            }
             note(transaction, &audit)?;
             Ok(true)
+        })
+    }
+
+    fn strays(&self, of: Connection, since: Timestamp, most: u32) -> Pending<Vec<(Event, Route)>> {
+        self.read(move |transaction| {
+            let Some(identity) = of.identity else { return Ok(Vec::new()) };
+            let mut select = transaction.prepare_cached(
+                "SELECT head, route FROM events WHERE route IS NOT NULL AND project = ?1 AND integration = ?2
+                    AND (?3 IN (route ->> 'owner', route ->> 'actor') OR ?4 = route ->> 'account'
+                        OR EXISTS (SELECT 1 FROM owners o WHERE o.integration = ?2 AND o.resource = route ->> 'resource'
+                            AND o.person = ?3))
+                 ORDER BY seq DESC",
+            )?;
+            let found = select.query_map(
+                params![of.project, of.integration, identity.user, identity.account],
+                |row| Ok((column::<Event>(row, 0)?, column(row, 1)?)),
+            )?;
+            let is_kept = |found: &Sql<(Event, Route)>| found.as_ref().map_or(true, |(event, _)| event.at >= since);
+            let mut strays: Vec<_> = found.filter(is_kept).take(most as usize).collect::<Sql<_>>()?;
+            strays.reverse();
+            Ok(strays)
         })
     }
 
@@ -600,7 +686,7 @@ impl Events for Sqlite {
                 "UPDATE dispatches INDEXED BY dispatches_open SET due = NULL
                  WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND subscription = ?1 AND ?2 > 0"
             } else {
-                "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2
+                "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2, wait = 0
                  WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND subscription = ?1 AND due IS NULL"
             };
             transaction.prepare_cached(park)?.execute(params![subscription.id, now()])?;
@@ -652,16 +738,11 @@ impl Events for Sqlite {
         })
     }
 
-    fn due_dispatches(
-        &self,
-        most: u32,
-        busy: Vec<String>,
-        ms: i64,
-    ) -> Pending<(Vec<Due>, Option<Timestamp>)> {
+    fn due_dispatches(&self, mut room: Room, ms: i64) -> Pending<(Vec<Due>, Option<Timestamp>)> {
         self.change(move |transaction| {
             let now = now();
-            let busy = text(&busy)?;
-            // Of each lane the first that is not over, and nothing of a subscription that is paused or busy.
+            let busy = text(&full(transaction, &room)?)?;
+            // Of each lane the first that is not over, and nothing of a subscription that is paused or for which there is no room.
             let mut select = transaction.prepare_cached(
                 "SELECT d.seq, d.fence, d.attempts, d.since, e.head, s.head, s.version, s.sealed
                  FROM dispatches d JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.id = d.event
@@ -671,7 +752,7 @@ impl Events for Sqlite {
                         AND before.lane = d.lane AND before.seq < d.seq AND before.state IN ('waiting', 'sending'))
                  ORDER BY d.due, d.seq LIMIT ?3",
             )?;
-            let due = select.query_map(params![now, busy, most], |row| {
+            let due = select.query_map(params![now, busy, room.most], |row| {
                 let mut subscription: Subscription = column(row, 5)?;
                 subscription.version = row.get(6)?;
                 subscription.sealed = sealed(row, 7)?;
@@ -685,7 +766,9 @@ impl Events for Sqlite {
                     subscription,
                 })
             })?;
-            let due: Vec<Due> = due.collect::<Sql<_>>()?;
+            // What there is no room for is left to those who come when there is.
+            let may = |due: &Sql<Due>| due.as_ref().map_or(true, |due| room.take(&due.subscription));
+            let due: Vec<Due> = due.filter(may).collect::<Sql<_>>()?;
             for due in &due {
                 transaction
                     .prepare_cached(
@@ -711,11 +794,12 @@ impl Events for Sqlite {
 
     fn sent(&self, seq: i64, fence: i64, sent: Sent) -> Pending<bool> {
         self.change(move |transaction| {
+            let now = now();
             let over = matches!(sent.state, DispatchState::Done | DispatchState::Dead);
             let written = transaction
                 .prepare_cached(
-                    "UPDATE dispatches SET state = ?3, due = ?4, status = ?5, reason = ?6, attempts = attempts + ?7,
-                        ended = ?8, lease_until = NULL WHERE seq = ?1 AND fence = ?2 AND state = 'sending'",
+                    "UPDATE dispatches SET state = ?3, due = ?4, wait = max(coalesce(?4, 0) - ?9, 0), status = ?5, reason = ?6,
+                        attempts = attempts + ?7, ended = ?8, lease_until = NULL WHERE seq = ?1 AND fence = ?2 AND state = 'sending'",
                 )?
                 .execute(params![
                     seq,
@@ -725,26 +809,27 @@ impl Events for Sqlite {
                     sent.status,
                     sent.reason,
                     i64::from(sent.tried),
-                    over.then(now),
+                    over.then_some(now),
+                    now,
                 ])?;
             if let Some(due) = sent.due.filter(|_| written > 0) {
                 // What comes after it in its lane waits as long.
                 transaction
                     .prepare_cached(
-                        "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2
+                        "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2, wait = max(?2 - ?3, 0)
                          WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND due < ?2
                             AND subscription = (SELECT subscription FROM dispatches WHERE seq = ?1)
                             AND lane = (SELECT lane FROM dispatches WHERE seq = ?1)",
                     )?
-                    .execute(params![seq, due.as_millisecond()])?;
+                    .execute(params![seq, due.as_millisecond(), now])?;
             }
             if let Some(hold) = sent.hold {
                 transaction
                     .prepare_cached(
-                        "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2
+                        "UPDATE dispatches INDEXED BY dispatches_open SET due = ?2, wait = max(?2 - ?3, 0)
                          WHERE state IN ('waiting', 'sending') AND state = 'waiting' AND due < ?2 AND subscription = (SELECT subscription FROM dispatches WHERE seq = ?1)",
                     )?
-                    .execute(params![seq, hold.as_millisecond()])?;
+                    .execute(params![seq, hold.as_millisecond(), now])?;
             }
             Ok(written > 0)
         })
@@ -770,17 +855,21 @@ impl Events for Sqlite {
 
     fn send_again(&self, scope: Scope, which: WhichDispatches, audit: Audit) -> Pending<u64> {
         self.change(move |transaction| {
+            let also = match (&which.event, which.state) {
+                (Some(event), None) => catch_up(transaction, &scope, event, which.subscription.as_deref())?,
+                _ => 0,
+            };
             let mut conditions = wanted(&scope, which);
             conditions.values.push(Value::Integer(now()));
             let query = format!(
-                "UPDATE dispatches SET state = 'waiting', due = ?{at}, since = ?{at}, attempts = 0, ended = NULL
+                "UPDATE dispatches SET state = 'waiting', due = ?{at}, wait = 0, since = ?{at}, attempts = 0, ended = NULL
                  WHERE state IN ('done', 'dead') AND {}",
                 conditions.all(),
                 at = conditions.values.len(),
             );
             let again = transaction.execute(&query, params_from_iter(conditions.values))?;
             note(transaction, &audit)?;
-            Ok(again as u64)
+            Ok((again + also) as u64)
         })
     }
 
@@ -842,13 +931,18 @@ impl Events for Sqlite {
 
     fn take_up(&self, all: bool) -> Pending<()> {
         self.change(move |transaction| {
-            transaction
-                .execute(
-                    "UPDATE dispatches SET state = 'waiting', due = ?1, lease_until = NULL
-                     WHERE state = 'sending' AND (?2 OR lease_until < ?1)",
-                    params![now(), all],
-                )
-                .map(drop)
+            let now = now();
+            transaction.execute(
+                "UPDATE dispatches SET state = 'waiting', due = ?1, wait = 0, lease_until = NULL
+                 WHERE state = 'sending' AND (?2 OR lease_until < ?1 OR lease_until - ?3 > ?1)",
+                params![now, all, LONGEST_LEASE],
+            )?;
+            for table in ["dispatches", "deliveries"] {
+                let set_back =
+                    format!("UPDATE {table} SET due = ?1, wait = 0 WHERE state = 'waiting' AND due > ?1 AND due - wait > ?1");
+                transaction.execute(&set_back, [now])?;
+            }
+            Ok(())
         })
     }
 
@@ -882,6 +976,23 @@ impl Events for Sqlite {
     fn forget_events(&self, before: Timestamp) -> Pending<bool> {
         self.change(move |transaction| forget(transaction, before))
     }
+}
+
+/// Has an event sent to those who subscribe to it and were never sent it. What came by a subscription's own feed is for no other.
+fn catch_up(transaction: &Transaction<'_>, scope: &Scope, id: &str, only: Option<&str>) -> Sql<usize> {
+    let found: Option<(Event, Option<String>, Option<Connection>)> = transaction
+        .prepare_cached(
+            "SELECT e.head, e.lane, c.head FROM events e JOIN connections c ON c.id = e.connection
+             WHERE e.id = ?1 AND e.project = ?2 AND (?3 IS NULL OR e.user = ?3) AND e.route IS NULL
+                AND (e.key IS NOT NULL OR e.integration IS NULL)",
+        )?
+        .query_row(params![id, scope.project, scope.user], |row| {
+            Ok((column(row, 0)?, row.get(1)?, Some(column(row, 2)?)))
+        })
+        .optional()?;
+    let Some((event, lane, connection)) = found else { return Ok(0) };
+    let lane = lane.or_else(|| event.connection.clone()).unwrap_or_default();
+    subscribe(transaction, &event, connection.as_ref(), &scope.project, &lane, only)
 }
 
 fn wanted(scope: &Scope, which: WhichDispatches) -> Conditions {
@@ -946,8 +1057,17 @@ fn forget(transaction: &Transaction<'_>, before: Timestamp) -> Sql<bool> {
     Ok(false)
 }
 
-/// Erases what happened to a user.
-pub(super) fn erase(transaction: &Transaction<'_>, project: &str, user: &str) -> Sql<()> {
+/// A text that is shorter may stand in a body by chance; in one that nobody can read as JSON, nobody can tell.
+const TELLING: i64 = 8;
+
+/// Erases what happened to a user, and what lies on the shelf and names one of theirs at a provider: these people of these
+/// integrations.
+pub(super) fn erase(
+    transaction: &Transaction<'_>,
+    project: &str,
+    user: &str,
+    people: &[(String, Identity)],
+) -> Sql<()> {
     for query in [
         "DELETE FROM deliveries WHERE id IN (SELECT delivery FROM events WHERE project = ?1 AND user = ?2)
             AND state <> 'waiting' AND NOT EXISTS
@@ -961,5 +1081,51 @@ pub(super) fn erase(transaction: &Transaction<'_>, project: &str, user: &str) ->
     ] {
         transaction.execute(query, params![project, user])?;
     }
+    for (integration, identity) in people {
+        erase_person(transaction, integration, identity)?;
+    }
     Ok(())
+}
+
+fn erase_person(transaction: &Transaction<'_>, integration: &str, identity: &Identity) -> Sql<()> {
+    // Of an account, nothing is theirs alone if they are a person in it.
+    let id = identity.user.as_ref().or(identity.account.as_ref());
+    let is_elses: bool = transaction.query_row(
+        "SELECT EXISTS (SELECT 1 FROM connections WHERE integration = ?1 AND person IS ?2 AND account IS ?3)",
+        params![integration, identity.user, identity.account],
+        |row| row.get(0),
+    )?;
+    if is_elses {
+        return Ok(());
+    }
+    let label = Some(&identity.label).filter(|label| label.contains('@'));
+    for name in id.into_iter().chain(label) {
+        // A body that names them, as one of its values, and of which nobody else has an event.
+        let found: Vec<String> = transaction
+            .prepare_cached(
+                "SELECT d.id FROM deliveries d WHERE d.integration = ?1 AND d.state <> 'waiting'
+                    AND (NOT ?3 OR instr(d.body, CAST(?2 AS BLOB)) > 0)
+                    AND NOT EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id AND e.route IS NULL)
+                    AND CASE WHEN json_valid(CAST(d.body AS TEXT))
+                        THEN EXISTS (SELECT 1 FROM json_tree(CAST(d.body AS TEXT)) WHERE CAST(atom AS TEXT) = ?2)
+                        ELSE instr(d.body, CAST(?2 AS BLOB)) > 0 AND length(?2) >= ?4 END",
+            )?
+            .query_map(params![integration, name, is_plain(name), TELLING], |row| row.get(0))?
+            .collect::<Sql<_>>()?;
+        for delivery in found {
+            transaction
+                .execute("DELETE FROM events WHERE delivery = ?1 AND route IS NOT NULL", [&delivery])?;
+            transaction.execute("DELETE FROM deliveries WHERE id = ?1", [&delivery])?;
+        }
+        transaction.execute(
+            "DELETE FROM owners WHERE integration = ?1 AND person = ?2",
+            params![integration, name],
+        )?;
+    }
+    Ok(())
+}
+
+/// Whether a text stands in JSON byte for byte, however it was written.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.@=:".contains(&byte))
 }
