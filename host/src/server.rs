@@ -151,6 +151,7 @@ impl Server {
         // Whoever cannot open what is kept serves nothing.
         host.connections.must_open().await?;
         host.connections.stay();
+        host.store.stay();
         let address = host.settings()?.config.server.listen;
         let network = TcpListener::bind(address).await.map_err(|error| {
             let text = format!("cannot listen at {address}: {}", system::words(&error));

@@ -172,6 +172,9 @@ pub trait Store: Accounts + Events {
 
     /// Whether nothing can be written, because another process has kept it for itself for too long and still does.
     fn is_held_up(&self) -> bool;
+
+    /// Says that this process stays: what can be done beside those who wait is done beside them from now on.
+    fn stay(&self);
 }
 
 /// How many invocations there are.

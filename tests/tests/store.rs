@@ -14,10 +14,11 @@ use rusqlite::{Connection, params};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// The tables as the version before had them.
-const VERSION_1: &str = include_str!("store/version-1.sql");
+/// The tables as versions before had them.
+const BEFORE: [(i64, &str); 2] =
+    [(1, include_str!("store/version-1.sql")), (3, include_str!("store/version-3.sql"))];
 
-/// How many invocations a store of the version before holds.
+/// How many invocations a store of a version before holds.
 const INVOCATIONS: usize = 3000;
 
 fn database(home: &Home) -> PathBuf {
@@ -28,14 +29,14 @@ fn id(number: usize) -> String {
     format!("inv_019a{number:028x}")
 }
 
-/// Puts a store of the version before into a home, with things in it.
-fn version_1(home: &Home, invocations: usize) {
+/// Puts a store of a version before into a home, with things in it.
+fn put(home: &Home, (version, tables): (i64, &str), invocations: usize) {
     let path = database(home);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut connection = Connection::open(&path).unwrap();
     connection.pragma_update(None, "journal_mode", "WAL").unwrap();
     let transaction = connection.transaction().unwrap();
-    transaction.execute_batch(VERSION_1).unwrap();
+    transaction.execute_batch(tables).unwrap();
     for number in 0..invocations {
         // Younger than what is forgotten.
         let begun = "2199-01-01T00:00:00Z";
@@ -52,7 +53,7 @@ fn version_1(home: &Home, invocations: usize) {
             )
             .unwrap();
     }
-    transaction.pragma_update(None, "user_version", 1).unwrap();
+    transaction.pragma_update(None, "user_version", version).unwrap();
     transaction.commit().unwrap();
 }
 
@@ -75,21 +76,41 @@ fn backups(home: &Home) -> Vec<PathBuf> {
     all
 }
 
+/// The columns and indexes of all tables.
+fn shape(path: &Path) -> Vec<String> {
+    let connection = Connection::open(path).unwrap();
+    let mut select = connection
+        .prepare(
+            "SELECT t.name || '.' || c.name || ' ' || c.type || ' ' || coalesce(c.dflt_value, '') FROM sqlite_schema t, \
+             pragma_table_info(t.name) c WHERE t.type = 'table'
+             UNION SELECT sql FROM sqlite_schema WHERE type IN ('index', 'trigger') AND sql IS NOT NULL ORDER BY 1",
+        )
+        .unwrap();
+    select.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+}
+
 #[test]
-fn fault_98_a_store_of_the_version_before_is_migrated_and_copied_before() {
-    let home = Home::with(&["zoom"]);
-    version_1(&home, INVOCATIONS);
-    let shown = home.invocation(&id(7));
-    assert_eq!((&shown["state"], &shown["input"]["number"]), (&json!("done"), &json!(7)), "{shown:#}");
-    assert!(version(&database(&home)) > 1);
-    assert_eq!(count(&database(&home), "invocations"), INVOCATIONS);
-    assert_eq!(count(&database(&home), "projects"), 1);
-    let backups = backups(&home);
-    assert_eq!(backups.len(), 1, "{backups:?}");
-    assert_eq!((version(&backups[0]), count(&backups[0], "invocations")), (1, INVOCATIONS));
-    // What is done once is not done again.
-    assert_eq!(home.invocations(&["--limit", "2"]).len(), 2);
-    assert_eq!(self::backups(&home).len(), 1);
+fn fault_98_a_store_of_a_version_before_is_migrated_and_copied_before() {
+    let new = Home::with(&["zoom"]);
+    assert_eq!(new.invocations(&[]).len(), 0);
+    let new = shape(&database(&new));
+    assert!(new.len() > 100, "{new:#?}");
+    for of in BEFORE {
+        let home = Home::with(&["zoom"]);
+        put(&home, of, INVOCATIONS);
+        let shown = home.invocation(&id(7));
+        assert_eq!((&shown["state"], &shown["input"]["number"]), (&json!("done"), &json!(7)), "{shown:#}");
+        assert!(version(&database(&home)) > of.0);
+        assert_eq!(shape(&database(&home)), new, "of version {}", of.0);
+        assert_eq!(count(&database(&home), "invocations"), INVOCATIONS);
+        assert_eq!(count(&database(&home), "projects"), 1);
+        let backups = backups(&home);
+        assert_eq!(backups.len(), 1, "{backups:?}");
+        assert_eq!((version(&backups[0]), count(&backups[0], "invocations")), (of.0, INVOCATIONS));
+        // What is done once is not done again.
+        assert_eq!(home.invocations(&["--limit", "2"]).len(), 2);
+        assert_eq!(self::backups(&home).len(), 1);
+    }
 }
 
 #[test]
@@ -97,11 +118,11 @@ fn fault_98_a_migration_that_is_killed_anywhere_is_whole_or_has_not_been() {
     // How far it comes in so much time is not said; in all of them together it comes everywhere.
     let (mut before, mut after) = (0, 0);
     let home = Home::with(&[]);
-    version_1(&home, INVOCATIONS);
+    put(&home, BEFORE[0], INVOCATIONS);
     let whole = home.run(&["invocation", "list", "--limit", "1"]).took;
     for step in 0..24 {
         let home = Home::with(&[]);
-        version_1(&home, INVOCATIONS);
+        put(&home, BEFORE[0], INVOCATIONS);
         let running = home.start(&["invocation", "list", "--limit", "1"], "");
         std::thread::sleep(whole * step / 16);
         // It may have ended already.
@@ -144,7 +165,7 @@ fn fault_98_a_migration_that_is_killed_anywhere_is_whole_or_has_not_been() {
 #[test]
 fn fault_98_a_store_whose_copy_cannot_be_made_is_left_as_it_is() {
     let home = Home::with(&[]);
-    version_1(&home, 10);
+    put(&home, BEFORE[0], 10);
     fs::write(home.path().join("data/backups"), "a file where the directory should be").unwrap();
     let refused = home.run(&["invocation", "list", "-o", "json"]).error(1);
     assert!(refused["message"].as_str().unwrap().contains("backups"), "{refused:#}");

@@ -5,6 +5,7 @@
 //! share a commit and the thread is not woken for each. Another process may have the file open too.
 
 mod accounts;
+mod checkpoints;
 mod events;
 mod feeds;
 mod known;
@@ -29,12 +30,15 @@ use rusqlite::{
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use self::known::{Question, Reader};
+use self::{
+    checkpoints::{Checkpoints, Commits},
+    known::{Question, Reader},
+};
 use super::{Invocation, Later, Pending, Scope, State, Store, Tally, Wanted};
 use crate::system;
 
 /// The version of the tables. A file of a later version is left alone.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 
 /// How long to wait for another process that has the file.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,6 +97,7 @@ pub struct Sqlite {
     reader: Mutex<Option<Reader>>,
     /// How often this process has written.
     written: Arc<AtomicU64>,
+    checkpoints: Arc<Checkpoints>,
     /// Whether another process has kept the file for itself for too long, and still does.
     held_up: Arc<AtomicBool>,
 }
@@ -197,10 +202,13 @@ impl Sqlite {
         let desk = Arc::new(Desk::default());
         let owner = owner(std::process::id());
         let (held_up, written): (Arc<AtomicBool>, Arc<AtomicU64>) = Default::default();
+        let checkpoints: Arc<Checkpoints> = Arc::default();
         let writer = Writer {
             path: path.clone(),
             keep,
             connection: None,
+            commits: Commits::default(),
+            checkpoints: checkpoints.clone(),
             owner: owner.clone(),
             held_up: held_up.clone(),
             written: written.clone(),
@@ -211,7 +219,7 @@ impl Sqlite {
         if started.is_err() {
             drop(Leaves(&desk));
         }
-        Self { desk, path, owner, reader: Mutex::default(), written, held_up }
+        Self { desk, path, owner, reader: Mutex::default(), written, checkpoints, held_up }
     }
 
     /// Reads something in the thread that has the connection.
@@ -363,12 +371,18 @@ impl Store for Sqlite {
     fn is_held_up(&self) -> bool {
         self.held_up.load(Ordering::Relaxed)
     }
+
+    fn stay(&self) {
+        self.checkpoints.begin(self.path.clone());
+    }
 }
 
 struct Writer {
     path: PathBuf,
     keep: Duration,
     connection: Option<Connection>,
+    commits: Commits,
+    checkpoints: Arc<Checkpoints>,
     /// This process, as the records say it.
     owner: String,
     held_up: Arc<AtomicBool>,
@@ -421,6 +435,9 @@ impl Writer {
     fn wrote<T>(&mut self, done: Result<T>) -> Result<T> {
         // Before anybody is told.
         self.written.fetch_add(1, Ordering::Release);
+        if let Some(connection) = &self.connection {
+            self.commits.one(connection, &self.checkpoints);
+        }
         let held_up = done.as_ref().is_err_and(|error| error.kind == ErrorKind::Unavailable);
         if self.held_up.swap(held_up, Ordering::Relaxed) != held_up {
             match &done {
@@ -758,6 +775,9 @@ fn migrate(transaction: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
     if found < 3 {
         transaction.execute_batch(events::TABLES)?;
         transaction.execute_batch(feeds::TABLES)?;
+    }
+    if found < 4 {
+        transaction.execute_batch(events::MORE)?;
     }
     transaction.pragma_update(None, "user_version", VERSION)
 }

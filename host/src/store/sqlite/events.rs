@@ -24,8 +24,6 @@ use crate::store::{
 pub(super) const TABLES: &str = "
 -- What the connector declares about its webhooks, as it was last accepted.
 ALTER TABLE integrations ADD COLUMN declared TEXT;
--- When the user has let the app in.
-ALTER TABLE connections ADD COLUMN given INTEGER;
 CREATE TABLE deliveries (
     -- In the order in which they were written, whatever any clock says.
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -43,14 +41,13 @@ CREATE TABLE deliveries (
     reason TEXT,
     attempts INTEGER NOT NULL DEFAULT 0,
     repeats INTEGER NOT NULL DEFAULT 0,
-    -- Not before then, and how long before then that was decided.
+    -- Not before then.
     due INTEGER,
-    wait INTEGER NOT NULL DEFAULT 0,
     head TEXT NOT NULL,
     body BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX deliveries_apart ON deliveries (integration, hook, subscription, digest);
-CREATE INDEX deliveries_due ON deliveries (due, seq, connector) WHERE state = 'waiting';
+CREATE INDEX deliveries_due ON deliveries (due) WHERE state = 'waiting';
 CREATE INDEX deliveries_shelf ON deliveries (received) WHERE state IN ('unrouted', 'failed');
 CREATE INDEX deliveries_over ON deliveries (received) WHERE state = 'done';
 ALTER TABLE events ADD COLUMN kind TEXT;
@@ -98,9 +95,7 @@ CREATE TABLE dispatches (
     state TEXT NOT NULL,
     attempts INTEGER NOT NULL DEFAULT 0,
     since INTEGER NOT NULL,
-    -- Not before then, and how long before then that was decided.
     due INTEGER,
-    wait INTEGER NOT NULL DEFAULT 0,
     fence INTEGER NOT NULL DEFAULT 0,
     lease_until INTEGER,
     status INTEGER,
@@ -113,6 +108,17 @@ CREATE INDEX dispatches_due ON dispatches (due) WHERE state = 'waiting';
 CREATE INDEX dispatches_sending ON dispatches (lease_until) WHERE state = 'sending';
 CREATE INDEX dispatches_dead ON dispatches (seq) WHERE state = 'dead';
 CREATE INDEX dispatches_done ON dispatches (ended) WHERE state = 'done';
+";
+
+/// What version 4 has more.
+pub(super) const MORE: &str = "
+-- When the user has let the app in.
+ALTER TABLE connections ADD COLUMN given INTEGER;
+-- How long before it is due that was decided.
+ALTER TABLE deliveries ADD COLUMN wait INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE dispatches ADD COLUMN wait INTEGER NOT NULL DEFAULT 0;
+DROP INDEX deliveries_due;
+CREATE INDEX deliveries_due ON deliveries (due, seq, connector) WHERE state = 'waiting';
 ";
 
 /// How long what was taken to be sent can be somebody's at most, whatever any clock says: longer than sending takes.
