@@ -46,7 +46,7 @@ fn what_was_refused_is_known_after_a_restart_and_written_only_at_the_end() {
     // Nobody serves, and it is known.
     assert_eq!(listed(&fed.home.run(&args)), all);
     let doctor = fed.home.run(&["doctor"]).stdout;
-    assert!(doctor.contains("1 requests to the webhook were refused within the last day"), "{doctor}");
+    assert!(doctor.contains("1 request to the webhook was refused within the last day"), "{doctor}");
     fed.serve();
     nowhere(&fed, "two");
     let three = ["two".to_owned(), fed.integration.clone(), "one".to_owned()];
