@@ -8,6 +8,7 @@ mod accounts;
 mod beside;
 mod browser;
 mod bytes;
+pub mod elsewhere;
 pub mod feeds;
 mod home;
 pub mod hooks;

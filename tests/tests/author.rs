@@ -15,7 +15,7 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use jackfield_tests::{artifact, built, root, skip_for_tool};
+use jackfield_tests::{artifact, elsewhere, root, skip_for_tool};
 use regex::Regex;
 
 /// Where the page's provider listens.
@@ -58,9 +58,7 @@ fn the_first_hour_of_an_author() {
 fn ready(acme: &Path) {
     if acme.exists() && !acme.join("Cargo.lock").exists() {
         fs::copy(root().join("Cargo.lock"), acme.join("Cargo.lock")).unwrap();
-        let target = built().parent().unwrap().join("author");
-        fs::create_dir_all(&target).unwrap();
-        symlink(target, acme.join("target")).unwrap();
+        symlink(elsewhere::target(), acme.join("target")).unwrap();
     }
 }
 
@@ -138,9 +136,7 @@ impl Shell {
             .envs(kept.into_iter().flatten())
             .env("HOME", place)
             .env("PATH", format!("{}:{path}", bin.display()))
-            // What would make the library quick takes the longest to build, and is tested nowhere here.
-            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
-            .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
+            .envs(elsewhere::SETTINGS)
             .current_dir(place)
             .process_group(0)
             .stdin(Stdio::piped())

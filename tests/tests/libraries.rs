@@ -50,9 +50,7 @@ fn a_library_of_the_frozen_abi_is_listed_loaded_and_run() {
 /// What cargo is called in this test, and what it must not be told.
 fn cargo(directory: &Path) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command
-        .current_dir(directory)
-        .env("CARGO_TARGET_DIR", built().parent().expect("it has a parent").join("author"));
+    command.current_dir(directory).env("CARGO_TARGET_DIR", elsewhere::target()).envs(elsewhere::SETTINGS);
     for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "RUSTFLAGS", "JACKFIELD_UPDATE"]
     {
         command.env_remove(name);
