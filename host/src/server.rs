@@ -332,7 +332,7 @@ async fn give_back_when_quiet(state: Arc<State>) {
         if state.running().is_empty() {
             worker::give_back();
             if !std::mem::replace(&mut is_started, true) {
-                worker::give_back_code();
+                worker::give_back_code(&worker::Code::find());
             }
         }
         state.over.notified().await;

@@ -24,7 +24,7 @@ mod supervisor;
 mod workers;
 
 pub use self::{
-    child::{give_back, give_back_code},
+    child::{Code, give_back, give_back_code},
     jail::{Isolation, Walls},
     supervisor::{Death, Doing, Quarantine, Supervisor},
     workers::{Call, Failed, Family, Reserved, Running, Services, Terms, Workers},

@@ -99,6 +99,7 @@ fn serve() -> io::Result<()> {
     let library = files.next().ok_or_else(|| io::Error::other("no library came"))?;
     let mark = files.next().map(|file| Mark::of(file, true)).transpose()?;
 
+    let code = Code::find();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     runtime.block_on(async {
         socket.set_nonblocking(true)?;
@@ -110,6 +111,7 @@ fn serve() -> io::Result<()> {
                 let manifest = if orders.prove { connector.manifest().into_vec() } else { Vec::new() };
                 sender.send(Kind::Ready, 0, manifest);
                 give_back();
+                give_back_code(&code);
                 serve_calls(Arc::new(connector), &sender, receiver, mark.map(Arc::new)).await;
             }
             Err(error) => {
@@ -166,9 +168,9 @@ pub fn give_back() {
 ///
 /// It is the file's, and nobody has changed it; the system would take it back as well, but only when memory is short.
 #[allow(unsafe_code, reason = "a mapping is reached by its address")]
-pub fn give_back_code() {
+pub fn give_back_code(code: &Code) {
     #[cfg(target_os = "linux")]
-    for (start, len) in code() {
+    for &(start, len) in &code.0 {
         use rustix::mm::{Advice, madvise};
 
         // SAFETY: the pages are mapped from a file, may not be written, and so are read again as they were.
@@ -180,20 +182,25 @@ pub fn give_back_code() {
     }
 }
 
-/// Where the program's own code lies, and how long it is.
-#[cfg(target_os = "linux")]
-fn code() -> Vec<(usize, usize)> {
-    let Ok(program) = std::env::current_exe() else { return Vec::new() };
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    let part = |line: &str| {
-        let (range, rest) = line.split_once(' ')?;
-        // Mapped for this process alone, may be run, and may not be written: nothing in it is its own.
-        let is_code = rest.starts_with("r-xp ") && rest.split_whitespace().nth(4) == program.to_str();
-        let (start, end) = range.split_once('-').filter(|_| is_code)?;
-        let address = |text| usize::from_str_radix(text, 16).ok();
-        Some((address(start)?, address(end)?.checked_sub(address(start)?)?))
-    };
-    maps.lines().filter_map(part).collect()
+/// Where the program's own code lies: addresses and lengths.
+pub struct Code(Vec<(usize, usize)>);
+
+impl Code {
+    /// Looks for it, which a process that is locked in cannot do any more.
+    #[must_use]
+    pub fn find() -> Self {
+        let Ok(program) = std::env::current_exe() else { return Self(Vec::new()) };
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+        let part = |line: &str| {
+            let (range, rest) = line.split_once(' ')?;
+            // Mapped for this process alone, may be run, and may not be written: nothing in it is its own.
+            let is_code = rest.starts_with("r-xp ") && rest.split_whitespace().nth(4) == program.to_str();
+            let (start, end) = range.split_once('-').filter(|_| is_code)?;
+            let address = |text| usize::from_str_radix(text, 16).ok();
+            Some((address(start)?, address(end)?.checked_sub(address(start)?)?))
+        };
+        Self(maps.lines().filter_map(part).collect())
+    }
 }
 
 /// Opens a library of the system, which cannot be found any more once the process is locked in.
