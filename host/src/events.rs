@@ -68,6 +68,8 @@ pub struct Memory {
     to_send: Notify,
     /// Something is to be polled, registered or removed, or can be now.
     to_feed: Notify,
+    /// How often an account was connected: whoever has just been looked for in vain may be there now.
+    connects: AtomicU64,
     /// What checks events, by manifest and trigger.
     validators: Mutex<HashMap<(String, String), Arc<Validator>>>,
 }
@@ -78,6 +80,15 @@ impl Memory {
         self.arrived.notify_one();
         self.to_send.notify_one();
         self.to_feed.notify_one();
+    }
+
+    /// Says that an account was connected, before what lies on the shelf is looked through for it.
+    pub(crate) fn connected(&self) {
+        self.connects.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn connects(&self) -> u64 {
+        self.connects.load(Ordering::SeqCst)
     }
 
     fn validator(&self, library: &Library, trigger: &str) -> Result<Arc<Validator>> {

@@ -104,6 +104,14 @@ fn fault_98_a_store_of_a_version_before_is_migrated_and_copied_before() {
         assert_eq!(shape(&database(&home)), new, "of version {}", of.0);
         assert_eq!(count(&database(&home), "invocations"), INVOCATIONS);
         assert_eq!(count(&database(&home), "projects"), 1);
+        if of.0 == 3 {
+            // What waits goes on waiting, and where it leads is known.
+            let waits = "SELECT (SELECT wait > 1000 FROM deliveries) AND (SELECT wait > 1000 FROM dispatches)
+                AND (SELECT origin = 'https://app.example.com' FROM subscriptions)";
+            let waits: bool =
+                Connection::open(database(&home)).unwrap().query_row(waits, [], |row| row.get(0)).unwrap();
+            assert!(waits);
+        }
         let backups = backups(&home);
         assert_eq!(backups.len(), 1, "{backups:?}");
         assert_eq!((version(&backups[0]), count(&backups[0], "invocations")), (of.0, INVOCATIONS));

@@ -319,6 +319,7 @@ impl Host {
             match self.store.connect(connection.clone(), Some(renewed), audit).await? {
                 Written::Yes => {
                     tracing::info!(connection = id, state = state.as_str(), "connected");
+                    self.events.connected();
                     self.give_strays(&connection).await;
                     // What has waited for it goes on.
                     self.events.wake();
@@ -355,8 +356,14 @@ impl Host {
             let audit = Audit::new(&twin.project, actor, "connection.reconnect", &twin.id);
             match self.store.connect(connection.clone(), Some(renewed), audit).await? {
                 Written::OldKey => self.connections.catch_up().await?,
+                Written::Yes => {
+                    self.events.connected();
+                    self.give_strays(&connection).await;
+                    self.events.wake();
+                    break;
+                }
                 // Whoever is gone needs no tokens.
-                Written::Yes | Written::Stale => break,
+                Written::Stale => break,
             }
         }
         Ok(())

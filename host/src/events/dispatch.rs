@@ -68,6 +68,18 @@ fn room(in_flight: &HashMap<i64, (String, String)>) -> Room {
     room
 }
 
+/// The place of what is being sent, which is free again however that ends.
+struct Place {
+    seq: i64,
+    in_flight: InFlight,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.seq);
+    }
+}
+
 /// Sends what is to be sent, for as long as somebody serves.
 pub(super) async fn work(host: &Arc<Host>) {
     let memory = &host.events;
@@ -108,10 +120,10 @@ pub(super) async fn work(host: &Arc<Host>) {
             let (host, in_flight) = (host.clone(), in_flight.clone());
             let of = (due.subscription.id.clone(), due.subscription.destination.origin());
             in_flight.lock().unwrap_or_else(PoisonError::into_inner).insert(due.seq, of);
+            let place = Place { seq: due.seq, in_flight };
             sending.spawn(async move {
-                let seq = due.seq;
                 one(&host, due).await;
-                in_flight.lock().unwrap_or_else(PoisonError::into_inner).remove(&seq);
+                drop(place);
                 host.events.to_send.notify_one();
             });
         }

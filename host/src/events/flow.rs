@@ -5,7 +5,7 @@
 //! in which it was written. What is put off leaves the line.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -27,11 +27,19 @@ use crate::{
 const AT_ONCE: usize = 64;
 const AT_ONCE_OF_ONE: usize = 16;
 
+/// How many of one integration, so that others of the same connector find a place.
+const AT_ONCE_OF_INTEGRATION: usize = 12;
+
+/// How long one waits that has made us fall.
+const FALLEN: Duration = Duration::from_secs(60);
+
 /// A delivery that is under way.
 struct Item {
     whole: Arc<Whole>,
     /// How many groups of its line were written when it was begun to be looked at: it has not seen what later ones have told.
     seen: u64,
+    /// How often an account had been connected by then.
+    connects: u64,
     /// What came of it.
     sorted: Option<Box<Sorted>>,
 }
@@ -64,8 +72,8 @@ struct Flow<'a> {
     host: &'a Arc<Host>,
     tasks: JoinSet<Ended>,
     lines: HashMap<String, Line>,
-    /// What nobody else may take, with its connector.
-    under_way: HashMap<String, String>,
+    /// What nobody else may take, with its connector and its integration.
+    under_way: HashMap<String, (String, String)>,
     /// Those whose connectors cannot be asked, by connector, while that is written.
     absent: HashMap<String, Vec<String>>,
 }
@@ -116,34 +124,49 @@ pub(super) async fn work(host: &Arc<Host>) {
 }
 
 impl Flow<'_> {
-    /// How many of a connector are under way.
-    fn of(&self, connector: &str) -> usize {
-        self.under_way.values().filter(|of| *of == connector).count()
-    }
-
-    /// The connectors of which no more may be taken.
+    /// The connectors and integrations of which no more may be taken.
     fn busy(&self) -> Vec<String> {
-        let connectors: HashSet<&String> = self.under_way.values().collect();
-        connectors.into_iter().filter(|connector| self.of(connector) >= AT_ONCE_OF_ONE).cloned().collect()
+        let mut counts: HashMap<&String, (usize, usize)> = HashMap::new();
+        for (connector, integration) in self.under_way.values() {
+            counts.entry(connector).or_insert((0, AT_ONCE_OF_ONE)).0 += 1;
+            counts.entry(integration).or_insert((0, AT_ONCE_OF_INTEGRATION)).0 += 1;
+        }
+        let full = counts.into_iter().filter(|(_, (count, most))| count >= most);
+        full.map(|(name, _)| name.clone()).collect()
     }
 
     /// Begins with a delivery, if there is room for one of its connector.
     fn take(&mut self, whole: Whole) {
-        let (id, connector) = (&whole.delivery.id, &whole.delivery.connector);
-        if self.of(connector) >= AT_ONCE_OF_ONE {
+        let (connector, integration) = (&whole.delivery.connector, &whole.delivery.integration);
+        let busy = self.busy();
+        if busy.contains(connector) || busy.contains(integration) {
             return;
         }
-        self.under_way.insert(id.clone(), connector.clone());
-        let line = self.lines.entry(whole.delivery.integration.clone()).or_default();
+        self.under_way.insert(whole.delivery.id.clone(), (connector.clone(), integration.clone()));
+        let line = self.lines.entry(integration.clone()).or_default();
         let whole = Arc::new(whole);
-        line.items.push_back(Item { whole: whole.clone(), seen: line.written, sorted: None });
+        let connects = self.host.events.connects();
+        line.items.push_back(Item { whole: whole.clone(), seen: line.written, connects, sorted: None });
         self.look(whole);
     }
 
     fn look(&mut self, whole: Arc<Whole>) {
         let host = self.host.clone();
         self.tasks.spawn(async move {
-            let outcome = look(&host, &whole).await;
+            // One that makes us fall is put off like any other that fails: the rest goes on.
+            let (looks, of) = (host.clone(), whole.clone());
+            let outcome =
+                tokio::spawn(async move { look(&looks, &of).await }).await.unwrap_or_else(|fallen| {
+                    tracing::error!(
+                        delivery = whole.delivery.id,
+                        "looking at a delivery has failed: {fallen}"
+                    );
+                    Outcome::PutOff {
+                        wait: FALLEN,
+                        reason: "looking at it has failed".to_owned(),
+                        tried: true,
+                    }
+                });
             let (integration, delivery) = (whole.delivery.integration.clone(), whole.delivery.id.clone());
             Ended::Looked { integration, delivery, outcome }
         });
@@ -243,12 +266,16 @@ impl Flow<'_> {
                 line.items.push_front(item);
                 break;
             };
-            // Whose it is was said by one that came before it and was not written yet: it is looked at again, in its place.
-            if says_later(sorted, &line.told, item.seen) {
+            // Whose it is was said by one that came before it and was not written yet, or somebody has connected since: it is looked
+            // at again, in its place.
+            let connects = self.host.events.connects();
+            let is_nobodys = sorted.events.iter().any(|new| new.event.connection.is_none());
+            if says_later(sorted, &line.told, item.seen) || (is_nobodys && item.connects != connects) {
                 again = Some(item.whole.clone()).filter(|_| group.is_empty());
-                let seen = if again.is_some() { line.written } else { item.seen };
-                let sorted = item.sorted.filter(|_| again.is_none());
-                line.items.push_front(Item { whole: item.whole, seen, sorted });
+                line.items.push_front(match again {
+                    Some(_) => Item { seen: line.written, connects, sorted: None, ..item },
+                    None => item,
+                });
                 break;
             }
             let of = sorted.owners.iter().map(|(thing, _)| (thing.clone(), line.written));

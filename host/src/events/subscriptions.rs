@@ -235,10 +235,19 @@ impl Host {
             return Err(Error::new(ErrorKind::Unsupported, text)
                 .hint("subscribe to it, or listen: it is told whenever a connection changes"));
         }
-        if did_you_mean(name, [STATE_CHANGED]).is_some() {
-            let text = format!("there is no trigger `{short}`");
-            return Err(Error::new(ErrorKind::Unknown, text).hint(format!("did you mean `{STATE_CHANGED}`?")));
+        let found = self.find_of_a_connector(name, &short);
+        match &found {
+            Err(error)
+                if error.kind == ErrorKind::Unknown && did_you_mean(name, [STATE_CHANGED]).is_some() =>
+            {
+                let text = format!("there is no trigger `{short}`");
+                Err(Error::new(ErrorKind::Unknown, text).hint(format!("did you mean `{STATE_CHANGED}`?")))
+            }
+            _ => found,
         }
+    }
+
+    fn find_of_a_connector(&self, name: &str, short: &str) -> Result<(std::sync::Arc<Manifest>, usize)> {
         let Some((connector, trigger)) = name.split_once('.') else {
             let text = format!("`{short}` is no trigger: its name is CONNECTOR.TRIGGER");
             return Err(
@@ -264,8 +273,17 @@ impl Host {
     /// # Errors
     ///
     /// If nothing here makes such events; says what may have been meant.
-    pub fn must_be_a_type(&self, kind: &str) -> Result<()> {
-        if kind == STATE_CHANGED { Ok(()) } else { self.find_trigger(kind).map(drop) }
+    pub async fn must_be_a_type(&self, kind: &str) -> Result<()> {
+        if kind == STATE_CHANGED {
+            return Ok(());
+        }
+        // One that was just put there is known as well.
+        self.reload_unless_busy().await?;
+        match self.find_trigger(kind) {
+            Err(error) if error.kind == ErrorKind::Unknown => Err(error),
+            // Of a connector that is missing for now, nobody knows what it calls its events.
+            _ => Ok(()),
+        }
     }
 
     fn check_url(&self, text: &str) -> Result<Option<Problem>> {

@@ -113,10 +113,20 @@ pub(super) fn answer(status: StatusCode, error: &Error) -> Response {
     if let Some(seconds) = wait(status, error) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if error.hint.as_ref().is_some_and(|hint| hint.contains("jackfield ")) {
+    if is_for_operators(error) {
         response.extensions_mut().insert(ForOperators(error.clone()));
     }
     response
+}
+
+fn is_for_operators(error: &Error) -> bool {
+    error.hint.as_ref().is_some_and(|hint| hint.contains("jackfield "))
+}
+
+/// An error as an app's user is told it, where it is kept to be told again.
+pub(super) fn without_commands(error: &Error) -> Error {
+    let hint = error.hint.clone().filter(|_| !is_for_operators(error));
+    Error { hint, ..error.clone() }
 }
 
 /// The error of an answer whose hint is a command that only an operator can type.

@@ -151,6 +151,13 @@ async fn fault_24_whoever_took_something_to_send_and_comes_back_late_is_refused(
 }
 
 #[tokio::test]
+async fn what_is_erased_with_a_user_names_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jackfield.db");
+    deliveries::erases(&|| -> Box<dyn Store> { Box::new(Sqlite::open(path.clone(), DAY)) }).await;
+}
+
+#[tokio::test]
 async fn fault_26_what_is_undelivered_is_not_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("jackfield.db");

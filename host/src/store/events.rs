@@ -415,7 +415,7 @@ pub trait Events: Send + Sync {
     /// Keeps a delivery, unless it is kept already. Many that come at once share one commit.
     fn accept(&self, arrival: Arrival) -> Pending<Taken>;
 
-    /// Deliveries whose events can be made now, the oldest first, but none of these connectors and none of those that are taken.
+    /// Deliveries whose events can be made now, the oldest first, but none of these connectors and integrations, and none of those that are taken.
     /// Beside them stands when the next one is due, if none is.
     fn due_deliveries(
         &self,

@@ -778,6 +778,7 @@ fn migrate(transaction: &Transaction<'_>, found: i64) -> rusqlite::Result<()> {
     }
     if found < 4 {
         transaction.execute_batch(events::MORE)?;
+        events::fill_origins(transaction)?;
     }
     transaction.pragma_update(None, "user_version", VERSION)
 }

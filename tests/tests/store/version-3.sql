@@ -223,3 +223,9 @@ CREATE TABLE seen (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX seen_by_age ON seen (at);
 INSERT INTO projects (id, head) VALUES ('default', '{"id":"default","return_urls":[],"created":"2026-11-29T00:00:00Z"}');
+INSERT INTO deliveries (id, project, integration, connector, hook, digest, received, state, due, head, body)
+    VALUES ('dlv_1', 'default', 'int_1', 'zoom', 'default', x'01', 1, 'waiting', 4102444800000, '{}', x'7b7d');
+INSERT INTO dispatches (project, event, kind, subscription, lane, state, since, due)
+    VALUES ('default', 'evt_1', 'zoom.new_meeting', 'sub_1', 'lane', 'waiting', 1, 4102444800000);
+INSERT INTO subscriptions (id, project, kind, paused, version, head)
+    VALUES ('sub_1', 'default', 'zoom.new_meeting', 0, 1, '{"id":"sub_1","project":"default","trigger":"zoom.new_meeting","destination":{"kind":"url","url":"https://app.example.com/hook"},"paused":false,"created":"2026-11-29T00:00:00Z"}');

@@ -241,7 +241,7 @@ pub(in crate::server) async fn events(
     if found.is_empty() && part.after.is_none() {
         // Where there is nothing, it is either that nothing has happened or that the name is wrong.
         if let Some(kind) = &named.0 {
-            state.host.must_be_a_type(kind)?;
+            state.host.must_be_a_type(kind).await?;
         }
         if let Some(connection) = &named.1 {
             state.host.connections.held(&tenant.scope(), connection)?;
@@ -340,7 +340,7 @@ async fn must_be_there(state: &State, tenant: &Tenant, named: &WhichDispatches) 
         return Err(Problem(none(id)));
     }
     if let Some(kind) = &named.kind {
-        state.host.must_be_a_type(kind)?;
+        state.host.must_be_a_type(kind).await?;
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, mpsc};
 use super::{
     super::{
         GRACE, Running, State,
-        answer::{Asked, Body, Named, Problem, status},
+        answer::{Asked, Body, Named, Problem, status, without_commands},
         guard::Tenant,
     },
     Gives, Part,
@@ -237,7 +237,8 @@ async fn once_under(
         // What has certainly done nothing may be asked for again.
         Err(error) if error.id.is_none() || error.kind == ErrorKind::RateLimited => None,
         Err(error) => {
-            let problem = Problem(error.clone());
+            let is_end_user = tenant.who.is_end_user();
+            let problem = Problem(if is_end_user { without_commands(error) } else { error.clone() });
             Some((status(&error.kind).as_u16(), problem.body().to_string()))
         }
     };

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use connector_protocol::message::{DeliveryHead, Route};
+use connector_protocol::message::{DeliveryHead, Identity, Route};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -11,9 +11,9 @@ use crate::{
     events::filter::Filter,
     id::Id,
     store::{
-        Arrival, Connection, DeliveryState, Destination, DispatchState, Event, Integration, NewEvent, Page,
-        Room, Scope, Sent, Sorted, Store, Subscription, Taken, WhichDeliveries, WhichDispatches, WhichEvents,
-        Whole, Written,
+        Arrival, Connection, ConnectionState, DeliveryState, Destination, DispatchState, Event, Integration,
+        NewEvent, Page, Room, Scope, Sent, Sorted, Store, Subscription, Taken, WhichDeliveries,
+        WhichDispatches, WhichEvents, Whole, Written,
     },
 };
 
@@ -134,6 +134,39 @@ pub(super) async fn sends(open: &impl Fn() -> Box<dyn Store>) {
     let (store, other) = (open(), open());
     let (of, anna, _) = begin(&*store).await;
     sending(&*store, &*other, &of, &anna).await;
+}
+
+/// What is erased with a user is what names them, and nothing that only looks like it.
+pub(super) async fn erases(open: &impl Fn() -> Box<dyn Store>) {
+    let store = open();
+    let (of, anna, _) = begin(&*store).await;
+    let keep = async |body: &str, route: Route| {
+        let arrival = Arrival { body: body.as_bytes().to_vec(), ..arrival(&of, body) };
+        let id = arrival.id.clone();
+        assert_eq!(store.accept(arrival).await, Ok(Taken::New));
+        let event = NewEvent { route, ..event(&id, None, body, "lane", json!({})) };
+        let sorted = Sorted { state: DeliveryState::Unrouted, ..sorted(&of, &id, vec![event]) };
+        assert_eq!(store.sorted(sorted).await.unwrap().len(), 1);
+        id
+    };
+    let owner = |owner: &str| Route { owner: Some(owner.to_owned()), ..Route::default() };
+    let theirs = keep(r#"{"user":{"id":"7"}}"#, owner("7")).await;
+    let chance = keep(r#"{"count":7,"good":true}"#, owner("bert")).await;
+    let late = arrival(&of, "late");
+    assert_eq!(store.accept(late.clone()).await, Ok(Taken::New));
+    store.set_state(anna.id.clone(), None, ConnectionState::Revoked, None, None).await.unwrap();
+    assert_eq!(store.remove_connection(anna.id.clone(), audit("remove")).await, Ok(true));
+    let named = |id: &str| Identity { account: None, user: Some(id.into()), label: id.into() };
+    let people = ["7", "1"].map(|id| (of.id.clone(), named(id))).to_vec();
+    assert_eq!(store.erase_user(PROJECT.into(), "u_1".into(), people, audit("erase")).await, Ok(true));
+    let is_there = async |id: &str| store.delivery(PROJECT.into(), id.to_owned()).await.unwrap().is_some();
+    assert!(!is_there(&theirs).await);
+    assert!(is_there(&chance).await, "a number is nobody's name");
+    // An event that was on its way to them when they were erased does not come back.
+    let event = event(&late.id, Some(&anna), "late", "lane", json!({}));
+    assert_eq!(store.sorted(sorted(&of, &late.id, vec![event])).await, Ok(vec![]));
+    let whose = Scope { project: PROJECT.to_owned(), user: Some("u_1".to_owned()) };
+    assert_eq!(store.happened(whose, WhichEvents::default(), Page::default()).await.unwrap(), []);
 }
 
 /// What is undelivered is not forgotten.

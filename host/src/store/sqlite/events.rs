@@ -117,9 +117,27 @@ ALTER TABLE connections ADD COLUMN given INTEGER;
 -- How long before it is due that was decided.
 ALTER TABLE deliveries ADD COLUMN wait INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE dispatches ADD COLUMN wait INTEGER NOT NULL DEFAULT 0;
+UPDATE deliveries SET wait = max(due - CAST(strftime('%s', 'now') AS INTEGER) * 1000, 0)
+    WHERE state = 'waiting' AND due IS NOT NULL;
+UPDATE dispatches SET wait = max(due - CAST(strftime('%s', 'now') AS INTEGER) * 1000, 0)
+    WHERE state = 'waiting' AND due IS NOT NULL;
 DROP INDEX deliveries_due;
 CREATE INDEX deliveries_due ON deliveries (due, seq, connector) WHERE state = 'waiting';
+-- The machine and the port that it leads to.
+ALTER TABLE subscriptions ADD COLUMN origin TEXT;
 ";
+
+/// Writes down where the subscriptions of version 3 lead.
+pub(super) fn fill_origins(transaction: &Transaction<'_>) -> Sql<()> {
+    let mut select = transaction.prepare("SELECT id, head FROM subscriptions")?;
+    let all = select.query_map([], |row| Ok((row.get(0)?, column::<Subscription>(row, 1)?)))?;
+    for one in all {
+        let (id, subscription): (String, Subscription) = one?;
+        let origin = subscription.destination.origin();
+        transaction.execute("UPDATE subscriptions SET origin = ?2 WHERE id = ?1", params![id, origin])?;
+    }
+    Ok(())
+}
 
 /// How long what was taken to be sent can be somebody's at most, whatever any clock says: longer than sending takes.
 const LONGEST_LEASE: i64 = 10 * 60 * 1000;
@@ -224,24 +242,9 @@ pub(super) fn dispatch(
         .execute(params![project, event.user, event.id, event.kind, subscription, lane, now()])
 }
 
-/// The subscriptions for which there is no room.
-fn full(transaction: &Transaction<'_>, room: &Room) -> Sql<Vec<String>> {
-    let is_full =
-        |of: &HashMap<String, usize>, most: usize, id: &str| of.get(id).is_some_and(|of| *of >= most);
-    let ids = room.subscriptions.keys().filter(|id| is_full(&room.subscriptions, room.of_subscription, id));
-    let mut full: Vec<String> = ids.cloned().collect();
-    if room.origins.values().any(|to| *to >= room.of_origin) {
-        let mut select =
-            transaction.prepare_cached("SELECT id, head FROM subscriptions WHERE removed = 0")?;
-        let all = select.query_map([], |row| Ok((row.get(0)?, column::<Subscription>(row, 1)?)))?;
-        for one in all {
-            let (id, subscription): (String, Subscription) = one?;
-            if is_full(&room.origins, room.of_origin, &subscription.destination.origin()) {
-                full.push(id);
-            }
-        }
-    }
-    Ok(full)
+/// Those of which no more may be under way.
+fn full(of: &HashMap<String, usize>, most: usize) -> Vec<&String> {
+    of.iter().filter(|(_, of)| **of >= most).map(|(name, _)| name).collect()
 }
 
 /// Adds an event of Jackfield's own.
@@ -268,6 +271,9 @@ fn add(transaction: &Transaction<'_>, sorted: &Sorted, new: &NewEvent) -> Sql<bo
         return feeds::bring(transaction, &sorted.integration, to, new);
     }
     let person = event.connection.as_deref().unwrap_or_default();
+    if is_erased(transaction, &sorted.project, event)? {
+        return Ok(false);
+    }
     if !person.is_empty() {
         // Somebody is known for it now.
         transaction
@@ -293,6 +299,17 @@ fn add(transaction: &Transaction<'_>, sorted: &Sorted, new: &NewEvent) -> Sql<bo
         subscribe(transaction, event, connection.as_ref(), &sorted.project, &new.lane, None)?;
     }
     Ok(true)
+}
+
+/// Whether the user whose event it would be was erased since it was seen whose it is.
+fn is_erased(transaction: &Transaction<'_>, project: &str, event: &Event) -> Sql<bool> {
+    let (Some(connection), Some(user)) = (&event.connection, &event.user) else { return Ok(false) };
+    transaction
+        .prepare_cached(
+            "SELECT NOT EXISTS (SELECT 1 FROM connections WHERE id = ?1)
+                AND NOT EXISTS (SELECT 1 FROM users WHERE project = ?2 AND id = ?3)",
+        )?
+        .query_row(params![connection, project, user], |row| row.get(0))
 }
 
 /// Writes an event down, with what tells it apart from others of its connection, if nothing else does.
@@ -419,6 +436,7 @@ impl Events for Sqlite {
             let query = format!(
                 "{DELIVERY}, body FROM deliveries WHERE state = 'waiting' AND due <= ?1
                     AND connector NOT IN (SELECT value FROM json_each(?3))
+                    AND integration NOT IN (SELECT value FROM json_each(?3))
                     AND id NOT IN (SELECT value FROM json_each(?4)) ORDER BY due, seq LIMIT ?2"
             );
             let mut select = transaction.prepare_cached(&query)?;
@@ -666,17 +684,19 @@ impl Events for Sqlite {
                 subscription.paused,
                 text(&subscription)?,
                 key,
-                secrets
+                secrets,
+                subscription.destination.origin()
             ];
             let written = if subscription.version == 0 {
                 transaction.execute(
-                    "INSERT INTO subscriptions (id, version, project, user, kind, paused, head, key, sealed)
-                     VALUES (?1, ?2 + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+                    "INSERT INTO subscriptions (id, version, project, user, kind, paused, head, key, sealed, origin)
+                     VALUES (?1, ?2 + 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
                     row,
                 )?
             } else {
                 transaction.execute(
-                    "UPDATE subscriptions SET version = version + 1, user = ?4, paused = ?6, head = ?7, key = ?8, sealed = ?9
+                    "UPDATE subscriptions SET version = version + 1, user = ?4, paused = ?6, head = ?7, key = ?8, sealed = ?9,
+                        origin = ?10
                      WHERE id = ?1 AND version = ?2 AND project = ?3 AND kind = ?5 AND removed = 0",
                     row,
                 )?
@@ -747,18 +767,20 @@ impl Events for Sqlite {
     fn due_dispatches(&self, mut room: Room, ms: i64) -> Pending<(Vec<Due>, Option<Timestamp>)> {
         self.change(move |transaction| {
             let now = now();
-            let busy = text(&full(transaction, &room)?)?;
+            let busy = text(&full(&room.subscriptions, room.of_subscription))?;
+            let crowded = text(&full(&room.origins, room.of_origin))?;
             // Of each lane the first that is not over, and nothing of a subscription that is paused or for which there is no room.
             let mut select = transaction.prepare_cached(
                 "SELECT d.seq, d.fence, d.attempts, d.since, e.head, s.head, s.version, s.sealed
                  FROM dispatches d JOIN subscriptions s ON s.id = d.subscription JOIN events e ON e.id = d.event
                  WHERE d.state = 'waiting' AND d.due <= ?1 AND s.paused = 0
                     AND d.subscription NOT IN (SELECT value FROM json_each(?2))
+                    AND s.origin NOT IN (SELECT value FROM json_each(?4))
                     AND NOT EXISTS (SELECT 1 FROM dispatches before WHERE before.subscription = d.subscription
                         AND before.lane = d.lane AND before.seq < d.seq AND before.state IN ('waiting', 'sending'))
                  ORDER BY d.due, d.seq LIMIT ?3",
             )?;
-            let due = select.query_map(params![now, busy, room.most], |row| {
+            let due = select.query_map(params![now, busy, room.most, crowded], |row| {
                 let mut subscription: Subscription = column(row, 5)?;
                 subscription.version = row.get(6)?;
                 subscription.sealed = sealed(row, 7)?;
@@ -1063,7 +1085,8 @@ fn forget(transaction: &Transaction<'_>, before: Timestamp) -> Sql<bool> {
     Ok(false)
 }
 
-/// A text that is shorter may stand in a body by chance; in one that nobody can read as JSON, nobody can tell.
+/// A text that is shorter may stand in a body by chance, as a number of things does: what names somebody by it is known only where the
+/// connector has said so.
 const TELLING: i64 = 8;
 
 /// Erases what happened to a user, and what lies on the shelf and names one of theirs at a provider: these people of these
@@ -1112,9 +1135,13 @@ fn erase_person(transaction: &Transaction<'_>, integration: &str, identity: &Ide
                 "SELECT d.id FROM deliveries d WHERE d.integration = ?1 AND d.state <> 'waiting'
                     AND (NOT ?3 OR instr(d.body, CAST(?2 AS BLOB)) > 0)
                     AND NOT EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id AND e.route IS NULL)
-                    AND CASE WHEN json_valid(CAST(d.body AS TEXT))
-                        THEN EXISTS (SELECT 1 FROM json_tree(CAST(d.body AS TEXT)) WHERE CAST(atom AS TEXT) = ?2)
-                        ELSE instr(d.body, CAST(?2 AS BLOB)) > 0 AND length(?2) >= ?4 END",
+                    AND CASE WHEN length(?2) < ?4
+                        THEN EXISTS (SELECT 1 FROM events e WHERE e.delivery = d.id
+                            AND ?2 IN (e.route ->> '$.owner', e.route ->> '$.actor', e.route ->> '$.account'))
+                        WHEN json_valid(CAST(d.body AS TEXT))
+                        THEN EXISTS (SELECT 1 FROM json_tree(CAST(d.body AS TEXT))
+                            WHERE type IN ('text', 'integer') AND CAST(atom AS TEXT) = ?2)
+                        ELSE instr(d.body, CAST(?2 AS BLOB)) > 0 END",
             )?
             .query_map(params![integration, name, is_plain(name), TELLING], |row| row.get(0))?
             .collect::<Sql<_>>()?;
