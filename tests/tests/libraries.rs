@@ -5,8 +5,8 @@
 use std::{fs, os::unix::net::UnixListener, path::Path, process::Command};
 
 use jackfield_tests::{
-    Beside, Home, Provider, Terminal, artifact, built, eventually, frozen, newer, patched, process, replaced,
-    reply,
+    Beside, Home, Provider, Terminal, artifact, built, elsewhere, eventually, frozen, newer, patched,
+    process, replaced, reply,
 };
 use serde_json::{Value, json};
 
