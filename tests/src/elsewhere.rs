@@ -1,11 +1,11 @@
-//! Building a connector outside this repository, as its author would, without building again what is built here.
+//! Building a connector outside this repository, as its author would, without building the same thing twice.
 
 use std::{fs, io::ErrorKind, os::unix::fs::symlink, path::PathBuf};
 
 use crate::built;
 
-/// Where such a connector is built. What it depends on lies there already, since it is where the workspace's own debug builds lie,
-/// by another name: those that cargo would put beside them for `--release` too.
+/// Where such connectors are built: a directory of their own, since what they need is built with other features than here. What is
+/// built there for `--release` lies where the rest does, and so is there already.
 ///
 /// # Panics
 ///
@@ -13,14 +13,11 @@ use crate::built;
 #[must_use]
 pub fn target() -> PathBuf {
     let target = built().parent().expect("it has a parent").join("author");
-    fs::create_dir_all(&target).expect("the directory is ours");
-    for name in ["debug", "release"] {
-        match symlink(built(), target.join(name)) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => panic!("{}: {error}", target.display()),
-            _ => {}
-        }
+    fs::create_dir_all(target.join("debug")).expect("the directory is ours");
+    match symlink("debug", target.join("release")) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => panic!("{}: {error}", target.display()),
+        _ => target,
     }
-    target
 }
 
 /// What cargo is told so that all it builds there can be used again, with `--release` too: what would make a library quick takes the
