@@ -82,8 +82,8 @@ impl Memory {
         self.to_feed.notify_one();
     }
 
-    /// Says that an account was connected, before what lies on the shelf is looked through for it.
-    pub(crate) fn connected(&self) {
+    /// Says that an account was connected.
+    fn connected(&self) {
         self.connects.fetch_add(1, Ordering::SeqCst);
     }
 

@@ -7,6 +7,7 @@ use std::{fs, thread};
 
 use aws_lc_rs::hmac;
 use jackfield_tests::{Answer, Provider, eventually, feeds::Fed, hooks::timestamp, http_bytes, reply};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 const TRIGGER: &str = "parcels.parcel_moved";
@@ -95,7 +96,9 @@ fn what_the_connector_vouches_for_becomes_an_event_and_nothing_else_is_kept() {
     // It sees every header, the query, and the address in the words that the provider was told.
     let asked = format!("{url}?a=1");
     assert_eq!(send(&asked, &signed(&asked, KEY, "t-0", "moved", "p-0"), &[]).status, 200);
-    let answer = send(&url, &honest, &[("authorization", "Basic x")]);
+    let repeated = format!("it is {KEY}");
+    let answer =
+        send(&url, &honest, &[("authorization", "Basic x"), ("x-repeated", &repeated), ("x-other", "kept")]);
     assert_eq!(answer.status, 200, "{}", answer.body);
     fed.app.provider.is_asked(2);
     let event = &fed.app.events()[1];
@@ -116,6 +119,12 @@ fn what_the_connector_vouches_for_becomes_an_event_and_nothing_else_is_kept() {
         "{kept:?}"
     );
     assert!(!fed.home.logs().contains(KEY), "a secret stands in the log");
+    // Nor where deliveries are kept, whichever header it was repeated in.
+    let heads: String = Connection::open(fed.home.path().join("data/jackfield.db"))
+        .unwrap()
+        .query_row("SELECT group_concat(head) FROM deliveries", [], |row| row.get(0))
+        .unwrap();
+    assert!(heads.contains("x-other") && !heads.contains(KEY), "{heads}");
 }
 
 #[test]

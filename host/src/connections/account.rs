@@ -319,7 +319,6 @@ impl Host {
             match self.store.connect(connection.clone(), Some(renewed), audit).await? {
                 Written::Yes => {
                     tracing::info!(connection = id, state = state.as_str(), "connected");
-                    self.events.connected();
                     self.give_strays(&connection).await;
                     // What has waited for it goes on.
                     self.events.wake();
@@ -357,7 +356,6 @@ impl Host {
             match self.store.connect(connection.clone(), Some(renewed), audit).await? {
                 Written::OldKey => self.connections.catch_up().await?,
                 Written::Yes => {
-                    self.events.connected();
                     self.give_strays(&connection).await;
                     self.events.wake();
                     break;

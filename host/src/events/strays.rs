@@ -23,6 +23,8 @@ const GRACE: SignedDuration = SignedDuration::from_mins(2);
 impl Host {
     /// Gives a connection what is its of what lies on the shelf. That it cannot be is no fault of the connection's.
     pub async fn give_strays(&self, connection: &Connection) {
+        // Before the shelf is looked through: what is on its way there is looked at again.
+        self.events.connected();
         match self.strays_of(connection).await {
             Ok(0) => {}
             Ok(given) => {
